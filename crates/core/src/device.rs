@@ -1,0 +1,50 @@
+//! Which devices there are, and which one a run gets.
+
+use crate::config::DeviceChoice;
+use crate::error::{Error, ErrorCode, Result};
+use serde::Serialize;
+
+/// A device that can train and run a network.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceInfo {
+    /// What options call it: `cpu`.
+    pub name: String,
+    /// What kind it is, for people.
+    pub description: String,
+    /// Threads it can run at once.
+    pub threads: usize,
+    /// The widest instruction set that the kernels use on it: `avx512`, `avx2`, `neon` or `plain`.
+    pub simd: String,
+}
+
+/// The devices of this machine that this build can use.
+pub fn devices() -> Vec<DeviceInfo> {
+    vec![DeviceInfo {
+        name: "cpu".into(),
+        description: format!("{} processor", std::env::consts::ARCH),
+        threads: default_threads(),
+        simd: simd_name().into(),
+    }]
+}
+
+/// Checks that a run can have the device it asks for; gives its name.
+pub fn select(choice: DeviceChoice) -> Result<String> {
+    match choice {
+        DeviceChoice::Auto | DeviceChoice::Cpu => Ok("cpu".into()),
+        DeviceChoice::Cuda(index) => Err(Error::new(
+            ErrorCode::DeviceUnavailable,
+            format!("cuda:{index} can't be used: this build has no CUDA support; use --device cpu or auto"),
+        )),
+    }
+}
+
+/// Threads that compute unless an option says otherwise: as many as this process may run at once.
+pub fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// The instruction set that the kernels use on this machine.
+pub fn simd_name() -> &'static str {
+    "plain"
+}

@@ -1,0 +1,138 @@
+//! What a training run tells while it goes on. Names and shapes are part of the public contract.
+
+use crate::config::{ModelConfig, Normalization, TrainConfig};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Mean loss and accuracy over some pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share of right answers, from 0 to 1.
+    pub accuracy: f64,
+    /// How many were right.
+    pub correct: usize,
+    /// Of how many.
+    pub count: usize,
+}
+
+/// How many pictures a run uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PictureCounts {
+    /// All training pictures of the data set, before the split and the limit.
+    pub total: usize,
+    /// Trained on each epoch.
+    pub train: usize,
+    /// Validated on; 0 when no share is kept for it.
+    pub validation: usize,
+    /// Tested on; 0 when the data set has no test pictures.
+    pub test: usize,
+}
+
+/// Everything that decides a run, resolved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunConfig {
+    /// The network.
+    pub model: ModelConfig,
+    /// The recipe.
+    pub train: TrainConfig,
+    /// What pictures are normalised with.
+    pub normalization: Normalization,
+    /// Where the pictures came from.
+    pub data: String,
+    /// How many there are.
+    pub pictures: PictureCounts,
+    /// `cpu`, or `cuda:N`.
+    pub device: String,
+    /// Instruction set chosen at run time: `avx512`, `avx2`, `neon` or `plain`.
+    pub simd: String,
+    /// Threads that compute.
+    pub threads: usize,
+    /// The run's folder, if it has one.
+    pub out: Option<PathBuf>,
+    /// Set when an earlier run goes on: epochs done before.
+    pub resumed_epochs: Option<usize>,
+}
+
+/// The end of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Epochs completed, those before a resume included.
+    pub epochs: usize,
+    /// Steps done, those before a resume included.
+    pub steps: usize,
+    /// Metrics of the last complete epoch.
+    pub train: Option<Metrics>,
+    /// Of the validation pictures, after the last complete epoch.
+    pub validation: Option<Metrics>,
+    /// Of the test pictures, after the last complete epoch.
+    pub test: Option<Metrics>,
+    /// The epoch (from 1) with the best validation accuracy (test accuracy where there is no validation).
+    pub best_epoch: Option<usize>,
+    /// That epoch's accuracy, from 0 to 1.
+    pub best_accuracy: Option<f64>,
+    /// The run was stopped before its last epoch.
+    pub stopped: bool,
+    /// Wall-clock time of this run.
+    pub seconds: f64,
+    /// The newest checkpoint, if the run has a folder.
+    pub checkpoint: Option<PathBuf>,
+    /// The best checkpoint, if the run has a folder and completed an epoch.
+    pub best: Option<PathBuf>,
+}
+
+/// One event of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The first.
+    Start {
+        /// Everything resolved.
+        config: Box<RunConfig>,
+    },
+    /// Every `logEvery` steps, and the last step of an epoch.
+    Step {
+        /// From 1.
+        epoch: usize,
+        /// From 1, within the epoch.
+        step: usize,
+        /// Steps an epoch.
+        steps: usize,
+        /// This batch's mean cross-entropy.
+        loss: f64,
+        /// This batch's share of right answers.
+        accuracy: f64,
+        /// In force for this step.
+        learning_rate: f64,
+        /// Since the last `step` event.
+        images_per_second: f64,
+    },
+    /// The end of each epoch.
+    Epoch {
+        /// From 1.
+        epoch: usize,
+        /// Mean over the epoch's batches, as they were trained on.
+        train: Metrics,
+        /// Absent when no share is kept for validation.
+        validation: Option<Metrics>,
+        /// Absent when the data set has no test pictures.
+        test: Option<Metrics>,
+        /// Wall-clock time, validation and test included.
+        seconds: f64,
+    },
+    /// A checkpoint is in place.
+    Checkpoint {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The last.
+    Done {
+        /// What came out.
+        report: Box<Report>,
+    },
+}
