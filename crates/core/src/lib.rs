@@ -6,8 +6,11 @@
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod engine;
 pub mod error;
+pub mod kernels;
 pub mod model;
+pub mod optim;
 pub mod rng;
 pub mod train;
 
