@@ -13,7 +13,8 @@ use std::time::Instant;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |index: usize, default: usize| arguments.get(index).map_or(default, |text| text.parse().unwrap());
+    let number =
+        |index: usize, default: usize| arguments.get(index).map_or(default, |text| text.parse().unwrap());
     let layout = match arguments.first().map(String::as_str) {
         Some("cifar") => Layout::Cifar,
         _ => Layout::Unpadded,
@@ -37,7 +38,7 @@ fn run(layout: Layout, batch: usize, threads: usize, steps: usize) {
         .into_iter()
         .map(|spec| {
             let fan_in: usize = spec.shape[1..].iter().product();
-            let count = spec.len();
+            let count = spec.count();
             let values = match spec.shape.len() {
                 1 if spec.name.ends_with("bias") || spec.name.ends_with("mean") => vec![0.0; count],
                 1 => vec![1.0; count],

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Pictures: where they come from, and how they become batches. Knows no model.
 
 pub mod augment;
@@ -101,4 +98,3 @@ pub struct Dataset {
     /// Something that a person should know about these pictures.
     pub note: Option<String>,
 }
->>>>>>> data

@@ -5,6 +5,7 @@
 //! sees all of it as one operation with its own backward ([`step`]).
 
 mod backward;
+pub mod evaluate;
 mod forward;
 pub mod parameters;
 pub mod plan;

@@ -105,7 +105,7 @@ impl Parameters {
     }
 
     fn tensor(&self, spec: &TensorSpec, arranged: &[f32]) -> NamedTensor {
-        let mut values = vec![0.0; spec.len()];
+        let mut values = vec![0.0; spec.count()];
         for_each_place(spec, |to, place| values[to] = arranged[place]);
         NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values }
     }
@@ -129,7 +129,7 @@ fn for_each_place(spec: &TensorSpec, mut visit: impl FnMut(usize, usize)) {
         // [outputs, 3, y, x] -> [y, x, 3, outputs]
         Role::Weight(Some(Operation::Stem)) => {
             let taps = shape[2] * shape[3];
-            for index in 0..spec.len() {
+            for index in 0..spec.count() {
                 let (tap, rest) = (index % taps, index / taps);
                 let (input, output) = (rest % PICTURE_CHANNELS, rest / PICTURE_CHANNELS);
                 visit(index, (tap * PICTURE_CHANNELS + input) * padded(shape[0]) + output);
@@ -138,17 +138,17 @@ fn for_each_place(spec: &TensorSpec, mut visit: impl FnMut(usize, usize)) {
         // [channels, 1, y, x] -> [y, x, channels]
         Role::Weight(Some(Operation::Depthwise)) => {
             let taps = shape[2] * shape[3];
-            for index in 0..spec.len() {
+            for index in 0..spec.count() {
                 visit(index, index % taps * padded(shape[0]) + index / taps);
             }
         }
         // [outputs, inputs] with both padded
         Role::Weight(Some(Operation::Pointwise) | None) => {
             let inputs = shape[1];
-            for index in 0..spec.len() {
+            for index in 0..spec.count() {
                 visit(index, index / inputs * padded(inputs) + index % inputs);
             }
         }
-        _ => (0..spec.len()).for_each(|index| visit(index, index)),
+        _ => (0..spec.count()).for_each(|index| visit(index, index)),
     }
 }

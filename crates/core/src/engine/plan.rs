@@ -2,6 +2,7 @@
 
 use super::parameters::Parameters;
 use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
+use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::PackedWeight;
 use crate::kernels::product::forward::{block_stride, scratch};
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
@@ -134,6 +135,13 @@ impl Plan {
     /// Floats of one picture: `[resolution, resolution, 3]`.
     pub fn picture_floats(&self) -> usize {
         self.network.resolution * self.network.resolution * PICTURE_CHANNELS
+    }
+
+    /// Loss of the last forward pass against `labels`; in training, sets the gradient that the backward pass starts from.
+    pub fn loss(&mut self, labels: &[u32]) -> Loss {
+        let (classes, stride) = (self.network.classes, padded(self.network.classes));
+        let gradient = (self.purpose == Purpose::Training).then_some(self.logits_gradient.as_mut_slice());
+        cross_entropy(&self.logits, stride, classes, labels, gradient)
     }
 
     /// The logits of the last forward pass: `[pictures, classes]`.

@@ -1,8 +1,7 @@
 //! The plan as candle sees it: one operation from pictures and parameters to the loss, with its own backward.
 
 use super::plan::Plan;
-use crate::kernels::loss::{Loss, cross_entropy};
-use crate::kernels::padded;
+use crate::kernels::loss::Loss;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -66,8 +65,7 @@ impl CustomOp2 for TrainingLoss {
         let State { plan, labels, loss } = &mut *self.lock();
         plan.prepare(parameters);
         plan.forward(pictures, parameters, labels.len());
-        let (classes, stride) = (plan.network.classes, padded(plan.network.classes));
-        *loss = cross_entropy(&plan.logits, stride, classes, labels, Some(&mut plan.logits_gradient));
+        *loss = plan.loss(labels);
         let mean = (loss.sum / labels.len() as f64) as f32;
         Ok((CpuStorage::F32(vec![mean]), Shape::from(())))
     }

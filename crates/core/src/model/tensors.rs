@@ -44,7 +44,7 @@ pub struct TensorSpec {
 
 impl TensorSpec {
     /// How many values it has.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.shape.iter().product()
     }
 }
@@ -108,7 +108,7 @@ mod tests {
         specs(&v1::network(&config))
             .iter()
             .filter(|spec| spec.role.is_parameter())
-            .map(|spec| spec.len())
+            .map(|spec| spec.count())
             .sum()
     }
 

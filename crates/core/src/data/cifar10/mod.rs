@@ -15,6 +15,8 @@ pub use official::verify;
 pub use place::extract_archive;
 pub use strips::rebuild_from_npm_package;
 
+pub use records::CLASSES;
+
 use super::Dataset;
 use crate::error::{Error, ErrorCode, Result};
 use collect::{Collector, Form, Role};

@@ -40,7 +40,11 @@ pub fn normalize_rows<S: Simd>(
 ) {
     from.check(rows, channels);
     Rows { values: to, stride: to_stride }.check(rows, channels);
-    assert!(affine.scale.len() >= channels && affine.shift.len() >= channels && channels % lanes::<S>() == 0);
+    assert!(
+        affine.scale.len() >= channels
+            && affine.shift.len() >= channels
+            && channels.is_multiple_of(lanes::<S>())
+    );
     let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
     for row in 0..rows {
         for channel in (0..channels).step_by(lanes::<S>()) {
@@ -69,8 +73,12 @@ pub fn normalize_panels<S: Simd>(
     affine: &Affine,
 ) {
     from.check(rows, channels);
-    assert!(rows * channels <= to.len() && width % lanes::<S>() == 0);
-    assert!(affine.scale.len() >= channels && affine.shift.len() >= channels && channels % lanes::<S>() == 0);
+    assert!(rows * channels <= to.len() && width.is_multiple_of(lanes::<S>()));
+    assert!(
+        affine.scale.len() >= channels
+            && affine.shift.len() >= channels
+            && channels.is_multiple_of(lanes::<S>())
+    );
     let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
     for row in 0..rows {
         for panel in (0..channels).step_by(width) {
@@ -108,7 +116,11 @@ pub fn gradient_rows<S: Simd>(
     g.check(rows, channels);
     y.check(rows, channels);
     Rows { values: to, stride: to_stride }.check(rows, channels);
-    assert!(affine.scale.len() >= channels && affine.shift.len() >= channels && channels % lanes::<S>() == 0);
+    assert!(
+        affine.scale.len() >= channels
+            && affine.shift.len() >= channels
+            && channels.is_multiple_of(lanes::<S>())
+    );
     assert!(gradient.slope.len() >= channels && gradient.offset.len() >= channels);
     let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
     for row in 0..rows {
@@ -140,7 +152,7 @@ pub fn sum_rows<S: Simd>(
     second: &mut [f32],
 ) {
     y.check(rows, channels);
-    assert!(first.len() >= channels && second.len() >= channels && channels % lanes::<S>() == 0);
+    assert!(first.len() >= channels && second.len() >= channels && channels.is_multiple_of(lanes::<S>()));
     for channel in (0..channels).step_by(lanes::<S>()) {
         // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
         unsafe {
@@ -172,7 +184,7 @@ pub fn sum_gradient_rows<S: Simd>(
 ) {
     g.check(rows, channels);
     y.check(rows, channels);
-    assert!(first.len() >= channels && second.len() >= channels && channels % lanes::<S>() == 0);
+    assert!(first.len() >= channels && second.len() >= channels && channels.is_multiple_of(lanes::<S>()));
     assert!(
         affine.scale.len() >= channels && affine.shift.len() >= channels && affine.mean.len() >= channels
     );

@@ -29,7 +29,7 @@ pub fn sum_taps<S: Simd>(
     if count == 0 {
         return;
     }
-    assert!((count - 1) * to_step + channels <= to.len() && channels % lanes::<S>() == 0);
+    assert!((count - 1) * to_step + channels <= to.len() && channels.is_multiple_of(lanes::<S>()));
     for tap in taps {
         assert!(tap.weight.len() >= channels && (count - 1) * step + channels <= tap.pixels.len());
     }
@@ -138,7 +138,7 @@ pub fn add_weight_gradient<S: Simd>(
         return;
     }
     assert!((count - 1) * step + (kernel - 1) * stride + channels <= row.len());
-    assert!((count - 1) * stride + channels <= gradient.len() && channels % lanes::<S>() == 0);
+    assert!((count - 1) * stride + channels <= gradient.len() && channels.is_multiple_of(lanes::<S>()));
     assert!(weight_gradient.len() >= kernel * channels);
     // SAFETY: all sizes were checked above.
     unsafe {
@@ -168,18 +168,18 @@ unsafe fn filter_row<S: Simd, const K: usize>(
         // SAFETY: the caller's promise.
         unsafe {
             let mut sums = [simd.splat_f32s(0.0); K];
-            for k in 0..K {
-                sums[k] = load::<S>(weight_gradient.as_ptr().add(k * channels + channel));
+            for (k, sum) in sums.iter_mut().enumerate() {
+                *sum = load::<S>(weight_gradient.as_ptr().add(k * channels + channel));
             }
             let (row, gradient) = (row.as_ptr().add(channel), gradient.as_ptr().add(channel));
             for i in 0..count {
                 let g = load::<S>(gradient.add(i * stride));
-                for k in 0..K {
-                    sums[k] = multiply_add(simd, g, load::<S>(row.add(i * step + k * stride)), sums[k]);
+                for (k, sum) in sums.iter_mut().enumerate() {
+                    *sum = multiply_add(simd, g, load::<S>(row.add(i * step + k * stride)), *sum);
                 }
             }
-            for k in 0..K {
-                store::<S>(weight_gradient.as_mut_ptr().add(k * channels + channel), sums[k]);
+            for (k, sum) in sums.iter().enumerate() {
+                store::<S>(weight_gradient.as_mut_ptr().add(k * channels + channel), *sum);
             }
         }
     }

@@ -76,7 +76,7 @@ pub fn multiply<S: Simd>(
         return;
     }
     assert!((rows - 1) * left_stride + depth <= left.len() && depth * columns <= right.len());
-    assert!((rows - 1) * to_stride + columns <= to.len() && columns % lanes::<S>() == 0);
+    assert!((rows - 1) * to_stride + columns <= to.len() && columns.is_multiple_of(lanes::<S>()));
     for start in (0..depth).step_by(DEPTH_BLOCK) {
         let depth_here = DEPTH_BLOCK.min(depth - start);
         for panel in (0..columns).step_by(width::<S>()) {
@@ -124,7 +124,7 @@ pub fn add_transposed<S: Simd>(
     let tile = gradient_tile_rows::<S>();
     assert!((depth - 1) * left_stride + rows <= left.len() && depth * columns <= right.len());
     assert!(rows * columns <= to.len() && depth * rows <= tiles_of_left.len());
-    assert!(columns % lanes::<S>() == 0);
+    assert!(columns.is_multiple_of(lanes::<S>()));
     for step in 0..depth {
         let from = &left[step * left_stride..][..rows];
         for (index, from) in from.chunks(tile).enumerate() {
