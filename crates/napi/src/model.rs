@@ -1,0 +1,305 @@
+//! A network: made, loaded, asked and saved.
+
+use crate::dataset::{Dataset, part};
+use crate::error::{Result, thrown};
+use crate::job::{Promise, start};
+use crate::options::{ModelOptions, seed, whole};
+use mobilenet_core::data::{Rgb, image};
+use mobilenet_core::{self as core, Error, config};
+use napi::bindgen_prelude::{Either3, Float32Array, Float32ArraySlice, Uint32ArraySlice, Uint8ArraySlice};
+use napi_derive::napi;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A network with its weights.
+#[napi]
+pub struct Model {
+    pub(crate) inner: core::model::Model,
+}
+
+/// One layer of a network.
+#[napi(object)]
+pub struct Layer {
+    /// Its name in a checkpoint.
+    pub name: String,
+    /// What it computes.
+    pub kind: String,
+    /// Channels, height, width of its output.
+    #[napi(ts_type = "[channels: number, height: number, width: number]")]
+    pub output: Vec<u32>,
+    /// Trainable values in it.
+    pub parameters: f64,
+    /// Multiplications with addition for one picture.
+    pub multiply_adds: f64,
+}
+
+/// A tensor in PyTorch's shape and order.
+#[napi(object)]
+pub struct NamedTensor {
+    /// Its name in a checkpoint.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<u32>,
+    /// Its values, row-major.
+    pub data: Float32Array,
+}
+
+/// What `backward` gives.
+#[napi(object)]
+pub struct Backward {
+    /// Mean cross-entropy of the batch.
+    pub loss: f64,
+    /// `[N, classes]`, in training mode.
+    pub logits: Float32Array,
+    /// One for each trainable tensor.
+    pub gradients: Vec<NamedTensor>,
+}
+
+/// Mean loss and accuracy over some pictures.
+#[napi(object)]
+pub struct Metrics {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Share of right answers, from 0 to 1.
+    pub accuracy: f64,
+    /// How many were right.
+    pub correct: u32,
+    /// Of how many.
+    pub count: u32,
+}
+
+/// A picture as bytes, rows from the top.
+#[napi(object)]
+pub struct RawPicture<'a> {
+    /// `height * width * channels` bytes, the channels of a pixel together.
+    pub data: Uint8ArraySlice<'a>,
+    /// In pixels.
+    pub width: f64,
+    /// In pixels.
+    pub height: f64,
+    /// 1 (grey), 3 (red, green, blue) or 4 (with alpha, which is ignored); default 3.
+    pub channels: Option<f64>,
+}
+
+/// Ends a long evaluation early.
+#[napi]
+#[derive(Default)]
+pub struct Cancel {
+    inner: Arc<AtomicBool>,
+}
+
+#[napi]
+impl Cancel {
+    /// Not cancelled.
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The evaluation fails after the current batch.
+    #[napi]
+    pub fn cancel(&self) {
+        self.inner.store(true, Ordering::Relaxed);
+    }
+}
+
+#[napi]
+impl Model {
+    /// A new network, initialised as PyTorch does it.
+    #[napi(ts_return_type = "Promise<Model>")]
+    pub fn create(options: ModelOptions, seed_value: Option<f64>) -> Result<Promise<Model>> {
+        let options = config::ModelOptions::try_from(options).map_err(thrown)?;
+        let seed = seed(seed_value).map_err(thrown)?.unwrap_or(config::TrainConfig::default().seed);
+        Ok(start(move || Ok(Model { inner: core::model::Model::create(&options, seed)? })))
+    }
+
+    /// From a checkpoint.
+    #[napi(ts_return_type = "Promise<Model>")]
+    pub fn load(path: String) -> Promise<Model> {
+        start(move || Ok(Model { inner: core::model::Model::load(&PathBuf::from(path))? }))
+    }
+
+    /// From the weights that another program saved.
+    #[napi(ts_return_type = "Promise<Model>")]
+    pub fn import(path: String, options: ModelOptions) -> Result<Promise<Model>> {
+        let options = config::ModelOptions::try_from(options).map_err(thrown)?;
+        Ok(start(move || {
+            Ok(Model { inner: core::model::Model::import(&PathBuf::from(path), &options)? })
+        }))
+    }
+
+    /// Writes a checkpoint, in one rename.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn save(&self, path: String) -> Promise<()> {
+        let model = self.inner.clone();
+        start(move || model.save(&PathBuf::from(path)))
+    }
+
+    /// The network, complete.
+    #[napi(getter, ts_return_type = "object")]
+    pub fn config(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(self.inner.config()).map_err(|error| thrown(Error::internal(error)))
+    }
+
+    /// Names of the classes; empty when the network has none.
+    #[napi(getter)]
+    pub fn class_names(&self) -> Vec<String> {
+        self.inner.class_names()
+    }
+
+    /// What pictures are normalised with.
+    #[napi(getter, ts_return_type = "object")]
+    pub fn normalization(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(self.inner.normalization()).map_err(|error| thrown(Error::internal(error)))
+    }
+
+    /// Trainable values.
+    #[napi(getter)]
+    pub fn parameters(&self) -> f64 {
+        self.inner.parameters() as f64
+    }
+
+    /// True when its checkpoint holds an unfinished run's training state.
+    #[napi(getter)]
+    pub fn can_resume(&self) -> bool {
+        self.inner.can_resume()
+    }
+
+    /// Every layer, from the picture to the logits.
+    #[napi]
+    pub fn layers(&self) -> Vec<Layer> {
+        let row = |layer: core::model::LayerSummary| Layer {
+            name: layer.name,
+            kind: layer.kind,
+            output: dimensions(&layer.output),
+            parameters: layer.parameters as f64,
+            multiply_adds: layer.multiply_adds as f64,
+        };
+        self.inner.layers().into_iter().map(row).collect()
+    }
+
+    /// A copy of every tensor.
+    #[napi]
+    pub fn tensors(&self) -> Vec<NamedTensor> {
+        self.inner.tensors().into_iter().map(NamedTensor::from).collect()
+    }
+
+    /// Logits `[count, classes]` in evaluation mode of normalised pictures `[count, 3, resolution, resolution]`.
+    #[napi(ts_return_type = "Promise<Float32Array>")]
+    pub fn forward(&self, input: Float32ArraySlice, count: f64) -> Result<Promise<Float32Array>> {
+        let count = whole("count", Some(count)).map_err(thrown)?.unwrap_or_default();
+        // A copy, because JavaScript may write to its array while the work goes on.
+        let (model, input) = (self.inner.clone(), input.to_vec());
+        Ok(start(move || Ok(model.forward(&input, count)?.into())))
+    }
+
+    /// One training step without the update.
+    #[napi(ts_return_type = "Promise<Backward>")]
+    pub fn backward(&self, input: Float32ArraySlice, labels: Uint32ArraySlice) -> Promise<Backward> {
+        let (model, input, labels) = (self.inner.clone(), input.to_vec(), labels.to_vec());
+        start(move || {
+            let out = model.backward(&input, &labels)?;
+            Ok(Backward {
+                loss: out.loss,
+                logits: out.logits.into(),
+                gradients: out.gradients.into_iter().map(NamedTensor::from).collect(),
+            })
+        })
+    }
+
+    /// Logits, one row of `classes` a picture, of pictures of any size: paths, encoded files or raw pixels.
+    #[napi(ts_return_type = "Promise<Float32Array>")]
+    pub fn predict(
+        &self,
+        pictures: Vec<Either3<String, Uint8ArraySlice, RawPicture>>,
+    ) -> Result<Promise<Float32Array>> {
+        let sources = pictures.into_iter().map(Source::from_js).collect::<core::Result<Vec<_>>>();
+        let (model, sources) = (self.inner.clone(), sources.map_err(thrown)?);
+        Ok(start(move || {
+            let pictures = sources.into_iter().map(Source::decode).collect::<core::Result<Vec<_>>>()?;
+            Ok(model.predict(&pictures)?.into())
+        }))
+    }
+
+    /// Loss and accuracy over one part of a data set: `train`, `validation` or `test`.
+    #[napi(ts_return_type = "Promise<Metrics>")]
+    pub fn evaluate(
+        &self,
+        dataset: &Dataset,
+        part_name: String,
+        validation_fraction: f64,
+        cancel: &Cancel,
+    ) -> Promise<Metrics> {
+        let (model, data, cancelled) = (self.inner.clone(), dataset.inner.clone(), cancel.inner.clone());
+        start(move || {
+            let (pictures, indices) = part(&data, &part_name, validation_fraction)?;
+            let metrics = model.evaluate(pictures, &indices, &cancelled)?;
+            Ok(Metrics {
+                loss: metrics.loss,
+                accuracy: metrics.accuracy,
+                correct: metrics.correct as u32,
+                count: metrics.count as u32,
+            })
+        })
+    }
+}
+
+/// A picture to predict, owned, so that it can go to another thread.
+enum Source {
+    File(PathBuf),
+    Encoded(Vec<u8>),
+    Raw(Rgb),
+}
+
+impl Source {
+    fn from_js(picture: Either3<String, Uint8ArraySlice, RawPicture>) -> core::Result<Self> {
+        match picture {
+            Either3::A(path) => Ok(Self::File(path.into())),
+            Either3::B(bytes) => Ok(Self::Encoded(bytes.to_vec())),
+            Either3::C(raw) => rgb(&raw).map(Self::Raw),
+        }
+    }
+
+    fn decode(self) -> core::Result<Rgb> {
+        match self {
+            Self::File(path) => image::decode_file(&path),
+            Self::Encoded(bytes) => image::decode(&bytes, "the picture given as bytes"),
+            Self::Raw(picture) => Ok(picture),
+        }
+    }
+}
+
+fn rgb(raw: &RawPicture) -> core::Result<Rgb> {
+    let width = whole("width", Some(raw.width))?.unwrap_or_default();
+    let height = whole("height", Some(raw.height))?.unwrap_or_default();
+    let channels = whole("channels", raw.channels)?.unwrap_or(3);
+    if !matches!(channels, 1 | 3 | 4) {
+        return Err(Error::invalid_option(format!("channels must be 1, 3 or 4, not {channels}")));
+    }
+    let expected = width.checked_mul(height).and_then(|area| area.checked_mul(channels));
+    if width == 0 || height == 0 || expected != Some(raw.data.len()) {
+        return Err(Error::invalid_option(format!(
+            "a raw picture needs width * height * channels bytes; {width} * {height} * {channels} were promised \
+             and {} given",
+            raw.data.len()
+        )));
+    }
+    let pixels = match channels {
+        1 => raw.data.iter().flat_map(|&grey| [grey; 3]).collect(),
+        3 => raw.data.to_vec(),
+        _ => raw.data.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect(),
+    };
+    Ok(Rgb { pixels, width, height })
+}
+
+impl From<core::model::NamedTensor> for NamedTensor {
+    fn from(tensor: core::model::NamedTensor) -> Self {
+        Self { name: tensor.name, shape: dimensions(&tensor.shape), data: tensor.values.into() }
+    }
+}
+
+/// No dimension of a tensor here comes near 2^32.
+fn dimensions(shape: &[usize]) -> Vec<u32> {
+    shape.iter().map(|&size| size as u32).collect()
+}

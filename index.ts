@@ -1,0 +1,28 @@
+export { Cifar10, type Cifar10Options, type Dataset, type Part } from './src/ts/dataset.js'
+export type { DownloadProgress } from './src/ts/dataset/download.js'
+export { devices } from './src/ts/devices.js'
+export { type ErrorCode, MobileNetError } from './src/ts/errors.js'
+export type {
+  CheckpointEvent,
+  DoneEvent,
+  EpochEvent,
+  Normalization,
+  Report,
+  RunConfig,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+} from './src/ts/events.js'
+export { type Backward, MobileNet, type Picture, type RawPicture, type Tensor } from './src/ts/mobilenet.js'
+export type { Device, Layer, Metrics, OptimizerOptions, ScheduleOptions } from './src/ts/native/binding.js'
+export {
+  type DeviceName,
+  type ModelConfig,
+  type ModelOptions,
+  type PresetName,
+  presets,
+  type TrainConfig,
+  type TrainOptions,
+} from './src/ts/options.js'
+export type { Logits, Prediction } from './src/ts/prediction.js'
+export type { TrainRun } from './src/ts/run.js'

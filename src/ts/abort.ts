@@ -1,0 +1,18 @@
+/**
+ * Waits for `work`, or until `signal` aborts: then rejects with the signal's reason and leaves the work, which is
+ * past stopping, to end unheard.
+ */
+export async function abortable<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return work()
+  signal.throwIfAborted()
+  let listener: () => void = () => {}
+  const aborted = new Promise<never>((_, reject) => {
+    listener = () => reject(signal.reason)
+    signal.addEventListener('abort', listener, { once: true })
+  })
+  try {
+    return await Promise.race([work(), aborted])
+  } finally {
+    signal.removeEventListener('abort', listener)
+  }
+}

@@ -1,0 +1,26 @@
+import { Cifar10, type Dataset } from '../../../index.js'
+import type { Deps } from './program.js'
+import { DownloadBar } from './render/download.js'
+
+/** Opens the data set in `directory`; without one, that in the cache, which is downloaded if it is not there. */
+export async function openData(deps: Deps, directory: string | undefined, quiet: boolean): Promise<Dataset> {
+  if (directory !== undefined) return Cifar10.open({ directory, signal: deps.interrupt })
+  return downloadData(deps, undefined, quiet)
+}
+
+/** Opens the data set in `directory` or the cache, and downloads it to there if need be, with a bar on stderr. */
+export async function downloadData(deps: Deps, directory: string | undefined, quiet: boolean): Promise<Dataset> {
+  const bar = new DownloadBar(deps.stderr)
+  try {
+    return await Cifar10.open({
+      ...(directory === undefined ? {} : { directory }),
+      download: true,
+      signal: deps.interrupt,
+      onProgress: (progress) => {
+        if (!quiet) bar.update(progress)
+      },
+    })
+  } finally {
+    bar.stop()
+  }
+}

@@ -1,0 +1,35 @@
+import { CommanderError } from 'commander'
+import { MobileNetError } from '../../../index.js'
+import { type Failure, renderFailure } from './render/failure.js'
+import { Interrupt } from './interrupt.js'
+import { createProgram } from './program.js'
+
+/** Runs the command line of this process, and sets its exit status: 0, 1 (failed), 2 (wrong call), 130 (Ctrl-C). */
+export async function main(process: NodeJS.Process): Promise<void> {
+  const interrupt = new Interrupt(process)
+  try {
+    const { stdout, stderr, env } = process
+    await createProgram({ stdout, stderr, env, interrupt: interrupt.signal }).parseAsync(process.argv)
+    if (interrupt.byUser) process.exitCode = 130
+  } catch (error) {
+    const failure = describe(error, interrupt)
+    process.exitCode = failure.status
+    if (failure.message) process.stderr.write(renderFailure(failure, process.argv.includes('--json')))
+  } finally {
+    interrupt.dispose()
+  }
+}
+
+function describe(error: unknown, interrupt: Interrupt): Failure {
+  if (interrupt.byUser && error === interrupt.signal.reason) return { status: 130, code: 'INTERRUPTED', message: '' }
+  if (error instanceof CommanderError) {
+    // Help and version end by an "error" of status 0, and have been printed.
+    if (error.exitCode === 0) return { status: 0, code: error.code, message: '' }
+    return { status: 2, code: 'INVALID_OPTION', message: error.message.replace(/^error: /, '') }
+  }
+  if (error instanceof MobileNetError) {
+    return { status: error.code === 'INVALID_OPTION' ? 2 : 1, code: error.code, message: error.message }
+  }
+  const words = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { status: 1, code: 'INTERNAL', message: words }
+}

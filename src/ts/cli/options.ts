@@ -1,0 +1,79 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import {
+  type ModelConfig,
+  type ModelOptions,
+  MobileNetError,
+  type PresetName,
+  presets,
+  type TrainConfig,
+} from '../../../index.js'
+
+/** Reads a number; what range it must be in, the core knows. */
+export function number(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('It must be a number.')
+  return value
+}
+
+/** The options that describe a network, as commander gives them. */
+export interface NetworkFlags {
+  variant?: string
+  layout?: string
+  activation?: string
+  width?: number
+  resolution?: number
+  classes?: number
+}
+
+const networkKeys = ['variant', 'layout', 'activation', 'width', 'resolution', 'classes'] as const
+
+/** Adds the options that describe a network. */
+export function addNetworkOptions(command: Command, required: (keyof NetworkFlags)[] = []): Command {
+  const rows: [flags: string, key: keyof NetworkFlags, text: string][] = [
+    ['--variant <v>', 'variant', 'which MobileNet: v1'],
+    ['--layout <layout>', 'layout', 'unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper)'],
+    ['--activation <a>', 'activation', "relu or relu6 (timm's V1 weights)"],
+    ['--width <alpha>', 'width', 'width multiplier'],
+    ['--resolution <n>', 'resolution', 'height and width of a picture'],
+    ['--classes <n>', 'classes', 'number of classes'],
+  ]
+  for (const [flags, key, text] of rows) {
+    const option = new Option(flags, text + defaultOf((preset) => preset.model[key]))
+    if (['width', 'resolution', 'classes'].includes(key)) option.argParser(number)
+    command.addOption(option.makeOptionMandatory(required.includes(key)))
+  }
+  return command
+}
+
+/** Those of the options that were given. */
+export function networkOf(flags: NetworkFlags): ModelOptions {
+  const given = networkKeys.filter((key) => flags[key] !== undefined).map((key) => [key, flags[key]])
+  return Object.fromEntries(given) as ModelOptions
+}
+
+/**
+ * A default for the help, from the core: one value, or one for each preset where they differ. Empty when the native
+ * library can't be loaded, so that help and `doctor` work even then.
+ */
+export function defaultOf(pick: (preset: { model: ModelConfig; train: TrainConfig }) => unknown): string {
+  let all: [string, unknown][]
+  try {
+    all = Object.entries(presets()).map(([name, preset]) => [name, pick(preset)])
+  } catch (error) {
+    if (error instanceof MobileNetError) return ''
+    throw error
+  }
+  const values = new Set(all.map(([, value]) => value))
+  if (values.size === 1) return ` (default: ${[...values][0]})`
+  const known = all.filter(([, value]) => value !== undefined)
+  return ` (default: ${known.map(([name, value]) => `${name} ${value}`).join(', ')})`
+}
+
+/** The preset of this name. */
+export function presetOf(name: string): { model: ModelConfig; train: TrainConfig } {
+  const all = presets()
+  const preset = Object.hasOwn(all, name) ? all[name as PresetName] : undefined
+  if (preset) return preset
+  const names = Object.keys(all).join(', ')
+  throw new MobileNetError('INVALID_OPTION', `preset must be one of ${names}, not ${name}`)
+}

@@ -1,0 +1,17 @@
+import pc from 'picocolors'
+
+/** How a command failed. */
+export interface Failure {
+  /** The process's exit status. */
+  status: number
+  /** A code of `MobileNetError`. */
+  code: string
+  /** For a person; empty when there is nothing left to say. */
+  message: string
+}
+
+/** The line on stderr. */
+export function renderFailure({ code, message }: Failure, json: boolean): string {
+  if (json) return `${JSON.stringify({ type: 'error', code, message })}\n`
+  return `${pc.red('error')} ${pc.dim(code)} ${message}\n`
+}

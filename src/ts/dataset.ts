@@ -1,0 +1,117 @@
+import { join } from 'node:path'
+import { abortable } from './abort.js'
+import { cacheDirectory } from './dataset/cache.js'
+import { type DownloadProgress, download } from './dataset/download.js'
+import { checkKeys } from './options.js'
+import { MobileNetError, native } from './errors.js'
+import type { Dataset as NativeDataset } from './native/binding.js'
+import { binding } from './native/load.js'
+import { presets } from './options.js'
+
+/** How to find CIFAR-10. */
+export interface Cifar10Options {
+  /**
+   * The folder or archive that holds it: `cifar-10-batches-bin`, torchvision's `cifar-10-batches-py`, a folder around
+   * one of them, or the official `.tar.gz` of either. Default: this package's cache folder.
+   */
+  directory?: string
+  /** When it is not there, download it to there (about 170 MB); default false. */
+  download?: boolean
+  /** Hears how the download goes. */
+  onProgress?: (progress: DownloadProgress) => void
+  /** Ends the download; the part that has come is kept for the next time. */
+  signal?: AbortSignal
+}
+
+const keys: Record<keyof Cifar10Options, true> = { directory: true, download: true, onProgress: true, signal: true }
+
+/** A part of a data set, for `evaluate`. */
+export class Part {
+  /** @internal */
+  constructor(
+    /** The set that it is a part of. */
+    readonly dataset: Dataset,
+    readonly name: 'train' | 'validation' | 'test',
+    /** The share of the training pictures that is kept for validation; 0 when they are all in `train`. */
+    readonly validationFraction: number,
+  ) {}
+}
+
+/** Pictures with labels. They are read once, and live outside the JavaScript heap. */
+export class Dataset {
+  /** Names of the classes, in the order of the labels. */
+  readonly classes: string[]
+  /** How many pictures there are. */
+  readonly counts: { train: number; test: number }
+  /** Where they were read from. */
+  readonly source: string
+  /** These are exactly the published pictures, which was checked. */
+  readonly official: boolean
+  /** Something that a person should know about them. */
+  readonly note: string | null
+  /** All training pictures. */
+  readonly train: Part
+  /** The test pictures. */
+  readonly test: Part
+
+  /** @internal */
+  constructor(
+    /** @internal */
+    readonly native: NativeDataset,
+  ) {
+    this.classes = native.classes
+    this.counts = { train: native.trainCount, test: native.testCount }
+    this.source = native.source
+    this.official = native.official
+    this.note = native.note ?? null
+    this.train = new Part(this, 'train', 0)
+    this.test = new Part(this, 'test', 0)
+  }
+
+  /**
+   * The training pictures as a run splits them: those to learn from, and those to validate with.
+   *
+   * @param validationFraction Share kept for validation, from 0 to below 1; default as in a run.
+   */
+  split(validationFraction = presets().course.train.validationFraction): { train: Part; validation: Part } {
+    if (!(validationFraction >= 0 && validationFraction < 1)) {
+      throw new MobileNetError(
+        'INVALID_OPTION',
+        `validationFraction must be at least 0 and below 1, not ${validationFraction}`,
+      )
+    }
+    return {
+      train: new Part(this, 'train', validationFraction),
+      validation: new Part(this, 'validation', validationFraction),
+    }
+  }
+}
+
+/** CIFAR-10: 50,000 training and 10,000 test pictures of 32x32 pixels in ten classes. */
+export class Cifar10 {
+  private constructor() {}
+
+  /** The folder that `open` uses when none is given. */
+  static get defaultDirectory(): string {
+    return join(cacheDirectory(), 'cifar-10')
+  }
+
+  /** Reads the data set; downloads it first if that is wished and it is not there. */
+  static async open(options: Cifar10Options = {}): Promise<Dataset> {
+    checkKeys('Cifar10.open', options, keys)
+    const { directory = Cifar10.defaultDirectory, onProgress, signal } = options
+    const read = () => abortable(() => native(() => binding().Dataset.open(directory)), signal)
+    try {
+      return new Dataset(await read())
+    } catch (error) {
+      const missing = error instanceof MobileNetError && error.code === 'DATASET_NOT_FOUND'
+      if (!missing) throw error
+      if (!options.download) {
+        const hint = `${error.message}; run "mobilenet-native download", or open it with { download: true }`
+        throw new MobileNetError('DATASET_NOT_FOUND', hint, { cause: error })
+      }
+    }
+    await download({ directory, onProgress, signal })
+    return new Dataset(await read())
+  }
+}

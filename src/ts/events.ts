@@ -1,0 +1,113 @@
+import type { Metrics } from './native/binding.js'
+import type { ModelConfig, TrainConfig } from './options.js'
+
+/** Per-channel mean and standard deviation of values from 0 to 1, in the order red, green, blue. */
+export interface Normalization {
+  mean: [red: number, green: number, blue: number]
+  std: [red: number, green: number, blue: number]
+}
+
+/** Everything that decides a run, with every default filled in. */
+export interface RunConfig {
+  model: ModelConfig
+  train: TrainConfig
+  normalization: Normalization
+  /** Where the pictures came from. */
+  data: string
+  /** How many pictures the run uses; `total` are all training pictures of the data set, before split and limit. */
+  pictures: { total: number; train: number; validation: number; test: number }
+  /** `cpu`, or `cuda:N`. */
+  device: string
+  /** Instruction set chosen at run time. */
+  simd: 'avx512' | 'avx2' | 'neon' | 'plain'
+  /** Threads that compute. */
+  threads: number
+  /** The run's folder, if it has one. */
+  out: string | null
+  /** Epochs done before, when an earlier run goes on. */
+  resumedEpochs: number | null
+}
+
+/** The end of a run. */
+export interface Report {
+  /** Epochs completed, those before a resume included. */
+  epochs: number
+  /** Steps done, those before a resume included. */
+  steps: number
+  /** Of the last complete epoch, mean over its batches as they were trained on. */
+  train: Metrics | null
+  /** After the last complete epoch; null when no share is kept for validation. */
+  validation: Metrics | null
+  /** After the last complete epoch; null when the data set has no test pictures. */
+  test: Metrics | null
+  /** The epoch (from 1) with the best validation accuracy (test accuracy where there is no validation). */
+  bestEpoch: number | null
+  /** That epoch's accuracy, from 0 to 1. */
+  bestAccuracy: number | null
+  /** The run was stopped before its last epoch. */
+  stopped: boolean
+  /** Wall-clock time of this run. */
+  seconds: number
+  /** The newest checkpoint, if the run has a folder. */
+  checkpoint: string | null
+  /** The best checkpoint, if the run has a folder and completed an epoch. */
+  best: string | null
+}
+
+/** The first event. */
+export interface StartEvent {
+  type: 'start'
+  config: RunConfig
+}
+
+/** Every `logEvery` steps, and the last step of an epoch. */
+export interface StepEvent {
+  type: 'step'
+  /** From 1. */
+  epoch: number
+  /** From 1, within the epoch. */
+  step: number
+  /** Steps an epoch. */
+  steps: number
+  /** This batch's mean cross-entropy. */
+  loss: number
+  /** This batch's share of right answers, from 0 to 1. */
+  accuracy: number
+  /** In force for this step. */
+  learningRate: number
+  /** Since the last `step` event. */
+  imagesPerSecond: number
+}
+
+/** The end of each epoch. */
+export interface EpochEvent {
+  type: 'epoch'
+  /** From 1. */
+  epoch: number
+  /** Mean over the epoch's batches, as they were trained on. */
+  train: Metrics
+  /** Null when no share is kept for validation. */
+  validation: Metrics | null
+  /** Null when the data set has no test pictures. */
+  test: Metrics | null
+  /** Wall-clock time, validation and test included. */
+  seconds: number
+}
+
+/** A checkpoint is in place. */
+export interface CheckpointEvent {
+  type: 'checkpoint'
+  path: string
+}
+
+/** The last event. */
+export interface DoneEvent {
+  type: 'done'
+  report: Report
+}
+
+/** One event of a training run; `type` tells which. */
+export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | DoneEvent
+
+/** What comes through the native queue: events, and last how the run ended. */
+export type NativeMessage = TrainEvent | { type: 'error'; code: string; message: string }
