@@ -1,3 +1,4 @@
+import { basename, relative } from 'node:path'
 import { CommanderError } from 'commander'
 import { MobileNetError } from '../../../index.js'
 import { type Failure, renderFailure } from './render/failure.js'
@@ -9,15 +10,26 @@ export async function main(process: NodeJS.Process): Promise<void> {
   const interrupt = new Interrupt(process)
   try {
     const { stdout, stderr, env } = process
-    await createProgram({ stdout, stderr, env, interrupt: interrupt.signal }).parseAsync(process.argv)
+    const deps = { stdout, stderr, env, command: commandOf(process), interrupt: interrupt.signal }
+    await createProgram(deps).parseAsync(process.argv)
     if (interrupt.byUser) process.exitCode = 130
   } catch (error) {
     const failure = describe(error, interrupt)
     process.exitCode = failure.status
-    if (failure.message) process.stderr.write(renderFailure(failure, process.argv.includes('--json')))
+    if (failure.message) process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
   } finally {
     interrupt.dispose()
   }
+}
+
+/** How to call this program again: by its name if it was called so, by `npx` or `node` from a clone. */
+function commandOf({ argv, cwd }: NodeJS.Process): string[] {
+  const script = argv[1] ?? ''
+  if (basename(script).endsWith('.js')) {
+    const path = relative(cwd(), script)
+    return ['node', path.startsWith('..') ? script : path]
+  }
+  return script.includes('node_modules') ? ['npx', 'mobilenet-native'] : ['mobilenet-native']
 }
 
 function describe(error: unknown, interrupt: Interrupt): Failure {

@@ -27,8 +27,15 @@ export interface NetworkFlags {
 
 const networkKeys = ['variant', 'layout', 'activation', 'width', 'resolution', 'classes'] as const
 
+/** What a command does with the options that describe a network. */
+interface NetworkUse {
+  /** Where the value of an option that isn't given comes from. */
+  of: 'preset' | 'layout'
+  required?: (keyof NetworkFlags)[]
+}
+
 /** Adds the options that describe a network. */
-export function addNetworkOptions(command: Command, required: (keyof NetworkFlags)[] = []): Command {
+export function addNetworkOptions(command: Command, { of, required = [] }: NetworkUse): Command {
   const rows: [flags: string, key: keyof NetworkFlags, text: string][] = [
     ['--variant <v>', 'variant', 'which MobileNet: v1'],
     ['--layout <layout>', 'layout', 'unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper)'],
@@ -38,7 +45,8 @@ export function addNetworkOptions(command: Command, required: (keyof NetworkFlag
     ['--classes <n>', 'classes', 'number of classes'],
   ]
   for (const [flags, key, text] of rows) {
-    const option = new Option(flags, text + defaultOf((preset) => preset.model[key]))
+    // Only presets have values to show: without one, resolution and classes follow from the layout.
+    const option = new Option(flags, of === 'preset' ? text + defaultOf((preset) => preset.model[key]) : text)
     if (['width', 'resolution', 'classes'].includes(key)) option.argParser(number)
     command.addOption(option.makeOptionMandatory(required.includes(key)))
   }

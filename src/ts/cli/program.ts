@@ -13,6 +13,8 @@ export interface Deps {
   stdout: NodeJS.WriteStream
   stderr: NodeJS.WriteStream
   env: NodeJS.ProcessEnv
+  /** How this program was called: the first words of a command to type. */
+  command: string[]
   /** Aborts when the user wants the command to end. */
   interrupt: AbortSignal
 }

@@ -1,4 +1,4 @@
-import pc from 'picocolors'
+import { colors } from './text.js'
 
 /** How a command failed. */
 export interface Failure {
@@ -11,7 +11,8 @@ export interface Failure {
 }
 
 /** The line on stderr. */
-export function renderFailure({ code, message }: Failure, json: boolean): string {
+export function renderFailure(stderr: NodeJS.WriteStream, { code, message }: Failure, json: boolean): string {
   if (json) return `${JSON.stringify({ type: 'error', code, message })}\n`
-  return `${pc.red('error')} ${pc.dim(code)} ${message}\n`
+  const { red, dim } = colors(stderr)
+  return `${red('error')} ${dim(code)} ${message}\n`
 }

@@ -1,3 +1,6 @@
+import type { WriteStream } from 'node:tty'
+import pc from 'picocolors'
+
 /**
  * Joins `parts` by spaces. While that is wider than the terminal, leaves out the next of `optional` (indices into
  * `parts`); what is then still too wide is cut.
@@ -13,6 +16,18 @@ export function fit(columns: number | undefined, parts: string[], optional: numb
   return join().slice(0, width - 1)
 }
 
+/** Colours for this stream: none when it is not a terminal, or the user wants none (NO_COLOR). */
+export function colors(stream: Pick<WriteStream, 'isTTY'>): ReturnType<typeof pc.createColors> {
+  return pc.createColors(Boolean(stream.isTTY) && pc.isColorSupported)
+}
+
+/** Lines with what they are about in front, in a column of its own. */
+export function labelled(stream: Pick<WriteStream, 'isTTY'>, rows: [label: string, text: string][]): string {
+  const width = Math.max(...rows.map(([label]) => label.length))
+  const { dim } = colors(stream)
+  return rows.map(([label, text]) => `${dim(label.padEnd(width))}  ${text}\n`).join('')
+}
+
 /** `1:02:03`, `4:05`. */
 export function clock(seconds: number): string {
   if (!Number.isFinite(seconds)) return '-:--'
@@ -25,4 +40,15 @@ export function clock(seconds: number): string {
 /** `12.34%` of a share from 0 to 1. */
 export function percent(share: number): string {
   return `${(100 * share).toFixed(2)}%`
+}
+
+/** `3,217,194`: the same in every locale, so that output can be compared. */
+export function grouped(count: number): string {
+  return count.toLocaleString('en-US')
+}
+
+/** A command to type, with what a shell would read quoted. */
+export function shell(words: string[]): string {
+  const quote = process.platform === 'win32' ? (word: string) => `"${word}"` : (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
+  return words.map((word) => (/^[\w@%+=:,./\\-]+$/.test(word) ? word : quote(word))).join(' ')
 }

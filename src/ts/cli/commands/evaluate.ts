@@ -1,0 +1,42 @@
+import { Command } from 'commander'
+import { type Dataset, MobileNet, MobileNetError, type Part } from '../../../../index.js'
+import { openData } from '../data.js'
+import type { Deps } from '../program.js'
+import { writeJson } from '../render/json.js'
+import { setLine } from '../render/plain.js'
+
+interface Flags {
+  data?: string
+  split: string
+  json?: boolean
+}
+
+export function evaluateCommand(deps: Deps): Command {
+  return new Command('evaluate')
+    .description('Loss and accuracy of a checkpoint over a part of CIFAR-10.')
+    .argument('<checkpoint>', 'a .safetensors file that train or import wrote')
+    .option('--data <dir>', 'folder or archive with CIFAR-10 (default: the cache, where it is downloaded to)')
+    .option('--split <part>', 'train, validation (of the split that train makes by default) or test', 'test')
+    .option('--json', 'print a line of JSON')
+    .action((checkpoint: string, flags: Flags) => evaluate(deps, checkpoint, flags))
+}
+
+async function evaluate(deps: Deps, checkpoint: string, { data: directory, split, json }: Flags): Promise<void> {
+  const names: Record<string, string> = { train: 'Training', validation: 'Validation', test: 'Test' }
+  const name = Object.hasOwn(names, split) ? names[split] : undefined
+  if (name === undefined) {
+    throw new MobileNetError('INVALID_OPTION', `split must be one of ${Object.keys(names).join(', ')}, not ${split}`)
+  }
+  const model = await MobileNet.load(checkpoint)
+  const data = await openData(deps, directory, { json })
+  const metrics = await model.evaluate(partOf(data, split), { signal: deps.interrupt })
+  const { loss, accuracy, correct, count } = metrics
+  if (json) writeJson(deps.stdout, { type: 'evaluation', split, loss, accuracy, correct, count })
+  else deps.stdout.write(setLine(name, metrics))
+}
+
+function partOf(data: Dataset, split: string): Part {
+  if (split === 'test') return data.test
+  const { train, validation } = data.split()
+  return split === 'train' ? train : validation
+}

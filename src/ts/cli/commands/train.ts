@@ -1,0 +1,110 @@
+import { Command } from 'commander'
+import { MobileNet, type TrainRun } from '../../../../index.js'
+import { openData } from '../data.js'
+import { addNetworkOptions, defaultOf, number } from '../options.js'
+import type { Deps } from '../program.js'
+import { type Plan, planOf, type TrainFlags } from '../plan.js'
+import { JsonView, writeJson } from '../render/json.js'
+import { PlainView } from '../render/plain.js'
+import { shell } from '../render/text.js'
+import { TtyView } from '../render/tty.js'
+import type { RunFacts, View } from '../render/view.js'
+
+export function trainCommand(deps: Deps): Command {
+  const command = new Command('train')
+    .description("Train a network on CIFAR-10; without options, the course's script.")
+    .option('--preset <name>', 'network and recipe to begin with: course, cifar or quick (default: course)')
+  addNetworkOptions(command, { of: 'preset' })
+  const recipe = (key: Parameters<typeof recipeDefault>[0]) => recipeDefault(key)
+  return command
+    .option('--data <dir>', 'folder or archive with CIFAR-10 (default: the cache, where it is downloaded to)')
+    .option('--epochs <n>', `passes over the training pictures${recipe('epochs')}`, number)
+    .option('--batch-size <n>', `pictures a step${recipe('batchSize')}`, number)
+    .option('--optimizer <name>', `adam${defaultOf(({ train }) => train.optimizer.type)}`)
+    .option('--learning-rate <x>', `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}`, number)
+    .option('--schedule <name>', `constant, step, cosine or one-cycle${defaultOf(({ train }) => train.schedule.type)}`)
+    .option('--step-size <n>', `epochs between two drops, in step${stepDefault('stepSize')}`, number)
+    .option('--gamma <x>', `what a drop multiplies by, in step${stepDefault('gamma')}`, number)
+    .option('--validation-fraction <x>', `share kept for validation${recipe('validationFraction')}`, number)
+    .option('--seed <n>', `decides weights, order and augmentation${recipe('seed')}`, number)
+    .option('--no-augment', 'take the pictures as they are, without crop and flip')
+    .option('--no-shuffle', 'take the pictures in the same order in every epoch')
+    .option('--limit <n>', 'at most this many pictures of each part (default: all)', number)
+    .option('--init <checkpoint>', "begin with a checkpoint's network and weights")
+    .option('--resume <run>', "go on with a run: its folder or last.safetensors; options given replace the run's")
+    .option('--out <dir>', "the run's folder (default: runs/<date>-<time>-<preset>, or the folder that is resumed)")
+    .option('--log-every <n>', `steps between two lines${recipe('logEvery')}`, number)
+    .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
+    .option('--precision <name>', 'float32, which is what the CPU has (default: float32)')
+    .option('--threads <n>', 'threads that compute (default: one a core)', number)
+    .option('--json', 'print every event as a line of JSON')
+    .option('--quiet', 'print only how the run ended')
+    .action((flags: TrainFlags) => train(deps, flags))
+}
+
+function recipeDefault(key: 'epochs' | 'batchSize' | 'validationFraction' | 'seed' | 'logEvery'): string {
+  return defaultOf(({ train }) => train[key])
+}
+
+function stepDefault(key: 'stepSize' | 'gamma'): string {
+  return defaultOf(({ train }) => (train.schedule.type === 'step' ? train.schedule[key] : undefined))
+}
+
+async function train(deps: Deps, flags: TrainFlags): Promise<void> {
+  const plan = planOf(flags)
+  const model = await modelOf(plan)
+  const data = await openData(deps, flags.data, { quiet: flags.quiet, json: flags.json })
+  deps.interrupt.throwIfAborted()
+  if (data.note !== null && flags.json && !flags.quiet) writeJson(deps.stderr, { type: 'note', message: data.note })
+  const facts: RunFacts = {
+    parameters: model.parameters,
+    note: data.note,
+    command: deps.command,
+    resume: resumeCommand(deps, flags, plan.options.out),
+  }
+  const run = model.train({ ...plan.options, resume: plan.resume !== undefined, data })
+  const view = viewOf(deps, flags, facts)
+  await watch(deps, run, view, Boolean(flags.quiet))
+  const report = await run.result
+  // Who closed our output didn't ask for an early end in so many words.
+  if (report.stopped && deps.stdout.destroyed && report.checkpoint !== null) {
+    deps.stderr.write(`stopped, because nobody reads the output any more; go on with ${shell(facts.resume)}\n`)
+  }
+}
+
+async function modelOf({ network, init, resume, device, contradicts }: Plan): Promise<MobileNet> {
+  const checkpoint = resume ?? init
+  if (checkpoint === undefined) return MobileNet.create({ ...network, device })
+  const model = await MobileNet.load(checkpoint, { device })
+  contradicts(model.config)
+  return model
+}
+
+function viewOf(deps: Deps, flags: TrainFlags, facts: RunFacts): View {
+  if (flags.json) return new JsonView(deps.stdout)
+  return deps.stdout.isTTY ? new TtyView(deps.stdout, facts) : new PlainView(deps.stdout, facts)
+}
+
+/** Shows the run until its end; Ctrl-C stops it after the current batch, which leaves a checkpoint. */
+async function watch(deps: Deps, run: TrainRun, view: View, quiet: boolean): Promise<void> {
+  // If stopping fails, the loop below hears of it.
+  const stop = () => void run.stop().catch(() => {})
+  deps.interrupt.addEventListener('abort', stop)
+  try {
+    for await (const event of run) {
+      if (!quiet || event.type === 'done') view.show(event)
+    }
+  } finally {
+    deps.interrupt.removeEventListener('abort', stop)
+    view.close()
+  }
+}
+
+/** With what a checkpoint doesn't remember. */
+function resumeCommand(deps: Deps, flags: TrainFlags, out: string): string[] {
+  const words = [...deps.command, 'train', '--resume', out]
+  if (flags.data !== undefined) words.push('--data', flags.data)
+  if (flags.device !== undefined) words.push('--device', flags.device)
+  if (flags.threads !== undefined) words.push('--threads', String(flags.threads))
+  return words
+}

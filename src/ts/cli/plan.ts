@@ -1,0 +1,182 @@
+import { existsSync, statSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import {
+  type DeviceName,
+  type ModelConfig,
+  MobileNetError,
+  type ModelOptions,
+  type TrainConfig,
+  type TrainOptions,
+} from '../../../index.js'
+import { type NetworkFlags, networkOf, presetOf } from './options.js'
+
+/** The options of `train`, as commander gives them. */
+export interface TrainFlags extends NetworkFlags {
+  preset?: string
+  data?: string
+  epochs?: number
+  batchSize?: number
+  optimizer?: string
+  learningRate?: number
+  schedule?: string
+  stepSize?: number
+  gamma?: number
+  validationFraction?: number
+  seed?: number
+  augment: boolean
+  shuffle: boolean
+  limit?: number
+  init?: string
+  resume?: string
+  out?: string
+  logEvery?: number
+  device?: string
+  precision?: string
+  threads?: number
+  json?: boolean
+  quiet?: boolean
+}
+
+/** What `train` is to do. */
+export interface Plan {
+  /** The network to make, when neither of the next two is given. */
+  network: ModelOptions
+  /** The checkpoint to take network and weights from. */
+  init: string | undefined
+  /** The checkpoint whose run goes on. */
+  resume: string | undefined
+  device: DeviceName
+  options: Omit<TrainOptions, 'data' | 'resume' | 'signal'> & { out: string }
+  /** Throws when the network in a checkpoint is another than the options ask for. */
+  contradicts: (config: ModelConfig) => void
+}
+
+const usualPreset = 'course'
+
+/** Puts what was given over the preset, or, when a run goes on, over nothing: then the run's own values stay. */
+export function planOf(flags: TrainFlags): Plan {
+  if (flags.precision !== undefined && flags.precision !== 'float32') {
+    throw invalid(`precision must be float32, the only one that the CPU has, not ${flags.precision}`)
+  }
+  const given = networkOf(flags)
+  const resume = flags.resume === undefined ? undefined : checkpointOf(flags.resume)
+  if (resume !== undefined) checkResume(flags, given)
+  const name = flags.preset ?? usualPreset
+  const preset = presetOf(name)
+  const base = resume === undefined ? preset.train : undefined
+  const { seed = base?.seed } = flags
+  return {
+    network: { ...preset.model, ...given, ...(seed === undefined ? {} : { seed }) },
+    init: flags.init,
+    resume,
+    device: (flags.device ?? 'auto') as DeviceName,
+    options: {
+      ...base,
+      ...recipeOf(flags, base),
+      out: flags.out ?? (resume === undefined ? newFolder(name) : dirname(resume)),
+    },
+    contradicts: (config) => checkNetwork(flags.init, given, config),
+  }
+}
+
+function recipeOf(flags: TrainFlags, base: TrainConfig | undefined): Omit<TrainOptions, 'data'> {
+  const optimizer = optimizerOf(flags, base?.optimizer)
+  const schedule = scheduleOf(flags, base?.schedule)
+  const { epochs, batchSize, validationFraction, seed, limit, logEvery, threads } = flags
+  const given = {
+    epochs,
+    batchSize,
+    optimizer,
+    schedule,
+    validationFraction,
+    seed,
+    limit,
+    logEvery,
+    threads,
+    // There is no option to switch these on, so true is not a wish.
+    augment: flags.augment ? undefined : false,
+    shuffle: flags.shuffle ? undefined : false,
+  }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+function optimizerOf(
+  { optimizer, learningRate }: TrainFlags,
+  base: TrainConfig['optimizer'] | undefined,
+): TrainOptions['optimizer'] | undefined {
+  if (optimizer === undefined && learningRate === undefined) return undefined
+  const given = {
+    ...(optimizer === undefined ? {} : { type: optimizer as 'adam' }),
+    ...(learningRate === undefined ? {} : { learningRate }),
+  }
+  return { ...base, ...given }
+}
+
+function scheduleOf(
+  { schedule, stepSize, gamma }: TrainFlags,
+  base: TrainConfig['schedule'] | undefined,
+): TrainOptions['schedule'] | undefined {
+  if (schedule === undefined && stepSize === undefined && gamma === undefined) return undefined
+  const type = (schedule ?? base?.type) as TrainConfig['schedule']['type']
+  return {
+    // The preset's numbers belong to the preset's schedule.
+    ...(base?.type === type ? base : {}),
+    type,
+    ...(stepSize === undefined ? {} : { stepSize }),
+    ...(gamma === undefined ? {} : { gamma }),
+  }
+}
+
+/** The options that begin a run have no place in one that goes on. */
+function checkResume(flags: TrainFlags, given: ModelOptions): void {
+  const wrong = [
+    ...(flags.preset === undefined ? [] : ['preset']),
+    ...(flags.init === undefined ? [] : ['init']),
+    ...Object.keys(given),
+  ]
+  if (wrong.length > 0) {
+    const names = wrong.map((name) => `--${name}`).join(', ')
+    throw invalid(`--resume goes on with the network of its run, so ${names} can't be given with it`)
+  }
+  // The rest of a half-given pair would be the default, not what the run had.
+  if (flags.optimizer !== undefined && flags.learningRate === undefined) {
+    throw invalid('--optimizer with --resume needs --learning-rate, too')
+  }
+  const { schedule, stepSize, gamma } = flags
+  const half = schedule === 'step' && (stepSize === undefined || gamma === undefined)
+  if (half || (schedule === undefined && (stepSize !== undefined || gamma !== undefined))) {
+    throw invalid('with --resume a step schedule is given whole: --schedule step --step-size N --gamma X')
+  }
+}
+
+function checkNetwork(checkpoint: string | undefined, given: ModelOptions, config: ModelConfig): void {
+  for (const [key, wanted] of Object.entries(given)) {
+    const found = config[key as keyof ModelConfig]
+    if (found === wanted) continue
+    throw new MobileNetError(
+      'CHECKPOINT_MISMATCH',
+      `${checkpoint} holds a network of ${key} ${found}, and --${key} ${wanted} was asked for; leave out --${key}`,
+    )
+  }
+}
+
+function checkpointOf(run: string): string {
+  return statSync(run, { throwIfNoEntry: false })?.isDirectory() ? join(run, 'last.safetensors') : run
+}
+
+/** `runs/2026-01-31-235959-course`, in local time; with a number after it when that is taken. */
+function newFolder(preset: string): string {
+  const two = (value: number) => String(value).padStart(2, '0')
+  const now = new Date()
+  const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join('-')
+  const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join('')
+  const path = join('runs', `${day}-${time}-${preset}`)
+  for (let n = 1; ; n++) {
+    const free = n === 1 ? path : `${path}-${n}`
+    if (!existsSync(free)) return free
+  }
+}
+
+function invalid(message: string): MobileNetError {
+  return new MobileNetError('INVALID_OPTION', message)
+}

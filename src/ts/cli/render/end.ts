@@ -1,0 +1,30 @@
+import type { Metrics, Report } from '../../../../index.js'
+import { clock, colors, labelled, percent, shell } from './text.js'
+import type { RunFacts } from './view.js'
+
+/** What came out of a run, where it lies, and what to type next. */
+export function renderEnd(stdout: NodeJS.WriteStream, report: Report, facts: RunFacts): string {
+  const { bold } = colors(stdout)
+  const rows: [string, string][] = []
+  if (report.test) rows.push(['test accuracy', `${bold(percent(report.test.accuracy))} ${counts(report.test)}`])
+  if (report.bestEpoch !== null && report.bestAccuracy !== null) {
+    const set = report.validation ? 'validation' : report.test ? 'test' : 'training'
+    rows.push(['best epoch', `${report.bestEpoch} of ${report.epochs}: ${set} accuracy ${percent(report.bestAccuracy)}`])
+  }
+  rows.push(['time', `${clock(report.seconds)} (${report.seconds.toFixed(1)} s)`])
+  if (report.best !== null) rows.push(['best weights', report.best])
+  if (report.checkpoint !== null) rows.push(['last state', report.checkpoint])
+  if (report.stopped) {
+    rows.push(['stopped', `after ${report.epochs} complete epochs, ${report.steps} steps in all`])
+    if (report.checkpoint !== null) rows.push(['to go on', shell(facts.resume)])
+  }
+  const weights = report.best ?? report.checkpoint
+  if (weights !== null && !report.stopped) {
+    rows.push(['to use it', `${shell([...facts.command, 'predict', weights])} PICTURE...`])
+  }
+  return `\n${labelled(stdout, rows)}`
+}
+
+function counts({ correct, count }: Metrics): string {
+  return `(${correct} of ${count}, after the last epoch)`
+}

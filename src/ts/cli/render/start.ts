@@ -1,0 +1,38 @@
+import type { ModelConfig, RunConfig, TrainConfig } from '../../../../index.js'
+import { grouped, labelled } from './text.js'
+import type { RunFacts } from './view.js'
+
+/** What a run is about to do, with every default filled in. */
+export function renderStart(stdout: NodeJS.WriteStream, config: RunConfig, facts: RunFacts): string {
+  const { total, train, validation, test } = config.pictures
+  const rows: [string, string][] = [
+    ['network', `${networkText(config.model)}, ${grouped(facts.parameters)} parameters`],
+    ['data', config.data],
+    ['', `${grouped(train)} of ${grouped(total)} to train, ${grouped(validation)} to validate, ${grouped(test)} to test`],
+  ]
+  if (facts.note !== null) rows.push(['', facts.note])
+  rows.push(['recipe', recipeText(config.train)])
+  rows.push(['device', `${config.device}, ${config.simd}, ${config.threads} thread${config.threads === 1 ? '' : 's'}`])
+  if (config.out !== null) rows.push(['folder', config.out])
+  if (config.resumedEpochs !== null) rows.push(['resumed', `after ${config.resumedEpochs} complete epochs`])
+  return `${labelled(stdout, rows)}\n`
+}
+
+/** A network in a few words. */
+export function networkText({ variant, layout, activation, width, resolution, classes }: ModelConfig): string {
+  return `MobileNet ${variant} ${layout}, width ${width}, ${resolution}x${resolution}, ${classes} classes, ${activation}`
+}
+
+function recipeText({ epochs, batchSize, optimizer, schedule, seed, augment, shuffle }: TrainConfig): string {
+  const moves = schedule.type === 'step' ? `step ${schedule.stepSize} x ${schedule.gamma}` : schedule.type
+  const words = [
+    `${epochs} epoch${epochs === 1 ? '' : 's'}`,
+    `batch ${batchSize}`,
+    `${optimizer.type} ${optimizer.learningRate}`,
+    moves,
+    `seed ${seed}`,
+  ]
+  if (!augment) words.push('no augmentation')
+  if (!shuffle) words.push('no shuffling')
+  return words.join(', ')
+}

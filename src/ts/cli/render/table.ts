@@ -1,0 +1,30 @@
+/** A column: its title, what stands in each row, and how. */
+export interface Column {
+  title: string
+  cells: string[]
+  /** Numbers stand to the right. */
+  right?: boolean
+  /** In a window that is too narrow for all columns, this goes first when it is the highest; never without it. */
+  spare?: number
+}
+
+/** Lines of aligned columns. */
+export function table(columns: Column[], width: number | undefined): string[] {
+  const widthOf = ({ title, cells }: Column) => Math.max(title.length, ...cells.map((cell) => cell.length))
+  const total = (list: Column[]) => list.reduce((sum, column) => sum + widthOf(column) + 2, -2)
+  let shown = columns
+  for (const spare of columns.filter((column) => column.spare).sort((a, b) => (b.spare ?? 0) - (a.spare ?? 0))) {
+    if (width === undefined || total(shown) <= width) break
+    shown = shown.filter((column) => column !== spare)
+  }
+  const rows = Math.max(...columns.map(({ cells }) => cells.length))
+  return Array.from({ length: rows + 1 }, (_, row) =>
+    shown
+      .map((column) => {
+        const text = row === 0 ? column.title : (column.cells[row - 1] ?? '')
+        return column.right ? text.padStart(widthOf(column)) : text.padEnd(widthOf(column))
+      })
+      .join('  ')
+      .trimEnd(),
+  )
+}
