@@ -2,6 +2,7 @@
 
 use crate::config::DeviceChoice;
 use crate::error::{Error, ErrorCode, Result};
+use crate::kernels::simd::Isa;
 use serde::Serialize;
 
 /// A device that can train and run a network.
@@ -46,5 +47,5 @@ pub fn default_threads() -> usize {
 
 /// The instruction set that the kernels use on this machine.
 pub fn simd_name() -> &'static str {
-    "plain"
+    Isa::best().name()
 }

@@ -1,36 +1,9 @@
 //! What a training run tells while it goes on. Names and shapes are part of the public contract.
 
 use crate::config::{ModelConfig, Normalization, TrainConfig};
+pub use crate::metrics::{Metrics, PictureCounts};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// Mean loss and accuracy over some pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Metrics {
-    /// Mean cross-entropy.
-    pub loss: f64,
-    /// Share of right answers, from 0 to 1.
-    pub accuracy: f64,
-    /// How many were right.
-    pub correct: usize,
-    /// Of how many.
-    pub count: usize,
-}
-
-/// How many pictures a run uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PictureCounts {
-    /// All training pictures of the data set, before the split and the limit.
-    pub total: usize,
-    /// Trained on each epoch.
-    pub train: usize,
-    /// Validated on; 0 when no share is kept for it.
-    pub validation: usize,
-    /// Tested on; 0 when the data set has no test pictures.
-    pub test: usize,
-}
 
 /// Everything that decides a run, resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

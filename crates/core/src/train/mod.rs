@@ -1,43 +1,41 @@
-//! The training run.
+//! The training run: read from top to bottom, it is the recipe.
 
+mod control;
 pub mod event;
+mod folder;
+mod trainer;
+
+pub use control::Control;
 
 use crate::config::TrainOptions;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::mobilenet::MobileNet;
 use event::{Event, Report};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use trainer::Trainer;
 
-/// Stops a run from another thread, or asks it for a checkpoint. Clones share their state.
-#[derive(Debug, Clone, Default)]
-pub struct Control {
-    stop: Arc<AtomicBool>,
-    checkpoint: Arc<AtomicBool>,
-}
-
-impl Control {
-    /// The run ends after the current batch, with a checkpoint if it has a folder.
-    pub fn stop(&self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// The run writes `last.safetensors` after the current batch.
-    pub fn checkpoint(&self) {
-        self.checkpoint.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Trains `model` on `data`, and leaves the trained weights in it. With `resume`, goes on from the training state
-/// that the model's checkpoint held, so that the result is bit-equal to a run that was never stopped.
+/// Trains `model` on `data`, and leaves the trained weights in it: after each epoch, and at the end. With `resume`,
+/// goes on from the state in the checkpoint that the model came from, and the result is bit-equal to that of a run
+/// that was never stopped.
+///
+/// # Errors
+/// `INVALID_OPTION` for options that make no sense together or with the data, for a folder that holds another run
+/// already, and when the loss is no number any more; `CHECKPOINT_MISMATCH` when a resumed run meets other pictures;
+/// `IO` when the folder can't be written to.
 pub fn run(
-    _model: &Model,
-    _data: &Dataset,
-    _options: &TrainOptions,
-    _resume: bool,
-    _control: &Control,
-    _on_event: &mut dyn FnMut(Event),
+    model: &MobileNet,
+    data: &Dataset,
+    options: &TrainOptions,
+    resume: bool,
+    control: &Control,
+    on_event: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Report> {
-    Err(Error::internal("not built yet"))
+    let _guard = model.begin_training()?;
+    let threads = options.threads.unwrap_or_else(crate::device::default_threads);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .thread_name(|index| format!("mobilenet-{index}"))
+        .build()
+        .map_err(Error::internal)?;
+    pool.install(|| Trainer::new(model, data, options, resume, threads)?.run(control, on_event))
 }

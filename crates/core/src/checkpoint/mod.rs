@@ -1,0 +1,78 @@
+//! A network on disk: safetensors whose `weight` names and shapes are PyTorch's, with everything else that belongs to
+//! it in the metadata, and a run's state under names that begin with `training.`.
+
+mod import;
+mod read;
+mod write;
+
+pub use import::import;
+pub use read::read;
+pub use write::write;
+
+use crate::config::{ModelConfig, Normalization, TrainConfig};
+use crate::metrics::{Metrics, PictureCounts};
+use crate::model::tensors::NamedTensor;
+use serde::{Deserialize, Serialize};
+
+/// The version of this layout, in the metadata's `version`.
+const VERSION: &str = "1";
+/// The metadata's `format`.
+const FORMAT: &str = "mobilenet-native";
+/// Prefixes of the two moments' names.
+const FIRST: &str = "training.exp_avg.";
+const SECOND: &str = "training.exp_avg_sq.";
+
+/// Everything that a checkpoint holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// The network.
+    pub config: ModelConfig,
+    /// Names of the classes, in the order of the logits.
+    pub classes: Vec<String>,
+    /// What pictures are normalised with.
+    pub normalization: Normalization,
+    /// The state dict, in PyTorch's order.
+    pub tensors: Vec<NamedTensor>,
+    /// Steps that batch norm has seen.
+    pub batches_tracked: u64,
+    /// Where a run was, if it can go on.
+    pub training: Option<TrainingState>,
+}
+
+/// Where a run was when the checkpoint was written, complete: what follows is the same, bit for bit, as if it had
+/// never stopped. (Order and augmentation follow from the seed, the epoch and the step, so there is no other random state.)
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingState {
+    /// The numbers.
+    pub progress: Progress,
+    /// Adam's first moments: tensors like the parameters.
+    pub first: Vec<NamedTensor>,
+    /// Adam's second moments.
+    pub second: Vec<NamedTensor>,
+}
+
+/// The numbers of a run's state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// The recipe.
+    pub config: TrainConfig,
+    /// The pictures.
+    pub pictures: PictureCounts,
+    /// The epoch that it is in, from 0.
+    pub epoch: usize,
+    /// Steps done in this epoch.
+    pub step: usize,
+    /// Steps done in all.
+    pub steps: usize,
+    /// Sum of the losses of this epoch's pictures so far.
+    pub loss_sum: f64,
+    /// Right answers among them.
+    pub correct: usize,
+    /// How many they are.
+    pub count: usize,
+    /// The best epoch so far, from 1, and its accuracy.
+    pub best: Option<(usize, f64)>,
+    /// Of the last complete epoch: training, validation, test.
+    pub last: [Option<Metrics>; 3],
+}

@@ -1,0 +1,124 @@
+//! Reading, with a clear word for whatever is wrong.
+
+use super::{Checkpoint, FIRST, FORMAT, Progress, SECOND, TrainingState, VERSION};
+use crate::config::{ModelConfig, Normalization};
+use crate::error::{Error, ErrorCode, Result};
+use crate::model::tensors::{NamedTensor, TensorSpec, specs};
+use crate::model::v1;
+use safetensors::{Dtype, SafeTensors};
+use serde::de::DeserializeOwned;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Reads a checkpoint.
+///
+/// # Errors
+/// `IO` when the file can't be read; `CHECKPOINT_CORRUPT` when it is no checkpoint of ours, or not whole;
+/// `CHECKPOINT_MISMATCH` when its tensors are not those of its configuration.
+pub fn read(path: &Path) -> Result<Checkpoint> {
+    let bytes = std::fs::read(path).map_err(|error| Error::io("read the checkpoint", path, error))?;
+    let file = File::new(&bytes, path)?;
+    let config: ModelConfig = file.json("config")?;
+    config.check().map_err(|error| file.corrupt(error))?;
+    let network = v1::network(&config);
+    let specs = specs(&network);
+    let tensors = specs.iter().map(|spec| file.tensor("", spec)).collect::<Result<_>>()?;
+    let batches_tracked = specs
+        .iter()
+        .find_map(|spec| spec.name.strip_suffix(".running_var"))
+        .and_then(|norm| file.tensors.tensor(&format!("{norm}.num_batches_tracked")).ok())
+        .and_then(|view| view.data().try_into().ok())
+        .map_or(0, i64::from_le_bytes);
+    let classes: Vec<String> = file.json("classes")?;
+    if classes.len() != config.classes {
+        return Err(file.corrupt(format!("{} class names for {} classes", classes.len(), config.classes)));
+    }
+    let normalization: Normalization = file.json("normalization")?;
+    let training = match file.metadata.contains_key("training") {
+        false => None,
+        true => {
+            let progress: Progress = file.json("training")?;
+            let parameters = || specs.iter().filter(|spec| spec.role.is_parameter());
+            let first = parameters().map(|spec| file.tensor(FIRST, spec)).collect::<Result<_>>()?;
+            let second = parameters().map(|spec| file.tensor(SECOND, spec)).collect::<Result<_>>()?;
+            Some(TrainingState { progress, first, second })
+        }
+    };
+    Ok(Checkpoint {
+        config,
+        classes,
+        normalization,
+        tensors,
+        batches_tracked: batches_tracked as u64,
+        training,
+    })
+}
+
+struct File<'a> {
+    path: &'a Path,
+    tensors: SafeTensors<'a>,
+    metadata: HashMap<String, String>,
+}
+
+impl<'a> File<'a> {
+    fn new(bytes: &'a [u8], path: &'a Path) -> Result<Self> {
+        let corrupt = |why: String| {
+            Error::new(
+                ErrorCode::CheckpointCorrupt,
+                format!("{} is not a whole checkpoint: {why}", path.display()),
+            )
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes)
+            .map_err(|error| corrupt(format!("not in the safetensors format ({error})")))?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| corrupt(error.to_string()))?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let get = |key: &str| metadata.get(key).map_or("", String::as_str);
+        if get("format") != FORMAT {
+            return Err(corrupt(format!(
+                "it holds tensors, but not the metadata that `{FORMAT}` writes; weights of other programs come in by `import`"
+            )));
+        }
+        if get("version") != VERSION {
+            return Err(corrupt(format!(
+                "it has version {}, and this program reads version {VERSION}",
+                get("version")
+            )));
+        }
+        Ok(Self { path, tensors, metadata })
+    }
+
+    fn corrupt(&self, why: impl std::fmt::Display) -> Error {
+        Error::new(ErrorCode::CheckpointCorrupt, format!("{} is damaged: {why}", self.path.display()))
+    }
+
+    fn json<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
+        let text =
+            self.metadata.get(key).ok_or_else(|| self.corrupt(format!("its metadata has no `{key}`")))?;
+        serde_json::from_str(text).map_err(|error| self.corrupt(format!("its metadata's `{key}`: {error}")))
+    }
+
+    fn tensor(&self, prefix: &str, spec: &TensorSpec) -> Result<NamedTensor> {
+        let name = format!("{prefix}{}", spec.name);
+        let view =
+            self.tensors.tensor(&name).map_err(|_| self.corrupt(format!("tensor {name} is missing")))?;
+        if view.dtype() != Dtype::F32 {
+            return Err(self.corrupt(format!("tensor {name} is {:?}, not F32", view.dtype())));
+        }
+        if view.shape() != spec.shape {
+            return Err(Error::new(
+                ErrorCode::CheckpointMismatch,
+                format!(
+                    "{}: tensor {name} has shape {:?}, but its configuration asks for {:?}",
+                    self.path.display(),
+                    view.shape(),
+                    spec.shape
+                ),
+            ));
+        }
+        let values = view
+            .data()
+            .chunks_exact(4)
+            .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+        Ok(NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values: values.collect() })
+    }
+}

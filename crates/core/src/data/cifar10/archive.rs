@@ -1,0 +1,72 @@
+//! Reading `.tar.gz` files as they are, without unpacking them to disk.
+
+use super::{check_size, corrupt};
+use crate::error::{Error, Result};
+use flate2::bufread::GzDecoder;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+/// Goes through the files of an archive in its order. `visit` gets a file's name, without the folders before it, and a
+/// function that reads it. `progress` gets the bytes of the archive read so far, and all.
+///
+/// # Errors
+/// `DATASET_CORRUPT` when the archive is damaged or is none, `IO` when it can't be opened, and those of `visit`.
+pub fn for_each_file(
+    path: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+    visit: &mut dyn FnMut(&str, &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<()>,
+) -> Result<()> {
+    let failed = |error| Error::io("open", path, error);
+    let file = File::open(path).map_err(failed)?;
+    let total = file.metadata().map_err(failed)?.len();
+    let damaged = |error: std::io::Error| {
+        corrupt(format!(
+            "{} ({total} bytes) can't be read as a .tar.gz archive: {error}; it is damaged or incomplete, so fetch it \
+             again",
+            path.display()
+        ))
+    };
+
+    let watched = Watched { file, done: 0, total, progress };
+    let mut archive = tar::Archive::new(GzDecoder::new(BufReader::with_capacity(1 << 20, watched)));
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let name = entry.path().map_err(damaged)?.file_name().map(|name| name.to_string_lossy().into_owned());
+        let Some(name) = name else { continue };
+        let size = entry.size();
+        visit(&name, &mut || {
+            check_size(size, &name)?;
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(damaged)?;
+            // The tar reader takes an archive that ends within a file for a short file.
+            if bytes.len() as u64 != size {
+                return Err(damaged(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+            Ok(bytes)
+        })?;
+    }
+    // What follows the last file holds the checksum of all, which is compared only when it is read.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(damaged)?;
+    Ok(())
+}
+
+/// A file that tells how far it has been read.
+struct Watched<'a> {
+    file: File,
+    done: u64,
+    total: u64,
+    progress: &'a mut dyn FnMut(u64, u64),
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.done += read as u64;
+        (self.progress)(self.done, self.total);
+        Ok(read)
+    }
+}

@@ -1,0 +1,196 @@
+//! Puts a data set together from its files, whatever they come from and in whatever order.
+
+use super::records::{self, CLASSES, RECORD};
+use super::{corrupt, official, python};
+use crate::data::{Dataset, Pictures};
+use crate::error::Result;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The two versions in which CIFAR-10 is published (the third is Matlab's).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Files of records, see [`records`].
+    Records,
+    /// Python's pickles, see [`python`].
+    Pickles,
+}
+
+/// What a file is in a data set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Training pictures; the number orders the batches, a name without one comes last.
+    Batch(u64),
+    /// Test pictures.
+    Test,
+    /// The names of the classes.
+    Names,
+}
+
+/// What the file of this name is, if it belongs to a data set.
+pub fn role(name: &str) -> Option<(Form, Role)> {
+    match name {
+        "test_batch.bin" => return Some((Form::Records, Role::Test)),
+        "batches.meta.txt" => return Some((Form::Records, Role::Names)),
+        "test_batch" => return Some((Form::Pickles, Role::Test)),
+        "batches.meta" => return Some((Form::Pickles, Role::Names)),
+        _ => {}
+    }
+    let rest = name.strip_prefix("data_batch_")?;
+    match rest.strip_suffix(".bin") {
+        Some(middle) => Some((Form::Records, Role::Batch(middle.parse().unwrap_or(u64::MAX)))),
+        None => Some((Form::Pickles, Role::Batch(rest.parse().ok()?))),
+    }
+}
+
+/// One file's pictures.
+#[derive(Debug)]
+struct Part {
+    number: u64,
+    name: String,
+    shown: String,
+    pictures: Pictures,
+    official: bool,
+}
+
+/// The parts found so far.
+#[derive(Debug, Default)]
+pub struct Collector {
+    form: Option<Form>,
+    batches: Vec<Part>,
+    test: Option<Part>,
+    classes: Option<Vec<String>>,
+}
+
+impl Collector {
+    /// Takes one file; `shown` is how errors name it. Files of another form than the first one's are left unread.
+    pub fn add(
+        &mut self,
+        form: Form,
+        role: Role,
+        name: &str,
+        shown: &str,
+        read: &mut dyn FnMut() -> Result<Vec<u8>>,
+    ) -> Result<()> {
+        if *self.form.get_or_insert(form) != form {
+            return Ok(());
+        }
+        let bytes = read()?;
+        let number = match role {
+            Role::Names => {
+                self.classes = Some(match form {
+                    Form::Records => records::class_names(&bytes, shown)?,
+                    Form::Pickles => python::class_names(&bytes, shown)?,
+                });
+                return Ok(());
+            }
+            Role::Batch(number) => number,
+            Role::Test => 0,
+        };
+        let bytes = match form {
+            Form::Records => bytes,
+            Form::Pickles => python::to_records(&bytes, shown)?,
+        };
+        let part = Part {
+            number,
+            name: name.into(),
+            shown: shown.into(),
+            pictures: records::decode(&bytes, shown)?,
+            official: official::is_official(name, &bytes),
+        };
+        check_labels(&part)?;
+        if role == Role::Test {
+            self.test = Some(part);
+        } else if self.batches.iter().any(|other| other.name == part.name) {
+            return Err(corrupt(format!("{shown} is there twice; expected it once")));
+        } else {
+            self.batches.push(part);
+        }
+        Ok(())
+    }
+
+    /// The data set of all files taken.
+    pub fn finish(mut self, source: &Path) -> Result<Dataset> {
+        let ending = if self.form == Some(Form::Pickles) { "" } else { ".bin" };
+        let missing = |name: &str| {
+            corrupt(format!(
+                "{} holds no {name}{ending}; expected data_batch_1{ending} and so on, and test_batch{ending}: the data \
+                 set is incomplete, so fetch it again",
+                source.display()
+            ))
+        };
+        if self.batches.is_empty() {
+            return Err(missing("data_batch_1"));
+        }
+        let Some(test) = self.test else { return Err(missing("test_batch")) };
+        self.batches.sort_by(|a, b| (a.number, &a.name).cmp(&(b.number, &b.name)));
+
+        let official = test.official
+            && self.batches.len() == official::TRAINING_FILES
+            && self.batches.iter().all(|batch| batch.official);
+        let train = concatenate(self.batches);
+        let note = (!official).then(|| {
+            format!(
+                "not the official CIFAR-10: {} training and {} test pictures from {}, taken as they are",
+                train.len(),
+                test.pictures.len(),
+                source.display()
+            )
+        });
+        Ok(Dataset {
+            train: Arc::new(train),
+            test: Arc::new(test.pictures),
+            classes: self.classes.unwrap_or_else(|| CLASSES.map(String::from).into()),
+            source: source.display().to_string(),
+            official,
+            note,
+        })
+    }
+}
+
+fn check_labels(part: &Part) -> Result<()> {
+    let most = CLASSES.len() as u32 - 1;
+    match part.pictures.labels.iter().position(|&label| label > most) {
+        Some(place) => Err(corrupt(format!(
+            "{}: record {place} (byte {} of the records) has label {}; expected 0 to {most}: the file is damaged or \
+             not CIFAR-10",
+            part.shown,
+            place * RECORD,
+            part.pictures.labels[place]
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// All pictures one after the other. Each part is freed once it is copied.
+fn concatenate(parts: Vec<Part>) -> Pictures {
+    let bytes = parts.iter().map(|part| part.pictures.pixels.len()).sum();
+    let mut all = Pictures {
+        pixels: Vec::with_capacity(bytes),
+        labels: Vec::new(),
+        height: records::SIDE,
+        width: records::SIDE,
+    };
+    for part in parts {
+        all.pixels.extend_from_slice(&part.pictures.pixels);
+        all.labels.extend_from_slice(&part.pictures.labels);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_roles() {
+        assert_eq!(role("data_batch_1.bin"), Some((Form::Records, Role::Batch(1))));
+        assert_eq!(role("data_batch_10.bin"), Some((Form::Records, Role::Batch(10))));
+        assert_eq!(role("data_batch_mine.bin"), Some((Form::Records, Role::Batch(u64::MAX))));
+        assert_eq!(role("data_batch_3"), Some((Form::Pickles, Role::Batch(3))));
+        assert_eq!(role("batches.meta"), Some((Form::Pickles, Role::Names)));
+        for other in ["data_batch_1.bin.part", "data_batch_1.mat", "readme.html", "._data_batch_1.bin", ""] {
+            assert_eq!(role(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The backward pass: from the logits' gradient to every parameter's, a layer at a time, each in parts side by side.
+
+use super::forward::for_each_part;
+use super::plan::{Part, Plan};
+use crate::kernels::batch_norm::{Affine, Gradient};
+use crate::kernels::segments::{Sums, segment};
+use crate::kernels::simd::Isa;
+use crate::kernels::{depthwise, padded, pooling, product, stem};
+use crate::model::network::Operation;
+use rayon::prelude::*;
+
+/// Floats of a weight gradient that one task adds up: 64 KB a part.
+const CHUNK: usize = 16_384;
+
+impl Plan {
+    /// The gradient of every parameter, laid out as they are, from the loss of the last forward pass, whose gradient
+    /// stands in `logits_gradient`. `input`, `parameters` and `pictures` are those of that pass.
+    pub fn backward(&mut self, input: &[f32], parameters: &[f32], pictures: usize) -> Vec<f32> {
+        let mut gradients = vec![0.0; self.parameters.parameter_floats];
+        self.backward_classifier(pictures, &mut gradients);
+        self.backward_pooling(pictures);
+        for index in (0..self.network.layers.len()).rev() {
+            self.backward_layer(index, input, parameters, pictures, &mut gradients);
+            self.map_gradients.swap(0, 1);
+        }
+        // After an odd number of layers the two stand the other way round, which nothing depends on.
+        gradients
+    }
+
+    fn backward_classifier(&mut self, pictures: usize, gradients: &mut [f32]) {
+        let layers = self.network.layers.len();
+        let (inputs, outputs) = (padded(self.network.features()), padded(self.network.classes));
+        let slot = &self.parameters.slots[layers];
+        let bias = &mut gradients[slot.bias.clone()];
+        for row in self.logits_gradient[..pictures * outputs].chunks_exact(outputs) {
+            bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        let product = Product {
+            rows: pictures,
+            inputs,
+            outputs,
+            input: &self.features,
+            input_affine: &self.affines[layers],
+            output: &self.logits,
+            output_affine: &Affine::identity(outputs, crate::kernels::batch_norm::Bounds::NONE),
+            output_gradient: &self.gradients[layers],
+            gradient: &self.logits_gradient,
+            weight: &self.packed[layers].as_ref().expect("the classifier is packed").backward,
+        };
+        product.run(self.isa, &mut self.parts, &mut self.features_gradient);
+        add_up(&self.parts, &mut gradients[slot.weight.clone()]);
+    }
+
+    fn backward_pooling(&mut self, pictures: usize) {
+        let layers = self.network.layers.len();
+        let last = &self.network.layers[layers - 1];
+        let (pixels, channels) = (last.output_side() * last.output_side(), padded(last.outputs));
+        let (map, affine, isa) = (&self.maps[layers - 1], &self.affines[layers - 1], self.isa);
+        let features_gradient = &self.features_gradient;
+        for_each_part(
+            &mut self.parts,
+            &mut self.map_gradients[0],
+            pictures,
+            pixels * channels,
+            |index, part, gradient| {
+                let pictures = segment(pictures, index);
+                part.sums.clear(channels);
+                isa.run(pooling::Backward {
+                    pixels,
+                    channels,
+                    map: &map[pictures.start * pixels * channels..pictures.end * pixels * channels],
+                    affine,
+                    features_gradient: &features_gradient[pictures.start * channels..],
+                    gradient,
+                    sums: &mut part.sums,
+                });
+            },
+        );
+    }
+
+    fn backward_layer(
+        &mut self,
+        index: usize,
+        input: &[f32],
+        parameters: &[f32],
+        pictures: usize,
+        gradients: &mut [f32],
+    ) {
+        let layer = &self.network.layers[index];
+        let slot = &self.parameters.slots[index];
+        let (inputs, outputs, side) = (padded(layer.inputs), padded(layer.outputs), layer.output_side());
+        let (sum, products) = Sums::total(self.parts.iter().map(|part| &part.sums), outputs);
+        if layer.norm.is_some() {
+            let (mut weight, mut bias) = (vec![0.0; outputs], vec![0.0; outputs]);
+            let count = pictures * side * side;
+            self.gradients[index].set(&self.affines[index], &sum, &products, count, &mut weight, &mut bias);
+            gradients[slot.norm_weight.clone()].copy_from_slice(&weight);
+            gradients[slot.norm_bias.clone()].copy_from_slice(&bias);
+        } else {
+            gradients[slot.bias.clone()].iter_mut().zip(&sum).for_each(|(to, sum)| *to = *sum as f32);
+        }
+
+        let [gradient, input_gradient] = &mut self.map_gradients;
+        let gradient = gradient.as_slice();
+        let (output, output_affine, output_gradient) =
+            (&self.maps[index], &self.affines[index], &self.gradients[index]);
+        let isa = self.isa;
+        match layer.operation {
+            Operation::Stem => {
+                let size = layer.input_side * layer.input_side * stem::PICTURE_CHANNELS;
+                let map = side * side * outputs;
+                self.parts.par_iter_mut().enumerate().with_max_len(1).for_each(|(index, part)| {
+                    let pictures = segment(pictures, index);
+                    isa.run(stem::backward::Backward {
+                        shape: layer.stem_shape(),
+                        pictures: pictures.len(),
+                        input: &input[pictures.start * size..],
+                        output: &output[pictures.start * map..],
+                        output_affine,
+                        output_gradient,
+                        gradient: &gradient[pictures.start * map..],
+                        weight_gradient: &mut part.weight_gradient,
+                        patches: &mut part.input,
+                        gradient_row: &mut part.gradient,
+                        panels: &mut part.panels,
+                        tiles: &mut part.tiles,
+                    });
+                });
+            }
+            Operation::Depthwise => {
+                let weight = &parameters[slot.weight.clone()];
+                let (map, input_affine) = (&self.maps[index - 1], &self.affines[index - 1]);
+                let (input_size, size) =
+                    (layer.input_side * layer.input_side * inputs, side * side * outputs);
+                for_each_part(
+                    &mut self.parts,
+                    input_gradient,
+                    pictures,
+                    input_size,
+                    |index, part, input_gradient| {
+                        let pictures = segment(pictures, index);
+                        part.sums.clear(inputs);
+                        isa.run(depthwise::backward::Backward {
+                            shape: layer.depthwise_shape(),
+                            pictures: pictures.len(),
+                            input: &map[pictures.start * input_size..],
+                            input_affine,
+                            output: &output[pictures.start * size..],
+                            output_affine,
+                            output_gradient,
+                            gradient: &gradient[pictures.start * size..],
+                            weight,
+                            input_gradient,
+                            weight_gradient: &mut part.weight_gradient,
+                            sums: &mut part.sums,
+                            ring: &mut part.input,
+                            gradient_ring: &mut part.gradient,
+                            zeros: &self.zeros,
+                        });
+                    },
+                );
+            }
+            Operation::Pointwise => {
+                let product = Product {
+                    rows: pictures * side * side,
+                    inputs,
+                    outputs,
+                    input: &self.maps[index - 1],
+                    input_affine: &self.affines[index - 1],
+                    output,
+                    output_affine,
+                    output_gradient,
+                    gradient,
+                    weight: &self.packed[index].as_ref().expect("pointwise weights are packed").backward,
+                };
+                product.run(isa, &mut self.parts, input_gradient);
+            }
+        }
+        add_up(&self.parts, &mut gradients[slot.weight.clone()]);
+    }
+}
+
+/// The backward pass of a product: a pointwise layer or the classifier.
+struct Product<'a> {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: &'a [f32],
+    input_affine: &'a Affine,
+    output: &'a [f32],
+    output_affine: &'a Affine,
+    output_gradient: &'a Gradient,
+    gradient: &'a [f32],
+    weight: &'a [f32],
+}
+
+impl Product<'_> {
+    fn run(&self, isa: Isa, parts: &mut [Part], input_gradient: &mut [f32]) {
+        for_each_part(parts, input_gradient, self.rows, self.inputs, |index, part, input_gradient| {
+            let rows = segment(self.rows, index);
+            part.sums.clear(self.inputs);
+            isa.run(product::backward::Backward {
+                rows: rows.len(),
+                inputs: self.inputs,
+                outputs: self.outputs,
+                input: &self.input[rows.start * self.inputs..],
+                input_affine: self.input_affine,
+                output: &self.output[rows.start * self.outputs..],
+                output_affine: self.output_affine,
+                output_gradient: self.output_gradient,
+                gradient: &self.gradient[rows.start * self.outputs..],
+                weight: self.weight,
+                input_gradient,
+                weight_gradient: &mut part.weight_gradient,
+                sums: &mut part.sums,
+                gradient_block: &mut part.gradient,
+                panels: &mut part.panels,
+                tiles: &mut part.tiles,
+            });
+        });
+    }
+}
+
+/// Adds up the parts' weight gradients, in order.
+fn add_up(parts: &[Part], to: &mut [f32]) {
+    to.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, to)| {
+        let start = chunk * CHUNK;
+        to.copy_from_slice(&parts[0].weight_gradient[start..start + to.len()]);
+        for part in &parts[1..] {
+            let from = &part.weight_gradient[start..start + to.len()];
+            to.iter_mut().zip(from).for_each(|(sum, value)| *sum += value);
+        }
+    });
+}

@@ -1,0 +1,14 @@
+//! The static plan: a network compiled once, for a batch size, into fused passes over buffers that live across steps.
+//!
+//! Stored are only the maps before batch norm; whoever reads one normalises and activates it on the way (see
+//! [`crate::kernels::batch_norm`]). A step is one forward pass a layer, the loss, and one backward pass a layer; candle
+//! sees all of it as one operation with its own backward ([`step`]).
+
+mod backward;
+pub mod evaluate;
+mod forward;
+pub mod parameters;
+pub mod plan;
+pub mod step;
+
+pub use plan::{Plan, Purpose};

@@ -1,0 +1,225 @@
+//! The row kernels: each handles `rows` pixels of `channels` (padded) channels; a pixel follows the one before it
+//! at a distance of `stride` floats, given for each operand because rings and blocks are wider than maps.
+
+use super::{Affine, Gradient};
+use crate::kernels::simd::{lanes, load, multiply_add, store};
+use pulp::Simd;
+
+/// Pixels to read: where they begin and how far apart they are.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// From the first pixel on.
+    pub values: &'a [f32],
+    /// Floats from one pixel to the next.
+    pub stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Pixels that follow each other without a gap.
+    pub fn dense(values: &'a [f32], channels: usize) -> Self {
+        Self { values, stride: channels }
+    }
+
+    /// Panics unless `rows` pixels of `channels` channels lie within.
+    #[inline(always)]
+    fn check(&self, rows: usize, channels: usize) {
+        assert!(rows == 0 || (rows - 1) * self.stride + channels <= self.values.len());
+    }
+}
+
+/// `to = clamp(scale * from + shift)`.
+#[inline(always)]
+pub fn normalize_rows<S: Simd>(
+    simd: S,
+    from: Rows<'_>,
+    to: &mut [f32],
+    to_stride: usize,
+    rows: usize,
+    channels: usize,
+    affine: &Affine,
+) {
+    from.check(rows, channels);
+    Rows { values: to, stride: to_stride }.check(rows, channels);
+    assert!(
+        affine.scale.len() >= channels
+            && affine.shift.len() >= channels
+            && channels.is_multiple_of(lanes::<S>())
+    );
+    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    for row in 0..rows {
+        for channel in (0..channels).step_by(lanes::<S>()) {
+            // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
+            unsafe {
+                let scale = load::<S>(affine.scale.as_ptr().add(channel));
+                let shift = load::<S>(affine.shift.as_ptr().add(channel));
+                let y = load::<S>(from.values.as_ptr().add(row * from.stride + channel));
+                let n = multiply_add(simd, y, scale, shift);
+                store::<S>(to.as_mut_ptr().add(row * to_stride + channel), clamp(simd, n, low, high));
+            }
+        }
+    }
+}
+
+/// Like [`normalize_rows`], into panels of `width` channels: `to[channel / width][row][channel % width]`, as a
+/// product's right operand lies. The last panel is narrower when `channels` is no multiple of `width`.
+#[inline(always)]
+pub fn normalize_panels<S: Simd>(
+    simd: S,
+    from: Rows<'_>,
+    to: &mut [f32],
+    width: usize,
+    rows: usize,
+    channels: usize,
+    affine: &Affine,
+) {
+    from.check(rows, channels);
+    assert!(rows * channels <= to.len() && width.is_multiple_of(lanes::<S>()));
+    assert!(
+        affine.scale.len() >= channels
+            && affine.shift.len() >= channels
+            && channels.is_multiple_of(lanes::<S>())
+    );
+    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    for row in 0..rows {
+        for panel in (0..channels).step_by(width) {
+            let panel_width = width.min(channels - panel);
+            for lane in (0..panel_width).step_by(lanes::<S>()) {
+                let channel = panel + lane;
+                // SAFETY: channel + lanes <= channels; a panel begins at rows * panel and holds rows * panel_width.
+                unsafe {
+                    let scale = load::<S>(affine.scale.as_ptr().add(channel));
+                    let shift = load::<S>(affine.shift.as_ptr().add(channel));
+                    let y = load::<S>(from.values.as_ptr().add(row * from.stride + channel));
+                    let n = multiply_add(simd, y, scale, shift);
+                    let at = rows * panel + row * panel_width + lane;
+                    store::<S>(to.as_mut_ptr().add(at), clamp(simd, n, low, high));
+                }
+            }
+        }
+    }
+}
+
+/// `to = scale * g * m + slope * y + offset`: the gradient of a stored map from the gradient `g` of what was read.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // Three operands with their strides, and the two sets of factors.
+pub fn gradient_rows<S: Simd>(
+    simd: S,
+    g: Rows<'_>,
+    y: Rows<'_>,
+    to: &mut [f32],
+    to_stride: usize,
+    rows: usize,
+    channels: usize,
+    affine: &Affine,
+    gradient: &Gradient,
+) {
+    g.check(rows, channels);
+    y.check(rows, channels);
+    Rows { values: to, stride: to_stride }.check(rows, channels);
+    assert!(
+        affine.scale.len() >= channels
+            && affine.shift.len() >= channels
+            && channels.is_multiple_of(lanes::<S>())
+    );
+    assert!(gradient.slope.len() >= channels && gradient.offset.len() >= channels);
+    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    for row in 0..rows {
+        for channel in (0..channels).step_by(lanes::<S>()) {
+            // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
+            unsafe {
+                let scale = load::<S>(affine.scale.as_ptr().add(channel));
+                let shift = load::<S>(affine.shift.as_ptr().add(channel));
+                let slope = load::<S>(gradient.slope.as_ptr().add(channel));
+                let offset = load::<S>(gradient.offset.as_ptr().add(channel));
+                let y = load::<S>(y.values.as_ptr().add(row * y.stride + channel));
+                let g = load::<S>(g.values.as_ptr().add(row * g.stride + channel));
+                let g = mask(simd, g, multiply_add(simd, y, scale, shift), low, high);
+                let value = multiply_add(simd, g, scale, multiply_add(simd, y, slope, offset));
+                store::<S>(to.as_mut_ptr().add(row * to_stride + channel), value);
+            }
+        }
+    }
+}
+
+/// `first += y`, `second += y * y`: what [`super::moments`] needs.
+#[inline(always)]
+pub fn sum_rows<S: Simd>(
+    simd: S,
+    y: Rows<'_>,
+    rows: usize,
+    channels: usize,
+    first: &mut [f32],
+    second: &mut [f32],
+) {
+    y.check(rows, channels);
+    assert!(first.len() >= channels && second.len() >= channels && channels.is_multiple_of(lanes::<S>()));
+    for channel in (0..channels).step_by(lanes::<S>()) {
+        // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
+        unsafe {
+            let mut sum = load::<S>(first.as_ptr().add(channel));
+            let mut squares = load::<S>(second.as_ptr().add(channel));
+            for row in 0..rows {
+                let y = load::<S>(y.values.as_ptr().add(row * y.stride + channel));
+                sum = simd.add_f32s(sum, y);
+                squares = multiply_add(simd, y, y, squares);
+            }
+            store::<S>(first.as_mut_ptr().add(channel), sum);
+            store::<S>(second.as_mut_ptr().add(channel), squares);
+        }
+    }
+}
+
+/// `first += g m`, `second += g m (y - mean)`: what [`Gradient::set`] needs.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // Two operands with their strides, and the two sums.
+pub fn sum_gradient_rows<S: Simd>(
+    simd: S,
+    g: Rows<'_>,
+    y: Rows<'_>,
+    rows: usize,
+    channels: usize,
+    affine: &Affine,
+    first: &mut [f32],
+    second: &mut [f32],
+) {
+    g.check(rows, channels);
+    y.check(rows, channels);
+    assert!(first.len() >= channels && second.len() >= channels && channels.is_multiple_of(lanes::<S>()));
+    assert!(
+        affine.scale.len() >= channels && affine.shift.len() >= channels && affine.mean.len() >= channels
+    );
+    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    for channel in (0..channels).step_by(lanes::<S>()) {
+        // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
+        unsafe {
+            let scale = load::<S>(affine.scale.as_ptr().add(channel));
+            let shift = load::<S>(affine.shift.as_ptr().add(channel));
+            let mean = load::<S>(affine.mean.as_ptr().add(channel));
+            let mut sum = load::<S>(first.as_ptr().add(channel));
+            let mut products = load::<S>(second.as_ptr().add(channel));
+            for row in 0..rows {
+                let y = load::<S>(y.values.as_ptr().add(row * y.stride + channel));
+                let g = load::<S>(g.values.as_ptr().add(row * g.stride + channel));
+                let g = mask(simd, g, multiply_add(simd, y, scale, shift), low, high);
+                sum = simd.add_f32s(sum, g);
+                products = multiply_add(simd, g, simd.sub_f32s(y, mean), products);
+            }
+            store::<S>(first.as_mut_ptr().add(channel), sum);
+            store::<S>(second.as_mut_ptr().add(channel), products);
+        }
+    }
+}
+
+/// Cuts to the bounds. The value stands second, where x86 keeps a NaN, so that a diverged run shows as one.
+#[inline(always)]
+fn clamp<S: Simd>(simd: S, n: S::f32s, low: S::f32s, high: S::f32s) -> S::f32s {
+    simd.min_f32s(high, simd.max_f32s(low, n))
+}
+
+/// `g` where `low < n < high`, else 0.
+#[inline(always)]
+fn mask<S: Simd>(simd: S, g: S::f32s, n: S::f32s, low: S::f32s, high: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    let g = simd.select_f32s(simd.greater_than_f32s(n, low), g, zero);
+    simd.select_f32s(simd.less_than_f32s(n, high), g, zero)
+}

@@ -1,0 +1,279 @@
+//! Packing and the micro-kernel.
+
+use crate::kernels::simd::{Isa, lanes, load, multiply_add, store};
+use pulp::{Simd, WithSimd};
+
+/// Registers side by side in a tile.
+const TILE_REGISTERS: usize = 2;
+
+/// Depth that is walked before the result is stored: a panel of 256 x 16 floats (AVX2) is half of a 32 KB L1 cache.
+/// The same for every instruction set, so that AVX2 and AVX-512 give the same bits.
+const DEPTH_BLOCK: usize = 256;
+
+/// Columns of a panel.
+const fn width<S: Simd>() -> usize {
+    TILE_REGISTERS * lanes::<S>()
+}
+
+/// Columns of a panel for `isa`.
+pub fn panel_width(isa: Isa) -> usize {
+    struct Width;
+    impl WithSimd for Width {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            width::<S>()
+        }
+    }
+    isa.run(Width)
+}
+
+/// `[depth, columns]` into panels `[columns / width][depth][width]`; the last may be narrower.
+pub fn pack(matrix: &[f32], depth: usize, columns: usize, width: usize, to: &mut [f32]) {
+    for panel in (0..columns).step_by(width) {
+        let panel_width = width.min(columns - panel);
+        let to = &mut to[panel * depth..][..panel_width * depth];
+        for (row, to) in to.chunks_exact_mut(panel_width).enumerate() {
+            to.copy_from_slice(&matrix[row * columns + panel..][..panel_width]);
+        }
+    }
+}
+
+/// `[columns, depth]` into panels `[columns / width][depth][width]`; the last may be narrower.
+pub fn pack_transposed(matrix: &[f32], columns: usize, depth: usize, width: usize, to: &mut [f32]) {
+    // Eight deep at a time: a column's eight floats share a cache line, and a panel's eight rows stay in L1.
+    const DEPTH: usize = 8;
+    for panel in (0..columns).step_by(width) {
+        let panel_width = width.min(columns - panel);
+        let to = &mut to[panel * depth..][..panel_width * depth];
+        for start in (0..depth).step_by(DEPTH) {
+            for column in 0..panel_width {
+                let from = &matrix[(panel + column) * depth..][start..(start + DEPTH).min(depth)];
+                for (step, value) in from.iter().enumerate() {
+                    to[(start + step) * panel_width + column] = *value;
+                }
+            }
+        }
+    }
+}
+
+/// `to = left * right`, with `left` `[rows, depth]` (rows `left_stride` floats apart) and `right` packed, `[depth,
+/// columns]`. `to`'s rows are `to_stride` apart.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // Three matrices with their strides.
+pub fn multiply<S: Simd>(
+    simd: S,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    to: &mut [f32],
+    to_stride: usize,
+) {
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert!((rows - 1) * left_stride + depth <= left.len() && depth * columns <= right.len());
+    assert!((rows - 1) * to_stride + columns <= to.len() && columns.is_multiple_of(lanes::<S>()));
+    for start in (0..depth).step_by(DEPTH_BLOCK) {
+        let depth_here = DEPTH_BLOCK.min(depth - start);
+        for panel in (0..columns).step_by(width::<S>()) {
+            let panel_width = width::<S>().min(columns - panel);
+            // SAFETY: the panel begins at panel * depth and is panel_width wide; rows and depth were checked above.
+            unsafe {
+                let right = right.as_ptr().add(panel * depth + start * panel_width);
+                let left = left.as_ptr().add(start);
+                let to = to.as_mut_ptr().add(panel);
+                let left = Left { at: left, row: left_stride, step: 1 };
+                let to = To { at: to, row: to_stride, add: start > 0 };
+                tiles(simd, rows, panel_width, depth_here, left, right, to);
+            }
+        }
+    }
+}
+
+/// Rows of a tile of the weight gradient: `left` is packed into such tiles. 8 x 2 registers of 32, or 6 x 2 of 16.
+pub const fn gradient_tile_rows<S: Simd>() -> usize {
+    match S::F32_LANES {
+        16 => 8,
+        8 => 6,
+        _ => 4,
+    }
+}
+
+/// `to += left^T * right`, with `left` `[depth, rows]` (rows of it `left_stride` floats apart) and `right` packed,
+/// `[depth, columns]`; `to` is `[rows, columns]`, dense. `tiles_of_left` is scratch for `depth * rows` floats.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // Three matrices, a stride and scratch.
+pub fn add_transposed<S: Simd>(
+    simd: S,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    to: &mut [f32],
+    tiles_of_left: &mut [f32],
+) {
+    if depth == 0 {
+        return;
+    }
+    let tile = gradient_tile_rows::<S>();
+    assert!((depth - 1) * left_stride + rows <= left.len() && depth * columns <= right.len());
+    assert!(rows * columns <= to.len() && depth * rows <= tiles_of_left.len());
+    assert!(columns.is_multiple_of(lanes::<S>()));
+    for step in 0..depth {
+        let from = &left[step * left_stride..][..rows];
+        for (index, from) in from.chunks(tile).enumerate() {
+            let at = index * tile * depth + step * from.len();
+            tiles_of_left[at..at + from.len()].copy_from_slice(from);
+        }
+    }
+    for panel in (0..columns).step_by(width::<S>()) {
+        let panel_width = width::<S>().min(columns - panel);
+        for row in (0..rows).step_by(tile) {
+            let tile_rows = tile.min(rows - row);
+            // SAFETY: a tile begins at row * depth and holds tile_rows * depth floats; the rest was checked above.
+            unsafe {
+                let left = Left { at: tiles_of_left.as_ptr().add(row * depth), row: 1, step: tile_rows };
+                let to = To { at: to.as_mut_ptr().add(row * columns + panel), row: columns, add: true };
+                tiles(simd, tile_rows, panel_width, depth, left, right.as_ptr().add(panel * depth), to);
+            }
+        }
+    }
+}
+
+/// Where the left operand lies: element (row, depth) at `at + row * self.row + depth * step`.
+#[derive(Clone, Copy)]
+struct Left {
+    at: *const f32,
+    row: usize,
+    step: usize,
+}
+
+/// Where the result goes, and whether it is added to what lies there.
+#[derive(Clone, Copy)]
+struct To {
+    at: *mut f32,
+    row: usize,
+    add: bool,
+}
+
+/// One panel: as many tall tiles as there are, then smaller ones.
+///
+/// # Safety
+/// `left` is readable for rows x depth, `right` for depth x panel width, `to` writable for rows x panel width.
+#[inline(always)]
+unsafe fn tiles<S: Simd>(
+    simd: S,
+    rows: usize,
+    panel_width: usize,
+    depth: usize,
+    left: Left,
+    right: *const f32,
+    to: To,
+) {
+    // SAFETY: the caller's promise; `rest` never passes `rows`.
+    unsafe {
+        let mut row = 0;
+        macro_rules! tall {
+            ($rows:literal) => {
+                while rows - row >= $rows {
+                    let left = Left { at: left.at.add(row * left.row), ..left };
+                    let to = To { at: to.at.add(row * to.row), ..to };
+                    if panel_width == width::<S>() {
+                        tile::<S, $rows, TILE_REGISTERS>(simd, depth, left, right, to);
+                    } else {
+                        // Narrower: the columns are a multiple of one register, so a panel has one or all.
+                        for register in 0..panel_width / lanes::<S>() {
+                            let column = register * lanes::<S>();
+                            let to = To { at: to.at.add(column), ..to };
+                            narrow::<S, $rows>(simd, depth, left, right.add(column), panel_width, to);
+                        }
+                    }
+                    row += $rows;
+                }
+            };
+        }
+        if S::F32_LANES == 16 {
+            tall!(12);
+            tall!(8);
+        } else if S::F32_LANES == 8 {
+            tall!(6);
+        }
+        tall!(4);
+        tall!(1);
+    }
+}
+
+/// The micro-kernel: ROWS x (COLUMNS registers) of the result stay in registers.
+///
+/// # Safety
+/// As for [`tiles`], with ROWS rows and a panel of COLUMNS registers.
+#[inline(always)]
+unsafe fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
+    simd: S,
+    depth: usize,
+    left: Left,
+    right: *const f32,
+    to: To,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
+        let (mut left_at, mut right_at) = (left.at, right);
+        for _ in 0..depth {
+            let mut columns = [simd.splat_f32s(0.0); COLUMNS];
+            for (column, value) in columns.iter_mut().enumerate() {
+                *value = load::<S>(right_at.add(column * lanes::<S>()));
+            }
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let value = simd.splat_f32s(*left_at.add(row * left.row));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = multiply_add(simd, value, column, *sum);
+                }
+            }
+            left_at = left_at.add(left.step);
+            right_at = right_at.add(COLUMNS * lanes::<S>());
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            for (column, sum) in sums.iter().enumerate() {
+                let to_at = to.at.add(row * to.row + column * lanes::<S>());
+                store::<S>(to_at, if to.add { simd.add_f32s(load::<S>(to_at), *sum) } else { *sum });
+            }
+        }
+    }
+}
+
+/// The micro-kernel for one register of a panel that is `panel_width` wide.
+///
+/// # Safety
+/// As for [`tiles`], with ROWS rows and one register of the panel.
+#[inline(always)]
+unsafe fn narrow<S: Simd, const ROWS: usize>(
+    simd: S,
+    depth: usize,
+    left: Left,
+    right: *const f32,
+    panel_width: usize,
+    to: To,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [simd.splat_f32s(0.0); ROWS];
+        for step in 0..depth {
+            let column = load::<S>(right.add(step * panel_width));
+            for (row, sum) in sums.iter_mut().enumerate() {
+                let value = simd.splat_f32s(*left.at.add(row * left.row + step * left.step));
+                *sum = multiply_add(simd, value, column, *sum);
+            }
+        }
+        for (row, sum) in sums.iter().enumerate() {
+            let to_at = to.at.add(row * to.row);
+            store::<S>(to_at, if to.add { simd.add_f32s(load::<S>(to_at), *sum) } else { *sum });
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Forward pass of a pointwise convolution over one part: normalise a block of rows on load, multiply, gather sums.
+
+use super::cpu::multiply;
+use crate::kernels::batch_norm::Affine;
+use crate::kernels::batch_norm::cpu::{Rows, normalize_rows, sum_rows};
+use crate::kernels::segments::{ROW_BLOCK, Sums};
+use pulp::{Simd, WithSimd};
+
+/// The rows (pixels) of one part.
+pub struct Forward<'a> {
+    /// Pixels in this part.
+    pub rows: usize,
+    /// Padded.
+    pub inputs: usize,
+    /// Padded.
+    pub outputs: usize,
+    /// `[rows, inputs]`, as stored by the layer before.
+    pub input: &'a [f32],
+    /// How to read it.
+    pub affine: &'a Affine,
+    /// [`super::PackedWeight::forward`].
+    pub weight: &'a [f32],
+    /// Added to every row.
+    pub bias: Option<&'a [f32]>,
+    /// `[rows, outputs]`.
+    pub output: &'a mut [f32],
+    /// Sums of the output and of its squares; none in evaluation.
+    pub sums: Option<&'a mut Sums>,
+    /// [`super::forward::scratch`] floats.
+    pub block: &'a mut [f32],
+}
+
+/// Floats from one row of the block to the next: one cache line more than the channels, so that rows which are a
+/// power of two apart don't share cache sets.
+pub const fn block_stride(channels: usize) -> usize {
+    channels + crate::kernels::CHANNEL_BLOCK
+}
+
+/// Floats of scratch that a part needs.
+pub const fn scratch(inputs: usize) -> usize {
+    ROW_BLOCK * block_stride(inputs)
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { rows, inputs, outputs, input, affine, weight, bias, output, mut sums, block } = self;
+        let stride = block_stride(inputs);
+        for start in (0..rows).step_by(ROW_BLOCK) {
+            let count = ROW_BLOCK.min(rows - start);
+            let from = Rows::dense(&input[start * inputs..], inputs);
+            normalize_rows(simd, from, block, stride, count, inputs, affine);
+            let output = &mut output[start * outputs..][..count * outputs];
+            multiply(simd, count, outputs, inputs, block, stride, weight, output, outputs);
+            if let Some(bias) = bias {
+                for row in output.chunks_exact_mut(outputs) {
+                    row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
+                }
+            }
+            if let Some(sums) = sums.as_deref_mut() {
+                let output = Rows::dense(output, outputs);
+                sum_rows(simd, output, count, outputs, &mut sums.first, &mut sums.second);
+                sums.flush(outputs);
+            }
+        }
+    }
+}

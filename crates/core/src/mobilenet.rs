@@ -1,0 +1,369 @@
+//! A network with its weights: created, loaded, run, saved.
+
+use crate::checkpoint::{self, Checkpoint, TrainingState};
+use crate::config::{ModelConfig, ModelOptions, Normalization};
+use crate::data::normalize::Lookup;
+use crate::data::{Pictures, Rgb, cifar10, image};
+use crate::engine::evaluate::evaluate;
+use crate::engine::{Plan, Purpose};
+use crate::error::{Error, Result};
+use crate::kernels::simd::Isa;
+use crate::metrics::Metrics;
+use crate::model::network::Network;
+use crate::model::summary::{LayerSummary, layers};
+use crate::model::tensors::{NamedTensor, specs};
+use crate::model::{initial, v1};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Floats of the pictures in one evaluation batch, about: 64 pictures of 32x32, 8 at least.
+const EVALUATION_PIXELS: usize = 64 * 32 * 32;
+
+/// A network with its weights. Clones share them.
+#[derive(Debug, Clone)]
+pub struct MobileNet {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    network: Network,
+    config: ModelConfig,
+    /// Everything that training changes.
+    state: Mutex<Weights>,
+    /// The plan that evaluates, kept between calls, with the version of the weights that it holds.
+    evaluator: Mutex<Option<Evaluator>>,
+    training: AtomicBool,
+}
+
+/// What training changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Weights {
+    pub tensors: Arc<Vec<NamedTensor>>,
+    pub batches_tracked: u64,
+    pub classes: Vec<String>,
+    pub normalization: Normalization,
+    pub training: Option<Arc<TrainingState>>,
+    version: u64,
+}
+
+#[derive(Debug)]
+struct Evaluator {
+    plan: Plan,
+    parameters: Vec<f32>,
+    version: u64,
+}
+
+/// What [`MobileNet::backward`] gives.
+#[derive(Debug, Clone)]
+pub struct Backward {
+    /// Mean cross-entropy of the batch.
+    pub loss: f64,
+    /// `[N, classes]`, in training mode: normalised by the batch's own statistics.
+    pub logits: Vec<f32>,
+    /// Of every parameter, in PyTorch's shapes and order.
+    pub gradients: Vec<NamedTensor>,
+}
+
+impl MobileNet {
+    /// A new network, initialised as PyTorch does it, from `seed`.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION`.
+    pub fn create(options: &ModelOptions, seed: u64) -> Result<Self> {
+        let config = options.resolve()?;
+        let tensors = initial::tensors(&v1::network(&config), seed);
+        Ok(Self::from_checkpoint(Checkpoint {
+            classes: class_names(&config),
+            config,
+            normalization: Normalization::default(),
+            tensors,
+            batches_tracked: 0,
+            training: None,
+        }))
+    }
+
+    /// From a checkpoint; see [`checkpoint::read`] for the errors.
+    pub fn load(path: &Path) -> Result<Self> {
+        Ok(Self::from_checkpoint(checkpoint::read(path)?))
+    }
+
+    /// From another program's weights; see [`checkpoint::import`] for the errors.
+    pub fn import(path: &Path, options: &ModelOptions) -> Result<Self> {
+        let mut imported = checkpoint::import(path, options)?;
+        imported.classes = class_names(&imported.config);
+        Ok(Self::from_checkpoint(imported))
+    }
+
+    fn from_checkpoint(checkpoint: Checkpoint) -> Self {
+        let state = Weights {
+            tensors: Arc::new(checkpoint.tensors),
+            batches_tracked: checkpoint.batches_tracked,
+            classes: checkpoint.classes,
+            normalization: checkpoint.normalization,
+            training: checkpoint.training.map(Arc::new),
+            version: 0,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                network: v1::network(&checkpoint.config),
+                config: checkpoint.config,
+                state: Mutex::new(state),
+                evaluator: Mutex::new(None),
+                training: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// Writes the weights to a checkpoint (without a run's state).
+    ///
+    /// # Errors
+    /// `IO`.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let weights = self.weights();
+        checkpoint::write(&self.checkpoint(&weights, None), path)
+    }
+
+    /// A checkpoint of these weights.
+    pub(crate) fn checkpoint(&self, weights: &Weights, training: Option<TrainingState>) -> Checkpoint {
+        Checkpoint {
+            config: self.config(),
+            classes: weights.classes.clone(),
+            normalization: weights.normalization,
+            tensors: weights.tensors.to_vec(),
+            batches_tracked: weights.batches_tracked,
+            training,
+        }
+    }
+
+    /// What network it is.
+    pub fn config(&self) -> ModelConfig {
+        self.shared.config.clone()
+    }
+
+    /// Its layers.
+    pub fn network(&self) -> &Network {
+        &self.shared.network
+    }
+
+    /// Its layers with their costs.
+    pub fn layers(&self) -> Vec<LayerSummary> {
+        layers(&self.shared.network)
+    }
+
+    /// Names of the classes, in the order of the logits.
+    pub fn class_names(&self) -> Vec<String> {
+        self.weights().classes
+    }
+
+    /// What pictures are normalised with.
+    pub fn normalization(&self) -> Normalization {
+        self.weights().normalization
+    }
+
+    /// How many values are trained.
+    pub fn parameters(&self) -> usize {
+        specs(&self.shared.network)
+            .iter()
+            .filter(|spec| spec.role.is_parameter())
+            .map(|spec| spec.count())
+            .sum()
+    }
+
+    /// Every tensor of the state dict, in PyTorch's order (`num_batches_tracked` left out).
+    pub fn tensors(&self) -> Arc<Vec<NamedTensor>> {
+        self.weights().tensors
+    }
+
+    /// Whether the checkpoint that it came from holds a run that can go on.
+    pub fn can_resume(&self) -> bool {
+        self.weights().training.is_some()
+    }
+
+    /// A copy of what training changes.
+    pub(crate) fn weights(&self) -> Weights {
+        lock(&self.shared.state).clone()
+    }
+
+    /// Takes over what training changed.
+    pub(crate) fn set_weights(&self, weights: Weights) {
+        let mut state = lock(&self.shared.state);
+        let version = state.version + 1;
+        *state = Weights { version, ..weights };
+    }
+
+    /// Begins a run; it ends when the guard is dropped.
+    pub(crate) fn begin_training(&self) -> Result<TrainingGuard> {
+        if self.shared.training.swap(true, Ordering::Acquire) {
+            return Err(Error::invalid_option(
+                "this model is being trained already; wait for that run's result, or load the weights a second time",
+            ));
+        }
+        Ok(TrainingGuard { shared: self.shared.clone() })
+    }
+
+    /// Logits `[count, classes]` in evaluation mode of normalised pictures `[count, 3, resolution, resolution]`.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` when the input's size doesn't fit.
+    pub fn forward(&self, input: &[f32], count: usize) -> Result<Vec<f32>> {
+        let input = self.channels_last(input, count)?;
+        Ok(self.with_evaluator(|plan, parameters| logits(plan, parameters, &input, count)))
+    }
+
+    /// One training step without the update, of pictures like [`Self::forward`]'s; the weights stay as they are.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` when the input's size doesn't fit, or a label is no class.
+    pub fn backward(&self, input: &[f32], labels: &[u32]) -> Result<Backward> {
+        let input = self.channels_last(input, labels.len())?;
+        let classes = self.shared.config.classes;
+        if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
+            return Err(Error::invalid_option(format!("label {label} is not below the {classes} classes")));
+        }
+        let mut plan = Plan::new(self.shared.network.clone(), Purpose::Training, labels.len(), Isa::best());
+        let (parameters, statistics) = plan.parameters().gather(&self.tensors());
+        plan.statistics = statistics;
+        plan.prepare(&parameters);
+        plan.forward(&input, &parameters, labels.len());
+        let loss = plan.loss(labels);
+        let gradients = plan.backward(&input, &parameters, labels.len());
+        Ok(Backward {
+            loss: loss.sum / labels.len() as f64,
+            logits: plan.logits(labels.len()),
+            gradients: plan.parameters().scatter_parameters(&gradients),
+        })
+    }
+
+    /// Logits `[pictures, classes]` of pictures of any size, each fitted to the network's resolution.
+    ///
+    /// # Errors
+    /// Those of resizing, which are defects.
+    pub fn predict(&self, pictures: &[Rgb]) -> Result<Vec<f32>> {
+        let resolution = self.shared.config.resolution;
+        let lookup = Lookup::new(&self.normalization());
+        let floats = resolution * resolution * 3;
+        let mut input = vec![0.0; pictures.len() * floats];
+        for (picture, to) in pictures.iter().zip(input.chunks_exact_mut(floats)) {
+            lookup.apply(&image::fit(picture, resolution)?, to);
+        }
+        Ok(self.with_evaluator(|plan, parameters| logits(plan, parameters, &input, pictures.len())))
+    }
+
+    /// Loss and accuracy over the pictures with these indices; `None` when `cancelled` was set before the end, or when
+    /// there are no pictures.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` when the pictures have more classes than the network; otherwise those of preparing the pictures.
+    pub fn evaluate(
+        &self,
+        pictures: &Arc<Pictures>,
+        indices: &[u32],
+        cancelled: &AtomicBool,
+    ) -> Result<Option<Metrics>> {
+        check_labels(pictures, self.shared.config.classes)?;
+        let normalization = self.normalization();
+        self.with_evaluator(|plan, parameters| {
+            evaluate(plan, parameters, pictures, indices, normalization, cancelled)
+        })
+    }
+
+    /// Runs `work` with the plan that evaluates, brought up to date.
+    fn with_evaluator<T>(&self, work: impl FnOnce(&mut Plan, &[f32]) -> T) -> T {
+        let weights = self.weights();
+        let mut evaluator = lock(&self.shared.evaluator);
+        let mut current = match evaluator.take() {
+            Some(current) => current,
+            None => Evaluator {
+                plan: evaluation_plan(&self.shared.network),
+                parameters: Vec::new(),
+                version: u64::MAX,
+            },
+        };
+        if current.version != weights.version {
+            let (parameters, statistics) = current.plan.parameters().gather(&weights.tensors);
+            current.plan.statistics = statistics;
+            current.plan.prepare(&parameters);
+            current.parameters = parameters;
+            current.version = weights.version;
+        }
+        let result = work(&mut current.plan, &current.parameters);
+        // Only put back after a clean end: a panic must not leave a half-prepared plan behind.
+        *evaluator = Some(current);
+        result
+    }
+
+    /// `[count, 3, side, side]` to `[count, side, side, 3]`, after a check of the size.
+    fn channels_last(&self, input: &[f32], count: usize) -> Result<Vec<f32>> {
+        let side = self.shared.config.resolution;
+        let pixels = side * side;
+        if count == 0 || input.len() != count * 3 * pixels {
+            return Err(Error::invalid_option(format!(
+                "input must hold {count} pictures (at least 1) of 3 x {side} x {side} values, {} in all, not {}",
+                count * 3 * pixels,
+                input.len()
+            )));
+        }
+        let mut output = Vec::with_capacity(input.len());
+        for picture in input.chunks_exact(3 * pixels) {
+            output.extend(
+                (0..pixels).flat_map(|pixel| (0..3).map(move |channel| picture[channel * pixels + pixel])),
+            );
+        }
+        Ok(output)
+    }
+}
+
+/// A plan for evaluation, of a sensible batch size.
+pub(crate) fn evaluation_plan(network: &Network) -> Plan {
+    let capacity = (EVALUATION_PIXELS / (network.resolution * network.resolution)).max(8);
+    Plan::new(network.clone(), Purpose::Evaluation, capacity, Isa::best())
+}
+
+/// Refuses pictures whose labels the network has no class for.
+pub(crate) fn check_labels(pictures: &Pictures, classes: usize) -> Result<()> {
+    match pictures.labels.iter().max() {
+        Some(label) if *label as usize >= classes => Err(Error::invalid_option(format!(
+            "the pictures have labels up to {label}, so the network needs at least {} classes, not {classes}",
+            label + 1
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn logits(plan: &mut Plan, parameters: &[f32], input: &[f32], count: usize) -> Vec<f32> {
+    let size = plan.picture_floats();
+    let mut all = Vec::with_capacity(count);
+    for batch in input.chunks(plan.capacity() * size) {
+        let pictures = batch.len() / size;
+        plan.forward(batch, parameters, pictures);
+        all.extend(plan.logits(pictures));
+    }
+    all
+}
+
+/// CIFAR-10's for a network of ten classes and 32x32 pictures, else numbers.
+fn class_names(config: &ModelConfig) -> Vec<String> {
+    if config.classes == cifar10::CLASSES.len() && config.resolution == 32 {
+        return cifar10::CLASSES.map(String::from).to_vec();
+    }
+    (0..config.classes).map(|class| class.to_string()).collect()
+}
+
+/// A lock whose holder panicked is still good: what it guards is replaced whole, never half.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// While it lives, its network is being trained.
+#[derive(Debug)]
+pub(crate) struct TrainingGuard {
+    shared: Arc<Shared>,
+}
+
+impl Drop for TrainingGuard {
+    fn drop(&mut self) {
+        self.shared.training.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,26 @@
+//! Names that other programs give to the same tensors.
+
+use super::network::{Network, Operation};
+
+/// The course's name for each of our tensors: its network is one `features` sequence of a convolution, an activation,
+/// then a depthwise and a pointwise module a block; and `fc`. `None` for a tensor that it hasn't.
+pub fn course_name(network: &Network, name: &str) -> Option<String> {
+    let (module, parameter) = name.rsplit_once('.')?;
+    if module == network.classifier {
+        return Some(format!("fc.{parameter}"));
+    }
+    let (index, layer) = network
+        .layers
+        .iter()
+        .enumerate()
+        .find(|(_, layer)| layer.name == module || layer.norm.as_deref() == Some(module))?;
+    let convolution = match layer.operation {
+        Operation::Stem if layer.norm.is_some() => return None,
+        Operation::Stem => return Some(format!("features.0.{parameter}")),
+        Operation::Depthwise => "dw_conv_k3",
+        Operation::Pointwise => "p_conv_k1",
+    };
+    let part = if layer.name == module { convolution } else { "bn" };
+    // Behind the stem stands its activation, so layer i is module i + 1.
+    Some(format!("features.{}.{part}.{parameter}", index + 1))
+}

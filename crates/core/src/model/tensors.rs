@@ -1,0 +1,121 @@
+//! The tensors of a network: names, shapes and order as in PyTorch's state dict.
+
+use super::network::{Network, Operation};
+
+/// What a tensor is for, which decides how it starts and how the engine lays it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Weight of a convolution, or of the classifier: `[outputs, inputs, ...]`.
+    Weight(Option<Operation>),
+    /// Bias of a convolution or of the classifier, whose weight has this many values an output.
+    Bias {
+        /// Values of the weight that feed one output.
+        fan_in: usize,
+    },
+    /// Weight of a batch norm.
+    NormWeight,
+    /// Bias of a batch norm.
+    NormBias,
+    /// Moving mean of a batch norm: not trained.
+    RunningMean,
+    /// Moving variance of a batch norm: not trained.
+    RunningVar,
+}
+
+impl Role {
+    /// Whether the optimizer moves it.
+    pub fn is_parameter(self) -> bool {
+        !matches!(self, Self::RunningMean | Self::RunningVar)
+    }
+}
+
+/// One entry of the state dict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// What it is for.
+    pub role: Role,
+    /// The layer that it belongs to; the classifier is behind the last.
+    pub layer: usize,
+}
+
+impl TensorSpec {
+    /// How many values it has.
+    pub fn count(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// A named float32 tensor in PyTorch's shape and order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedTensor {
+    /// Its name in the state dict.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its values, the last dimension running fastest.
+    pub values: Vec<f32>,
+}
+
+/// The state dict of a network, in PyTorch's order (`num_batches_tracked` left out).
+pub fn specs(network: &Network) -> Vec<TensorSpec> {
+    let mut specs = Vec::new();
+    for (index, layer) in network.layers.iter().enumerate() {
+        let mut push = |name: String, shape: Vec<usize>, role| {
+            specs.push(TensorSpec { name, shape, role, layer: index })
+        };
+        let weight = layer.weight_shape();
+        let fan_in = weight[1..].iter().product();
+        push(format!("{}.weight", layer.name), weight, Role::Weight(Some(layer.operation)));
+        match &layer.norm {
+            None => push(format!("{}.bias", layer.name), vec![layer.outputs], Role::Bias { fan_in }),
+            Some(norm) => {
+                push(format!("{norm}.weight"), vec![layer.outputs], Role::NormWeight);
+                push(format!("{norm}.bias"), vec![layer.outputs], Role::NormBias);
+                push(format!("{norm}.running_mean"), vec![layer.outputs], Role::RunningMean);
+                push(format!("{norm}.running_var"), vec![layer.outputs], Role::RunningVar);
+            }
+        }
+    }
+    let (layer, features) = (network.layers.len(), network.features());
+    let name = &network.classifier;
+    specs.push(TensorSpec {
+        name: format!("{name}.weight"),
+        shape: vec![network.classes, features],
+        role: Role::Weight(None),
+        layer,
+    });
+    specs.push(TensorSpec {
+        name: format!("{name}.bias"),
+        shape: vec![network.classes],
+        role: Role::Bias { fan_in: features },
+        layer,
+    });
+    specs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::specs;
+    use crate::config::{Layout, ModelOptions};
+    use crate::model::v1;
+
+    fn parameters(layout: Layout) -> usize {
+        let config = ModelOptions { layout: Some(layout), ..Default::default() }.resolve().unwrap();
+        specs(&v1::network(&config))
+            .iter()
+            .filter(|spec| spec.role.is_parameter())
+            .map(|spec| spec.count())
+            .sum()
+    }
+
+    #[test]
+    fn totals_are_those_of_the_papers_network_and_the_courses() {
+        assert_eq!(parameters(Layout::Unpadded), 3_217_194);
+        assert_eq!(parameters(Layout::Cifar), 3_217_226);
+        assert_eq!(parameters(Layout::Imagenet), 4_231_976);
+    }
+}
