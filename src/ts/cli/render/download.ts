@@ -15,7 +15,8 @@ export class DownloadBar {
     this.#stream = stream
   }
 
-  update({ stage, done, total }: DownloadProgress): void {
+  update({ source, phase, receivedBytes: done, totalBytes: total }: DownloadProgress): void {
+    const stage = `${phase} ${source}`
     const share = total ? Math.min(1, done / total) : 0
     if (stage !== this.#stage) {
       this.stop()
@@ -46,7 +47,7 @@ export class DownloadBar {
       format: (options, params, payload) => {
         const percent = `${(params.progress * 100).toFixed(0)}%`.padStart(4)
         const drawn = Format.BarFormat(params.progress, options)
-        return fit(this.#stream.columns, [stage, drawn, percent, payload.size], [1, 3])
+        return fit(this.#stream.columns, [stage, drawn, percent, payload.size], [1, 3, 0])
       },
       barCompleteChar: '█',
       barIncompleteChar: '░',
