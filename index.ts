@@ -15,6 +15,7 @@ export type {
 } from './src/ts/events.js'
 export { type Backward, MobileNet, type Picture, type RawPicture, type Tensor } from './src/ts/mobilenet.js'
 export type { Device, Layer, Metrics, OptimizerOptions, ScheduleOptions } from './src/ts/native/binding.js'
+export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
 export {
   type DeviceName,
   type ModelConfig,

@@ -6,8 +6,8 @@ import { MobileNetError, native } from './errors.js'
 import type { Normalization } from './events.js'
 import type { Layer, Metrics, Model as NativeModel, TrainOptions as NativeTrainOptions } from './native/binding.js'
 import { binding } from './native/load.js'
-import type { DeviceName, ModelConfig, ModelOptions, TrainOptions } from './options.js'
-import { checkModelOptions, checkTrainOptions } from './options.js'
+import type { ModelConfig, ModelOptions, TrainOptions } from './options.js'
+import { checkModelOptions, checkTrainOptions, withoutNulls } from './options.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
 import { TrainRun } from './run.js'
 
@@ -56,13 +56,28 @@ export class MobileNet {
     const { device, seed, ...network } = options
     checkModelOptions(options)
     selectDevice(device ?? 'auto')
-    return new MobileNet(await native(() => binding().Model.create(network, seed)))
+    return new MobileNet(await native(() => binding().Model.create(withoutNulls(network), seed)))
   }
 
-  /** The network in a checkpoint that `save` or a training run wrote. */
-  static async load(path: string | URL, options: { device?: DeviceName } = {}): Promise<MobileNet> {
-    selectDevice(options.device ?? 'auto')
-    return new MobileNet(await native(() => binding().Model.load(toPath(path))))
+  /**
+   * The network in a checkpoint that `save` or a training run wrote.
+   *
+   * @param options What the network must be, besides the device: a checkpoint of another one is CHECKPOINT_MISMATCH.
+   */
+  static async load(path: string | URL, options: Omit<ModelOptions, 'seed'> = {}): Promise<MobileNet> {
+    const { device, ...expected } = options
+    checkModelOptions(options)
+    selectDevice(device ?? 'auto')
+    const model = new MobileNet(await native(() => binding().Model.load(toPath(path))))
+    const config: Record<string, unknown> = { ...model.config }
+    for (const [key, value] of Object.entries(expected)) {
+      if (value == null || value === config[key]) continue
+      throw new MobileNetError(
+        'CHECKPOINT_MISMATCH',
+        `${toPath(path)} holds a network with ${key} ${config[key]}, not ${value}`,
+      )
+    }
+    return model
   }
 
   /**
@@ -73,7 +88,7 @@ export class MobileNet {
     const { device, ...network } = options
     checkModelOptions(options)
     selectDevice(device ?? 'auto')
-    return new MobileNet(await native(() => binding().Model.import(toPath(path), network)))
+    return new MobileNet(await native(() => binding().Model.import(toPath(path), withoutNulls(network))))
   }
 
   /** Which network it is, complete. */
@@ -123,7 +138,7 @@ export class MobileNet {
       (onMessage) => {
         checkTrainOptions(options)
         const start = binding().startTraining
-        return start(this.#native, data.native, recipe as NativeTrainOptions, resume ?? false, (message) =>
+        return start(this.#native, data.native, withoutNulls(recipe) as NativeTrainOptions, resume ?? false, (message) =>
           onMessage(message as Parameters<typeof onMessage>[0]),
         )
       },

@@ -136,3 +136,11 @@ export function checkKeys(where: string, options: object, known: Record<string, 
     throw new MobileNetError('INVALID_OPTION', `${where} has no option ${key}; there are ${names}`)
   }
 }
+
+/** Options as the border takes them: null, which stands for the default, is left out there. */
+export function withoutNulls<T extends object>(options: T): T {
+  const entries = Object.entries(options).filter(([, value]) => value !== null && value !== undefined)
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key, typeof value === 'object' ? withoutNulls(value as object) : value]),
+  ) as T
+}

@@ -61,9 +61,9 @@ export function platform(): string {
 
 /** `gnu` when this Node was linked with glibc, else `musl`. */
 export function libc(): 'gnu' | 'musl' {
+  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean }
   // The report's network part asks the system about every interface, which takes long and isn't needed.
-  const { report } = process
-  if (report) report.excludeNetwork = true
-  const header = (report?.getReport() as { header?: { glibcVersionRuntime?: string } } | undefined)?.header
+  report.excludeNetwork = true
+  const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } }
   return header?.glibcVersionRuntime ? 'gnu' : 'musl'
 }
