@@ -165,7 +165,7 @@ fn damaged_pickles() {
     // A label that isn't one, and an array whose shape (2 pictures) doesn't fit its bytes (1).
     let at = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|w| w == what).unwrap();
     let mut wrong = test.clone();
-    let label = at(&wrong, b"labelsq") + 10;
+    let label = at(&wrong, b"labelsq") + 11;
     assert_eq!(wrong[label..label + 2], [b'K', 3]);
     wrong[label + 1] = 17;
     assert!(with(&wrong).contains("has label 17; expected 0 to 9"));

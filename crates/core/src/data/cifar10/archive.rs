@@ -7,6 +7,9 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
+/// Reads the file that is being visited.
+pub type Content<'a> = &'a mut dyn FnMut() -> Result<Vec<u8>>;
+
 /// Goes through the files of an archive in its order. `visit` gets a file's name, without the folders before it, and a
 /// function that reads it. `progress` gets the bytes of the archive read so far, and all.
 ///
@@ -15,7 +18,7 @@ use std::path::Path;
 pub fn for_each_file(
     path: &Path,
     progress: &mut dyn FnMut(u64, u64),
-    visit: &mut dyn FnMut(&str, &mut dyn FnMut() -> Result<Vec<u8>>) -> Result<()>,
+    visit: &mut dyn FnMut(&str, Content) -> Result<()>,
 ) -> Result<()> {
     let failed = |error| Error::io("open", path, error);
     let file = File::open(path).map_err(failed)?;
