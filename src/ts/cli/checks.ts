@@ -1,9 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { engines, version } from '../../../package.json'
-import { Cifar10, devices, type ErrorCode, MobileNetError } from '../../../index.js'
-// The public API hides how the native library is found, which is the very thing to look into here.
-import { binding, bindingPath, candidates, libc, platform } from '../native/load.js'
+import { engines } from '../../../package.json'
+import { Cifar10, devices, type ErrorCode, MobileNetError, nativeLibrary, version } from '../../../index.js'
 import type { Deps } from './program.js'
 import { grouped, shell } from './render/text.js'
 
@@ -28,7 +26,7 @@ export async function checks(deps: Deps): Promise<Check[]> {
   const works = library.status !== 'broken'
   return [
     ok('package', `mobilenet-native ${version}`),
-    ok('platform', `${process.platform} ${process.arch}${libcText()} (${platform()})`),
+    ok('platform', `${process.platform} ${process.arch}${libcText()}`),
     nodeCheck(),
     library,
     works ? devicesCheck() : note('devices', 'not known without the native library', null),
@@ -38,10 +36,11 @@ export async function checks(deps: Deps): Promise<Check[]> {
   ]
 }
 
+/** Which C library this Node was linked with: binaries are built for one or the other. */
 function libcText(): string {
   if (process.platform !== 'linux') return ''
   const { header } = process.report.getReport() as { header?: { glibcVersionRuntime?: string } }
-  return libc() === 'gnu' ? `, glibc ${header?.glibcVersionRuntime}` : ', musl'
+  return header?.glibcVersionRuntime ? `, glibc ${header.glibcVersionRuntime}` : ', musl'
 }
 
 function nodeCheck(): Check {
@@ -55,10 +54,10 @@ function nodeCheck(): Check {
 function libraryCheck(env: NodeJS.ProcessEnv): Check {
   const name = 'native library'
   try {
-    const built = binding().version()
-    const detail = `${bindingPath()}\n${reason(env)}`
+    const { path, version: built, platform } = nativeLibrary()
+    const detail = `${path}\n${built} for ${platform}, ${reason(path, env)}`
     if (built === version) return ok(name, detail)
-    return note(name, `${detail}; it is of version ${built}`, 'reinstall the package, or run "npm run build:native" again')
+    return note(name, detail, 'reinstall the package, or run "npm run build:native" again: the versions differ')
   } catch (error) {
     const [detail = '', ...rest] = (error as Error).message.split(/\n(?=Reinstall)/)
     const fix = rest.join('\n') || 'reinstall the package, or run "npm run build:native"'
@@ -67,10 +66,10 @@ function libraryCheck(env: NodeJS.ProcessEnv): Check {
 }
 
 /** Why it is this file that was loaded. */
-function reason(env: NodeJS.ProcessEnv): string {
+function reason(path: string, env: NodeJS.ProcessEnv): string {
   if (env['MOBILENET_NATIVE_LIBRARY_PATH']) return 'named by MOBILENET_NATIVE_LIBRARY_PATH'
-  const [published, built] = candidates(env)
-  return bindingPath() === built ? `built from source here; ${published} is not installed` : `from ${published}`
+  if (path.includes('node_modules')) return 'from the package for this platform'
+  return 'built from source, as no package for this platform is installed'
 }
 
 function devicesCheck(): Check {

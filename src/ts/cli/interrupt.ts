@@ -13,7 +13,7 @@ export class Interrupt {
     process.stderr.on('error', this.#onPipe)
   }
 
-  /** Aborts at the first signal, or when nobody reads our output any more. */
+  /** Aborts at the first signal, or when nobody reads our output any more: then the reason is the error `EPIPE`. */
   get signal(): AbortSignal {
     return this.#controller.signal
   }
@@ -32,6 +32,6 @@ export class Interrupt {
 
   readonly #onPipe = (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error
-    this.#controller.abort()
+    this.#controller.abort(error)
   }
 }

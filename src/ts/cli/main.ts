@@ -33,11 +33,16 @@ function commandOf({ argv, cwd }: NodeJS.Process): string[] {
 }
 
 function describe(error: unknown, interrupt: Interrupt): Failure {
-  if (interrupt.byUser && error === interrupt.signal.reason) return { status: 130, code: 'INTERRUPTED', message: '' }
+  // The user knows that it was them. Who closed our output has what they wanted of it.
+  if (interrupt.signal.aborted && error === interrupt.signal.reason) {
+    return { status: interrupt.byUser ? 130 : 0, code: 'INTERRUPTED', message: '' }
+  }
   if (error instanceof CommanderError) {
     // Help and version end by an "error" of status 0, and have been printed.
     if (error.exitCode === 0) return { status: 0, code: error.code, message: '' }
-    return { status: 2, code: 'INVALID_OPTION', message: error.message.replace(/^error: /, '') }
+    const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ')
+    // Called without a command, it has printed its help.
+    return { status: 2, code: 'INVALID_OPTION', message: error.code === 'commander.help' ? '' : message }
   }
   if (error instanceof MobileNetError) {
     return { status: error.code === 'INVALID_OPTION' ? 2 : 1, code: error.code, message: error.message }

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { MobileNet, type TrainRun } from '../../../../index.js'
+import { MobileNet, MobileNetError, type TrainRun } from '../../../../index.js'
 import { openData } from '../data.js'
 import { addNetworkOptions, defaultOf, number } from '../options.js'
 import type { Deps } from '../program.js'
@@ -15,25 +15,24 @@ export function trainCommand(deps: Deps): Command {
     .description("Train a network on CIFAR-10; without options, the course's script.")
     .option('--preset <name>', 'network and recipe to begin with: course, cifar or quick (default: course)')
   addNetworkOptions(command, { of: 'preset' })
-  const recipe = (key: Parameters<typeof recipeDefault>[0]) => recipeDefault(key)
   return command
     .option('--data <dir>', 'folder or archive with CIFAR-10 (default: the cache, where it is downloaded to)')
-    .option('--epochs <n>', `passes over the training pictures${recipe('epochs')}`, number)
-    .option('--batch-size <n>', `pictures a step${recipe('batchSize')}`, number)
+    .option('--epochs <n>', `passes over the training pictures${recipeDefault('epochs')}`, number)
+    .option('--batch-size <n>', `pictures a step${recipeDefault('batchSize')}`, number)
     .option('--optimizer <name>', `adam${defaultOf(({ train }) => train.optimizer.type)}`)
     .option('--learning-rate <x>', `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}`, number)
     .option('--schedule <name>', `constant, step, cosine or one-cycle${defaultOf(({ train }) => train.schedule.type)}`)
     .option('--step-size <n>', `epochs between two drops, in step${stepDefault('stepSize')}`, number)
     .option('--gamma <x>', `what a drop multiplies by, in step${stepDefault('gamma')}`, number)
-    .option('--validation-fraction <x>', `share kept for validation${recipe('validationFraction')}`, number)
-    .option('--seed <n>', `decides weights, order and augmentation${recipe('seed')}`, number)
+    .option('--validation-fraction <x>', `share kept for validation${recipeDefault('validationFraction')}`, number)
+    .option('--seed <n>', `decides weights, order and augmentation${recipeDefault('seed')}`, number)
     .option('--no-augment', 'take the pictures as they are, without crop and flip')
     .option('--no-shuffle', 'take the pictures in the same order in every epoch')
     .option('--limit <n>', 'at most this many pictures of each part (default: all)', number)
     .option('--init <checkpoint>', "begin with a checkpoint's network and weights")
     .option('--resume <run>', "go on with a run: its folder or last.safetensors; options given replace the run's")
     .option('--out <dir>', "the run's folder (default: runs/<date>-<time>-<preset>, or the folder that is resumed)")
-    .option('--log-every <n>', `steps between two lines${recipe('logEvery')}`, number)
+    .option('--log-every <n>', `steps between two lines${recipeDefault('logEvery')}`, number)
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
     .option('--precision <name>', 'float32, which is what the CPU has (default: float32)')
     .option('--threads <n>', 'threads that compute (default: one a core)', number)
@@ -62,22 +61,18 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
     command: deps.command,
     resume: resumeCommand(deps, flags, plan.options.out),
   }
-  const run = model.train({ ...plan.options, resume: plan.resume !== undefined, data })
+  const run = model.train({ ...plan.options, resume: plan.resume, data })
   const view = viewOf(deps, flags, facts)
   await watch(deps, run, view, Boolean(flags.quiet))
   const report = await run.result
-  // Who closed our output didn't ask for an early end in so many words.
-  if (report.stopped && deps.stdout.destroyed && report.checkpoint !== null) {
-    deps.stderr.write(`stopped, because nobody reads the output any more; go on with ${shell(facts.resume)}\n`)
+  if (report.stopped && deps.interrupt.reason?.code === 'EPIPE') {
+    const rest = report.checkpoint === null ? '' : `; go on with: ${shell(facts.resume)}`
+    throw new MobileNetError('IO', `the run was stopped, because nobody reads its output any more${rest}`)
   }
 }
 
-async function modelOf({ network, init, resume, device, contradicts }: Plan): Promise<MobileNet> {
-  const checkpoint = resume ?? init
-  if (checkpoint === undefined) return MobileNet.create({ ...network, device })
-  const model = await MobileNet.load(checkpoint, { device })
-  contradicts(model.config)
-  return model
+function modelOf({ checkpoint, network }: Plan): Promise<MobileNet> {
+  return checkpoint === undefined ? MobileNet.create(network) : MobileNet.load(checkpoint, network)
 }
 
 function viewOf(deps: Deps, flags: TrainFlags, facts: RunFacts): View {

@@ -1,0 +1,205 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { afterAll, describe, expect, it } from 'vitest'
+import { cli, data, filesBelow, type Json, jsonLines, Scratch, small, start } from './cli.js'
+
+const scratch = new Scratch()
+afterAll(() => scratch.remove())
+
+describe('train --json', () => {
+  it('prints every event as a line, in order, and nothing else', async () => {
+    const out = scratch.at('json')
+    const { status, stdout, stderr } = await cli(['train', ...small, '--out', out, '--json'])
+    expect(status).toBe(0)
+    const events = jsonLines(stdout)
+    expect(events.map(({ type }) => type)).toEqual([
+      ...['start', 'step', 'step', 'step', 'step', 'epoch', 'checkpoint', 'checkpoint', 'done'],
+    ])
+    expect(events[0].config).toMatchObject({
+      model: { variant: 'v1', layout: 'cifar', activation: 'relu', width: 0.25, resolution: 32, classes: 10 },
+      train: {
+        epochs: 1,
+        batchSize: 16,
+        optimizer: { type: 'adam', learningRate: 0.01 },
+        schedule: { type: 'step', stepSize: 10, gamma: 0.5 },
+        validationFraction: 0.1,
+        limit: 64,
+      },
+      pictures: { total: 256, train: 64, validation: 25, test: 64 },
+      device: 'cpu',
+      out,
+      resumedEpochs: null,
+    })
+    expect(events[3]).toEqual({
+      type: 'step',
+      epoch: 1,
+      step: 3,
+      steps: 4,
+      loss: expect.any(Number),
+      accuracy: expect.any(Number),
+      learningRate: 0.01,
+      imagesPerSecond: expect.any(Number),
+    })
+    expect(events[5]).toMatchObject({
+      type: 'epoch',
+      epoch: 1,
+      train: { count: 64 },
+      validation: { count: 25, correct: expect.any(Number) },
+      test: { count: 64, correct: expect.any(Number) },
+      seconds: expect.any(Number),
+    })
+    expect(events.slice(6, 8).map(({ path }) => path)).toEqual([`${out}/best.safetensors`, `${out}/last.safetensors`])
+    expect(events[8].report).toMatchObject({ epochs: 1, steps: 4, stopped: false, bestEpoch: 1 })
+    expect(filesBelow(out).sort()).toEqual(['best.safetensors', 'last.safetensors'])
+    // The sample is not the published set, which is said where errors are said.
+    expect(jsonLines(stderr)).toEqual([{ type: 'note', message: expect.stringContaining('official') }])
+  })
+
+  it('puts options over a preset, which the core resolves', async () => {
+    const args = ['--preset', 'quick', '--width', '0.25', '--limit', '32', '--epochs', '1', '--data', data]
+    const more = ['--schedule', 'step', '--gamma', '0.1', '--learning-rate', '0.002', '--no-augment', '--seed', '7']
+    const out = scratch.at('preset')
+    const { status, stdout } = await cli(['train', ...args, ...more, '--threads', '1', '--out', out, '--json'])
+    expect(status).toBe(0)
+    expect(jsonLines(stdout)[0].config).toMatchObject({
+      model: { layout: 'cifar', width: 0.25 },
+      train: {
+        optimizer: { type: 'adam', learningRate: 0.002 },
+        schedule: { type: 'step', stepSize: 10, gamma: 0.1 },
+        augment: false,
+        shuffle: true,
+        seed: 7,
+      },
+      threads: 1,
+    })
+  })
+})
+
+describe('train without a terminal', () => {
+  it("prints the course's lines, and how it ended", async () => {
+    const { status, stdout, stderr } = await cli(['train', ...small], { cwd: scratch.path })
+    expect(status).toBe(0)
+    expect(stderr).toBe('')
+    const number = '\\d+\\.\\d'
+    const steps = stdout.match(/^Train Epoch: .*$/gm) ?? []
+    const shares = ['0/256 \\(0%\\)', '16/256 \\(25%\\)', '32/256 \\(50%\\)', '48/256 \\(75%\\)']
+    expect(steps).toHaveLength(4)
+    for (const [i, share] of shares.entries()) {
+      expect(steps[i]).toMatch(new RegExp(`^Train Epoch: 0 \\[${share}\\]\\tLoss: ${number}{6}, Accuracy: ${number}{2}$`))
+    }
+    const set = (name: string, count: number) =>
+      new RegExp(`\\n\\n?${name} set: Average loss: ${number}{4}, Accuracy: \\d+/${count} \\(${number}{2}%\\)\\n\\n`)
+    expect(stdout).toMatch(set('Validation', 25))
+    expect(stdout).toMatch(set('Test', 64))
+    const folder = /runs\/\d{4}-\d\d-\d\d-\d{6}-course/.exec(stdout)?.[0] ?? ''
+    expect(stdout).toMatch(/^test accuracy {2}\d+\.\d\d% \(\d+ of 64, after the last epoch\)$/m)
+    expect(stdout).toContain(`predict ${folder}/best.safetensors PICTURE`)
+    expect(filesBelow(scratch.at(folder)).sort()).toEqual(['best.safetensors', 'last.safetensors'])
+  })
+
+  it('prints only the end with --quiet', async () => {
+    const { status, stdout } = await cli(['train', ...small, '--quiet', '--out', scratch.at('quiet')])
+    expect(status).toBe(0)
+    expect(stdout).not.toContain('Train Epoch')
+    expect(stdout).toContain('test accuracy')
+    const json = await cli(['train', ...small, '--quiet', '--json', '--out', scratch.at('quiet-json')])
+    expect(jsonLines(json.stdout).map(({ type }) => type)).toEqual(['done'])
+    expect(json.stderr).toBe('')
+  })
+
+  it('prints fewer lines with --log-every, and always the last of an epoch', async () => {
+    const { stdout } = await cli(['train', ...small, '--log-every', '3', '--out', scratch.at('log')])
+    expect((stdout.match(/Train Epoch: 0 \[(\d+)/g) ?? []).map((line) => line.slice(16))).toEqual(['32', '48'])
+  })
+
+  it('stops, with a checkpoint, when nobody reads its output', async () => {
+    const out = scratch.at('pipe')
+    const child = start(['train', ...small, '--epochs', '200', '--out', out])
+    const words: string[] = []
+    child.stderr.on('data', (chunk) => words.push(String(chunk)))
+    child.stdout.once('data', () => (child.stdout as unknown as { destroy(): void }).destroy())
+    const [status] = await once(child, 'close')
+    expect({ status, words: words.join('') }).toEqual({
+      status: 1,
+      words: expect.stringMatching(/^error IO the run was stopped, because nobody reads .* train --resume .*pipe /),
+    })
+    expect(filesBelow(out)).toContain('last.safetensors')
+  })
+})
+
+describe('train --init', () => {
+  it("begins with a checkpoint's network and weights", async () => {
+    const first = scratch.at('init-from')
+    await cli(['train', ...small, '--out', first, '--quiet'])
+    const args = ['--init', `${first}/last.safetensors`, '--limit', '32', '--epochs', '1', '--data', data]
+    const { status, stdout } = await cli(['train', ...args, '--out', scratch.at('init-to'), '--json'])
+    expect(status).toBe(0)
+    expect(jsonLines(stdout)[0].config).toMatchObject({ model: { layout: 'cifar', width: 0.25 }, resumedEpochs: null })
+  })
+})
+
+describe('Ctrl-C', () => {
+  // 29 steps an epoch, each long enough for a signal to arrive between two.
+  const args = ['--layout', 'cifar', '--width', '0.5', '--batch-size', '8', '--epochs', '2', '--data', data]
+
+  it('leaves a checkpoint from which the run goes on to the same bits', async () => {
+    const [whole, broken] = [scratch.at('whole'), scratch.at('broken')]
+    expect((await cli(['train', ...args, '--out', whole, '--quiet'])).status).toBe(0)
+
+    const { status, events, stderr } = await interrupted([...args, '--out', broken, '--json'], 'SIGINT')
+    expect(status).toBe(130)
+    expect(stderr.filter(({ type }) => type === 'error')).toEqual([])
+    const { report } = events.at(-1)
+    expect(report).toMatchObject({ stopped: true, epochs: 0, best: null, checkpoint: `${broken}/last.safetensors` })
+    expect(report.steps).toBeGreaterThanOrEqual(3)
+    expect(report.steps).toBeLessThan(29)
+    expect(filesBelow(broken)).toEqual(['last.safetensors'])
+    expect((await cli(['summary', report.checkpoint])).status).toBe(0)
+
+    const resumed = await cli(['train', '--resume', broken, '--data', data, '--json'])
+    expect(resumed.status).toBe(0)
+    const [begin, next] = jsonLines(resumed.stdout)
+    expect(begin.config).toMatchObject({ train: { epochs: 2, batchSize: 8 }, out: broken, resumedEpochs: 0 })
+    expect(next).toMatchObject({ type: 'step', epoch: 1, step: report.steps + 1 })
+    expect(tensors(`${broken}/last.safetensors`)).toEqual(tensors(`${whole}/last.safetensors`))
+    expect(filesBelow(broken).sort()).toEqual(['best.safetensors', 'last.safetensors'])
+  })
+
+  it('says what to type to go on', async () => {
+    const out = scratch.at('with space')
+    const { status, text } = await interrupted([...args, '--out', out], 'SIGTERM')
+    expect(status).toBe(130)
+    expect(text).toContain(`bin/mobilenet-native.js train --resume '${out}' --data ${data}\n`)
+  })
+})
+
+/** Sends `signal` after the third step. */
+async function interrupted(args: string[], signal: NodeJS.Signals) {
+  const child = start(['train', ...args])
+  const lines: string[] = []
+  const errors: string[] = []
+  createInterface(child.stderr).on('line', (line) => errors.push(line))
+  let steps = 0
+  createInterface(child.stdout).on('line', (line) => {
+    lines.push(line)
+    if (/^({"type":"step"|Train Epoch)/.test(line) && ++steps === 3) child.kill(signal)
+  })
+  const [status] = await once(child, 'close')
+  const parse = (list: string[]): Json[] => (args.includes('--json') ? list.map((line) => JSON.parse(line)) : [])
+  return { status, text: `${lines.join('\n')}\n`, events: parse(lines), stderr: parse(errors) }
+}
+
+/** Every tensor of a safetensors file, training state included, as its bytes. */
+function tensors(path: string): Map<string, string> {
+  const file = readFileSync(path)
+  const start = 8 + Number(file.readBigUInt64LE())
+  const { __metadata__, ...entries } = JSON.parse(file.toString('utf8', 8, start))
+  expect(__metadata__).toBeDefined()
+  return new Map(
+    Object.entries<Json>(entries).map(([name, { dtype, shape, data_offsets: [from, to] }]) => [
+      name,
+      `${dtype} ${shape} ${file.toString('base64', start + from, start + to)}`,
+    ]),
+  )
+}

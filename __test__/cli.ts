@@ -1,0 +1,75 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+const bin = join(root, 'bin', 'mobilenet-native.js')
+
+/** 256 + 128 real pictures. */
+export const data = join(import.meta.dirname, 'fixtures', 'cifar-10-sample')
+export const images = join(import.meta.dirname, 'fixtures', 'images')
+
+/** A run of about a second. */
+export const small = ['--layout', 'cifar', '--width', '0.25', '--limit', '64', '--batch-size', '16', '--epochs', '1']
+  .concat('--data', data)
+
+/** How a call of the command line ended. */
+export interface Outcome {
+  status: number | null
+  stdout: string
+  stderr: string
+}
+
+/** A folder that is removed with everything in it when the test file is done. */
+export class Scratch {
+  readonly path = mkdtempSync(join(tmpdir(), 'mobilenet-native-test-'))
+
+  at(...names: string[]): string {
+    return join(this.path, ...names)
+  }
+
+  remove(): void {
+    rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+/** Calls the command line as a user does, and waits for its end. */
+export function cli(args: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [bin, ...args], surroundings(options), (_, stdout, stderr) => {
+      resolve({ status: child.exitCode, stdout, stderr })
+    })
+  })
+}
+
+/** Starts the command line; its output can be watched, and signals sent to it. */
+export function start(args: string[]): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
+  return spawn(process.execPath, [bin, ...args], { ...surroundings({}), stdio: ['ignore', 'pipe', 'pipe'] })
+}
+
+function surroundings({ cwd, env }: { cwd?: string; env?: NodeJS.ProcessEnv }) {
+  return { cwd: cwd ?? root, env: { ...process.env, NO_COLOR: '1', ...env } }
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what the lines hold is what the tests are about
+export type Json = any
+
+/** Every line of `text` as JSON; a line that is not JSON fails the test. */
+export function jsonLines(text: string): Json[] {
+  return text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line))
+}
+
+/** Every file below a folder; none when there is no folder. */
+export function filesBelow(folder: string): string[] {
+  try {
+    const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+    return entries.filter((entry) => entry.isFile()).map((entry) => entry.name)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
