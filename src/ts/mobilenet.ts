@@ -4,7 +4,12 @@ import { Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
 import type { Normalization } from './events.js'
-import type { Layer, Metrics, Model as NativeModel, TrainOptions as NativeTrainOptions } from './native/binding.js'
+import type {
+  Layer,
+  Metrics,
+  Model as NativeModel,
+  TrainOptions as NativeTrainOptions,
+} from './native/binding.js'
 import { binding } from './native/load.js'
 import type { ModelConfig, ModelOptions, TrainOptions } from './options.js'
 import { checkModelOptions, checkTrainOptions, withoutNulls } from './options.js'
@@ -138,8 +143,12 @@ export class MobileNet {
       (onMessage) => {
         checkTrainOptions(options)
         const start = binding().startTraining
-        return start(this.#native, data.native, withoutNulls(recipe) as NativeTrainOptions, resume ?? false, (message) =>
-          onMessage(message as Parameters<typeof onMessage>[0]),
+        return start(
+          this.#native,
+          data.native,
+          withoutNulls(recipe) as NativeTrainOptions,
+          resume ?? false,
+          (message) => onMessage(message as Parameters<typeof onMessage>[0]),
         )
       },
       { signal, hasFolder: Boolean(recipe.out) },
@@ -223,7 +232,10 @@ export class MobileNet {
   async backward(input: Float32Array, labels: ArrayLike<number>): Promise<Backward> {
     const count = this.#countOf(input)
     if (labels.length !== count) {
-      throw new MobileNetError('INVALID_OPTION', `${count} pictures need ${count} labels, not ${labels.length}`)
+      throw new MobileNetError(
+        'INVALID_OPTION',
+        `${count} pictures need ${count} labels, not ${labels.length}`,
+      )
     }
     const out = await native(() => this.#native.backward(input, Uint32Array.from(labels)))
     return { ...out, gradients: byName(out.gradients) }
@@ -232,7 +244,8 @@ export class MobileNet {
   #countOf(input: Float32Array): number {
     const { resolution } = this.config
     const size = 3 * resolution * resolution
-    if (input instanceof Float32Array && input.length > 0 && input.length % size === 0) return input.length / size
+    if (input instanceof Float32Array && input.length > 0 && input.length % size === 0)
+      return input.length / size
     throw new MobileNetError(
       'INVALID_OPTION',
       `input must be a Float32Array of whole pictures of 3 * ${resolution} * ${resolution} values`,

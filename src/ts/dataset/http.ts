@@ -50,11 +50,17 @@ async function usable({ path, bytes }: FetchOptions): Promise<number> {
 async function fetchRest(options: FetchOptions, from: number): Promise<void> {
   const watchdog = new AbortController()
   const expire = (words: string) => () => watchdog.abort(new Error(words))
-  const timer = setTimeout(expire(`no answer within ${options.answerTimeout / 1000} s`), options.answerTimeout)
+  const timer = setTimeout(
+    expire(`no answer within ${options.answerTimeout / 1000} s`),
+    options.answerTimeout,
+  )
   let stall: NodeJS.Timeout | undefined
   const signal = AbortSignal.any([options.signal, watchdog.signal])
   try {
-    const response = await fetch(options.url, { signal, headers: from > 0 ? { range: `bytes=${from}-` } : {} })
+    const response = await fetch(options.url, {
+      signal,
+      headers: from > 0 ? { range: `bytes=${from}-` } : {},
+    })
     clearTimeout(timer)
     stall = setTimeout(expire(`no data for ${options.stallTimeout / 1000} s`), options.stallTimeout)
     const start = await accept(response, options, from)
@@ -68,7 +74,8 @@ async function fetchRest(options: FetchOptions, from: number): Promise<void> {
         await file.appendFile(chunk)
         options.onBytes(received)
       }
-      if (received < options.bytes) throw new Error(`the connection ended after ${received} of ${options.bytes} bytes`)
+      if (received < options.bytes)
+        throw new Error(`the connection ended after ${received} of ${options.bytes} bytes`)
     } finally {
       await file.close()
     }
@@ -88,9 +95,12 @@ async function accept(response: Response, { path, bytes }: FetchOptions, from: n
   }
   if (response.status === 416) {
     await rm(path)
-    throw await refuse('the server has nothing after what was fetched before; that is now removed, so try again')
+    throw await refuse(
+      'the server has nothing after what was fetched before; that is now removed, so try again',
+    )
   }
-  if (!response.ok) throw await refuse(`the server answered ${response.status} ${response.statusText}`.trimEnd())
+  if (!response.ok)
+    throw await refuse(`the server answered ${response.status} ${response.statusText}`.trimEnd())
   // A server may ignore the wish for a part, and send all.
   const partial = response.status === 206
   if (partial && !response.headers.get('content-range')?.startsWith(`bytes ${from}-`)) {

@@ -9,12 +9,21 @@ const stale = 15_000
  *
  * @throws `signal.reason` when the signal aborts while waiting, and what `work` throws.
  */
-export async function exclusively<T>(folder: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+export async function exclusively<T>(
+  folder: string,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
   // Loaded here, because loading it sets handlers for the end of the process.
   const { lock } = await import('proper-lockfile')
   // A lock that was taken over in spite of its renewal (a machine that slept) costs a download, not the data set:
   // what is downloaded is checked, and put in place in one step.
-  const options = { lockfilePath: join(folder, '.download.lock'), realpath: false, stale, onCompromised: () => {} }
+  const options = {
+    lockfilePath: join(folder, '.download.lock'),
+    realpath: false,
+    stale,
+    onCompromised: () => {},
+  }
   for (;;) {
     signal.throwIfAborted()
     let release: () => Promise<void>

@@ -27,15 +27,31 @@ export async function npmPack(options: PackOptions): Promise<string> {
   const { spec, folder, signal } = options
   const [command, ...first] = options.npm ?? findNpm()
   const args = [
-    ...first, 'pack', spec, '--pack-destination=.', '--ignore-scripts', '--dry-run=false', '--workspaces=false',
+    ...first,
+    'pack',
+    spec,
+    '--pack-destination=.',
+    '--ignore-scripts',
+    '--dry-run=false',
+    '--workspaces=false',
     // A cache of its own shows how much has come, and leaves nothing behind in the user's.
-    '--cache=cache', '--loglevel=error', '--update-notifier=false',
+    '--cache=cache',
+    '--loglevel=error',
+    '--update-notifier=false',
     // npm's limit is for the whole package, ours for a pause: a slow connection may take its time.
-    '--fetch-timeout=3600000', '--fetch-retries=1', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=2000',
+    '--fetch-timeout=3600000',
+    '--fetch-retries=1',
+    '--fetch-retry-mintimeout=1000',
+    '--fetch-retry-maxtimeout=2000',
   ]
   // On Windows npm is a script that only a shell can run; no argument here holds anything that a shell would read.
   const shell = process.platform === 'win32' && command === 'npm'
-  const child = spawn(command, args, { cwd: folder, shell, stdio: ['ignore', 'ignore', 'pipe'], windowsHide: true })
+  const child = spawn(command, args, {
+    cwd: folder,
+    shell,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    windowsHide: true,
+  })
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-4000)
@@ -73,7 +89,7 @@ export async function npmPack(options: PackOptions): Promise<string> {
 function findNpm(): readonly [string, ...string[]] {
   const home = dirname(process.execPath)
   const candidates = [
-    process.env['npm_execpath'] ?? '',
+    process.env.npm_execpath ?? '',
     join(home, '..', 'lib', 'node_modules', 'npm', 'bin', 'npm-cli.js'),
     join(home, 'node_modules', 'npm', 'bin', 'npm-cli.js'),
   ]
@@ -85,16 +101,19 @@ function findNpm(): readonly [string, ...string[]] {
 function watchSize(folder: string, onBytes: (bytes: number) => void, limit: number, onStall: () => void) {
   let last = -1
   let changed = Date.now()
-  return setInterval(async () => {
-    const size = await folderSize(folder)
-    if (size !== last) {
-      last = size
-      changed = Date.now()
-      onBytes(size)
-    } else if (Date.now() - changed > limit) {
-      onStall()
-    }
-  }, Math.min(500, limit))
+  return setInterval(
+    async () => {
+      const size = await folderSize(folder)
+      if (size !== last) {
+        last = size
+        changed = Date.now()
+        onBytes(size)
+      } else if (Date.now() - changed > limit) {
+        onStall()
+      }
+    },
+    Math.min(500, limit),
+  )
 }
 
 async function folderSize(folder: string): Promise<number> {
@@ -107,6 +126,8 @@ async function folderSize(folder: string): Promise<number> {
 /** The first lines of what npm said, without the pointer to its log. */
 function summary(words: string): string {
   const lines = words.split('\n').map((line) => line.replace(/^npm (error|ERR!)\s*/, '').trim())
-  const useful = lines.filter((line) => line !== '' && !/complete log/i.test(line) && !/debug-0\.log/.test(line))
+  const useful = lines.filter(
+    (line) => line !== '' && !/complete log/i.test(line) && !/debug-0\.log/.test(line),
+  )
   return useful.length > 0 ? `: ${useful.slice(0, 3).join('; ').slice(0, 300)}` : ''
 }

@@ -41,7 +41,12 @@ export function archiveSource({
       const path = join(folder, 'cifar-10-binary.tar.gz')
       const part = `${path}.part`
       await fetchFile({
-        url, path: part, bytes, answerTimeout, stallTimeout, signal,
+        url,
+        path: part,
+        bytes,
+        answerTimeout,
+        stallTimeout,
+        signal,
         onBytes: (received) => report('download', received),
       })
       report('verify', bytes)
