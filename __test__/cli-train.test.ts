@@ -49,7 +49,10 @@ describe('train --json', () => {
       test: { count: 64, correct: expect.any(Number) },
       seconds: expect.any(Number),
     })
-    expect(events.slice(6, 8).map(({ path }) => path)).toEqual([`${out}/best.safetensors`, `${out}/last.safetensors`])
+    expect(events.slice(6, 8).map(({ path }) => path)).toEqual([
+      `${out}/best.safetensors`,
+      `${out}/last.safetensors`,
+    ])
     expect(events[8].report).toMatchObject({ epochs: 1, steps: 4, stopped: false, bestEpoch: 1 })
     expect(filesBelow(out).sort()).toEqual(['best.safetensors', 'last.safetensors'])
     // The sample is not the published set, which is said where errors are said.
@@ -58,9 +61,28 @@ describe('train --json', () => {
 
   it('puts options over a preset, which the core resolves', async () => {
     const args = ['--preset', 'quick', '--width', '0.25', '--limit', '32', '--epochs', '1', '--data', data]
-    const more = ['--schedule', 'step', '--gamma', '0.1', '--learning-rate', '0.002', '--no-augment', '--seed', '7']
+    const more = [
+      '--schedule',
+      'step',
+      '--gamma',
+      '0.1',
+      '--learning-rate',
+      '0.002',
+      '--no-augment',
+      '--seed',
+      '7',
+    ]
     const out = scratch.at('preset')
-    const { status, stdout } = await cli(['train', ...args, ...more, '--threads', '1', '--out', out, '--json'])
+    const { status, stdout } = await cli([
+      'train',
+      ...args,
+      ...more,
+      '--threads',
+      '1',
+      '--out',
+      out,
+      '--json',
+    ])
     expect(status).toBe(0)
     expect(jsonLines(stdout)[0].config).toMatchObject({
       model: { layout: 'cifar', width: 0.25 },
@@ -86,10 +108,14 @@ describe('train without a terminal', () => {
     const shares = ['0/256 \\(0%\\)', '16/256 \\(25%\\)', '32/256 \\(50%\\)', '48/256 \\(75%\\)']
     expect(steps).toHaveLength(4)
     for (const [i, share] of shares.entries()) {
-      expect(steps[i]).toMatch(new RegExp(`^Train Epoch: 0 \\[${share}\\]\\tLoss: ${number}{6}, Accuracy: ${number}{2}$`))
+      expect(steps[i]).toMatch(
+        new RegExp(`^Train Epoch: 0 \\[${share}\\]\\tLoss: ${number}{6}, Accuracy: ${number}{2}$`),
+      )
     }
     const set = (name: string, count: number) =>
-      new RegExp(`\\n\\n?${name} set: Average loss: ${number}{4}, Accuracy: \\d+/${count} \\(${number}{2}%\\)\\n\\n`)
+      new RegExp(
+        `\\n\\n?${name} set: Average loss: ${number}{4}, Accuracy: \\d+/${count} \\(${number}{2}%\\)\\n\\n`,
+      )
     expect(stdout).toMatch(set('Validation', 25))
     expect(stdout).toMatch(set('Test', 64))
     const folder = /runs\/\d{4}-\d\d-\d\d-\d{6}-course/.exec(stdout)?.[0] ?? ''
@@ -110,7 +136,10 @@ describe('train without a terminal', () => {
 
   it('prints fewer lines with --log-every, and always the last of an epoch', async () => {
     const { stdout } = await cli(['train', ...small, '--log-every', '3', '--out', scratch.at('log')])
-    expect((stdout.match(/Train Epoch: 0 \[(\d+)/g) ?? []).map((line) => line.slice(16))).toEqual(['32', '48'])
+    expect((stdout.match(/Train Epoch: 0 \[(\d+)/g) ?? []).map((line) => line.slice(16))).toEqual([
+      '32',
+      '48',
+    ])
   })
 
   it('stops, with a checkpoint, when nobody reads its output', async () => {
@@ -122,7 +151,9 @@ describe('train without a terminal', () => {
     const [status] = await once(child, 'close')
     expect({ status, words: words.join('') }).toEqual({
       status: 1,
-      words: expect.stringMatching(/^error IO the run was stopped, because nobody reads .* train --resume .*pipe /),
+      words: expect.stringMatching(
+        /^error IO the run was stopped, because nobody reads .* train --resume .*pipe /,
+      ),
     })
     expect(filesBelow(out)).toContain('last.safetensors')
   })
@@ -135,7 +166,10 @@ describe('train --init', () => {
     const args = ['--init', `${first}/last.safetensors`, '--limit', '32', '--epochs', '1', '--data', data]
     const { status, stdout } = await cli(['train', ...args, '--out', scratch.at('init-to'), '--json'])
     expect(status).toBe(0)
-    expect(jsonLines(stdout)[0].config).toMatchObject({ model: { layout: 'cifar', width: 0.25 }, resumedEpochs: null })
+    expect(jsonLines(stdout)[0].config).toMatchObject({
+      model: { layout: 'cifar', width: 0.25 },
+      resumedEpochs: null,
+    })
   })
 })
 
@@ -151,7 +185,12 @@ describe('Ctrl-C', () => {
     expect(status).toBe(130)
     expect(stderr.filter(({ type }) => type === 'error')).toEqual([])
     const { report } = events.at(-1)
-    expect(report).toMatchObject({ stopped: true, epochs: 0, best: null, checkpoint: `${broken}/last.safetensors` })
+    expect(report).toMatchObject({
+      stopped: true,
+      epochs: 0,
+      best: null,
+      checkpoint: `${broken}/last.safetensors`,
+    })
     expect(report.steps).toBeGreaterThanOrEqual(3)
     expect(report.steps).toBeLessThan(29)
     expect(filesBelow(broken)).toEqual(['last.safetensors'])
@@ -186,7 +225,8 @@ async function interrupted(args: string[], signal: NodeJS.Signals) {
     if (/^({"type":"step"|Train Epoch)/.test(line) && ++steps === 3) child.kill(signal)
   })
   const [status] = await once(child, 'close')
-  const parse = (list: string[]): Json[] => (args.includes('--json') ? list.map((line) => JSON.parse(line)) : [])
+  const parse = (list: string[]): Json[] =>
+    args.includes('--json') ? list.map((line) => JSON.parse(line)) : []
   return { status, text: `${lines.join('\n')}\n`, events: parse(lines), stderr: parse(errors) }
 }
 
@@ -197,9 +237,15 @@ function tensors(path: string): Map<string, string> {
   const { __metadata__, ...entries } = JSON.parse(file.toString('utf8', 8, start))
   expect(__metadata__).toBeDefined()
   return new Map(
-    Object.entries<Json>(entries).map(([name, { dtype, shape, data_offsets: [from, to] }]) => [
-      name,
-      `${dtype} ${shape} ${file.toString('base64', start + from, start + to)}`,
-    ]),
+    Object.entries<Json>(entries).map(
+      ([
+        name,
+        {
+          dtype,
+          shape,
+          data_offsets: [from, to],
+        },
+      ]) => [name, `${dtype} ${shape} ${file.toString('base64', start + from, start + to)}`],
+    ),
   )
 }

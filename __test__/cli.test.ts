@@ -24,7 +24,9 @@ describe('help', () => {
     }
     const train = (await cli(['train', '--help'])).stdout.replaceAll(/\s+/g, ' ')
     expect(train).toContain('--batch-size <n> pictures a step (default: 64)')
-    expect(train).toContain('--layout <layout> unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper) (default: course unpadded, cifar cifar, quick cifar)')
+    expect(train).toContain(
+      '--layout <layout> unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper) (default: course unpadded, cifar cifar, quick cifar)',
+    )
   })
 
   it('goes with the version', async () => {
@@ -47,7 +49,12 @@ describe('evaluate', () => {
     const [line, ...rest] = jsonLines(stdout)
     expect(rest).toEqual([])
     expect(Object.keys(line)).toEqual(['type', 'split', 'loss', 'accuracy', 'correct', 'count'])
-    expect(line).toMatchObject({ type: 'evaluation', split: 'test', count: 128, accuracy: line.correct / 128 })
+    expect(line).toMatchObject({
+      type: 'evaluation',
+      split: 'test',
+      count: 128,
+      accuracy: line.correct / 128,
+    })
   })
 
   it("gives the run's own numbers for the validation pictures", async () => {
@@ -60,7 +67,9 @@ describe('evaluate', () => {
   })
 
   it('takes the rest of the split as training pictures', async () => {
-    const [line] = jsonLines((await cli(['evaluate', checkpoint, '--data', data, '--split', 'train', '--json'])).stdout)
+    const [line] = jsonLines(
+      (await cli(['evaluate', checkpoint, '--data', data, '--split', 'train', '--json'])).stdout,
+    )
     expect(line).toMatchObject({ split: 'train', count: 231 })
   })
 })
@@ -72,7 +81,10 @@ describe('predict', () => {
     const { status, stdout } = await cli(['predict', checkpoint, cat, ship, '--top', '10', '--json'])
     expect(status).toBe(0)
     const lines = jsonLines(stdout)
-    expect(lines.map(({ type, file }) => [type, file])).toEqual([['prediction', cat], ['prediction', ship]])
+    expect(lines.map(({ type, file }) => [type, file])).toEqual([
+      ['prediction', cat],
+      ['prediction', ship],
+    ])
     for (const { predictions, logits } of lines) {
       expect(logits).toHaveLength(10)
       const sum = logits.reduce((all: number, logit: number) => all + Math.exp(logit), 0)
@@ -112,7 +124,9 @@ describe('summary', () => {
   it('shows a checkpoint as a table', async () => {
     const { status, stdout } = await cli(['summary', checkpoint])
     expect(status).toBe(0)
-    expect(stdout).toMatch(/^MobileNet v1 cifar, width 0.25, 32x32, 10 classes, relu\n\nlayer +kind +output +parameters/)
+    expect(stdout).toMatch(
+      /^MobileNet v1 cifar, width 0.25, 32x32, 10 classes, relu\n\nlayer +kind +output +parameters/,
+    )
     expect(stdout).toMatch(/^conv_stem +convolution 3x3 +8x32x32 +232 +221,184 +\d+\.\d\d%$/m)
     expect(stdout).toMatch(/^total +215,642 +[\d,]+ +100\.00%$/m)
   })
@@ -124,7 +138,9 @@ describe('import', () => {
     const network = ['--variant', 'v1', '--layout', 'cifar', '--width', '0.25']
     const { status, stdout } = await cli(['import', checkpoint, ...network, '--out', out])
     expect(status).toBe(0)
-    expect(stdout).toBe(`${out}: MobileNet v1 cifar, width 0.25, 32x32, 10 classes, relu, 215,642 parameters\n`)
+    expect(stdout).toBe(
+      `${out}: MobileNet v1 cifar, width 0.25, 32x32, 10 classes, relu, 215,642 parameters\n`,
+    )
     const picture = join(images, 'dog-12.png')
     const answer = async (path: string) => (await cli(['predict', path, picture, '--json'])).stdout
     expect(await answer(out)).toBe(await answer(checkpoint))
@@ -150,7 +166,9 @@ describe('download', () => {
 
 describe('doctor', () => {
   it('tells what is installed, and what is not there yet', async () => {
-    const { status, stdout, stderr } = await cli(['doctor', '--json'], { env: { MOBILENET_NATIVE_CACHE: cache } })
+    const { status, stdout, stderr } = await cli(['doctor', '--json'], {
+      env: { MOBILENET_NATIVE_CACHE: cache },
+    })
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     const [{ type, ok, checks }] = jsonLines(stdout)
     expect({ type, ok }).toEqual({ type: 'doctor', ok: true })

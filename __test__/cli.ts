@@ -11,8 +11,18 @@ export const data = join(import.meta.dirname, 'fixtures', 'cifar-10-sample')
 export const images = join(import.meta.dirname, 'fixtures', 'images')
 
 /** A run of about a second. */
-export const small = ['--layout', 'cifar', '--width', '0.25', '--limit', '64', '--batch-size', '16', '--epochs', '1']
-  .concat('--data', data)
+export const small = [
+  '--layout',
+  'cifar',
+  '--width',
+  '0.25',
+  '--limit',
+  '64',
+  '--batch-size',
+  '16',
+  '--epochs',
+  '1',
+].concat('--data', data)
 
 /** How a call of the command line ended. */
 export interface Outcome {
@@ -35,7 +45,10 @@ export class Scratch {
 }
 
 /** Calls the command line as a user does, and waits for its end. */
-export function cli(args: string[], options: { cwd?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Outcome> {
+export function cli(
+  args: string[],
+  options: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
+): Promise<Outcome> {
   return new Promise((resolve) => {
     const child = execFile(process.execPath, [bin, ...args], surroundings(options), (_, stdout, stderr) => {
       resolve({ status: child.exitCode, stdout, stderr })
@@ -44,7 +57,9 @@ export function cli(args: string[], options: { cwd?: string; env?: NodeJS.Proces
 }
 
 /** Starts the command line; its output can be watched, and signals sent to it. */
-export function start(args: string[]): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
+export function start(
+  args: string[],
+): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
   return spawn(process.execPath, [bin, ...args], { ...surroundings({}), stdio: ['ignore', 'pipe', 'pipe'] })
 }
 

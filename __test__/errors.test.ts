@@ -12,7 +12,10 @@ beforeAll(() => cli(['train', ...small, '--out', run, '--quiet']))
 afterAll(() => scratch.remove())
 
 /** A wrong call: what it must say, with which code and exit status, and that nothing comes out of it. */
-async function fails(args: string[], expected: { status: 1 | 2; code: string; message: RegExp }): Promise<void> {
+async function fails(
+  args: string[],
+  expected: { status: 1 | 2; code: string; message: RegExp },
+): Promise<void> {
   const json = args[0] !== 'import'
   const { status, stdout, stderr } = await cli(json ? [...args, '--json'] : args)
   expect({ status, stdout, errors: errorsIn(stderr, json) }).toEqual({
@@ -25,7 +28,11 @@ async function fails(args: string[], expected: { status: 1 | 2; code: string; me
 
 /** The lines about errors; one who reads JSON also gets notes. */
 function errorsIn(stderr: string, json: boolean): { code: string; message: string }[] {
-  if (!json) return [...stderr.matchAll(/^error ([A-Z_]+) (.*)\n/g)].map(([, code = '', message = '']) => ({ code, message }))
+  if (!json)
+    return [...stderr.matchAll(/^error ([A-Z_]+) (.*)\n/g)].map(([, code = '', message = '']) => ({
+      code,
+      message,
+    }))
   const errors = jsonLines(stderr).filter(({ type }) => type !== 'note')
   return errors.map(({ type, ...error }) => (type === 'error' ? error : { type }))
 }
@@ -39,12 +46,28 @@ describe('a wrong call of train', () => {
     ['a learning rate of -1', ['--learning-rate', '-1'], /^learningRate must be a number above 0, not -1$/],
     ['half an epoch', ['--epochs', '0.5'], /^epochs must be a whole number from 0 to \d+, not 0.5$/],
     ['an optimizer that is not there', ['--optimizer', 'sgd'], /^optimizer must be adam, not sgd$/],
-    ['a schedule that is not there', ['--schedule', 'lin'], /^schedule must be one of constant, step, .*, not lin$/],
-    ['numbers of another schedule', ['--schedule', 'cosine', '--step-size', '3'], /^stepSize and gamma belong to .*step/],
-    ['a preset that is not there', ['--preset', 'fast'], /^preset must be one of course, cifar, quick, not fast$/],
+    [
+      'a schedule that is not there',
+      ['--schedule', 'lin'],
+      /^schedule must be one of constant, step, .*, not lin$/,
+    ],
+    [
+      'numbers of another schedule',
+      ['--schedule', 'cosine', '--step-size', '3'],
+      /^stepSize and gamma belong to .*step/,
+    ],
+    [
+      'a preset that is not there',
+      ['--preset', 'fast'],
+      /^preset must be one of course, cifar, quick, not fast$/,
+    ],
     ['a layout that is not there', ['--layout', 'wide'], /^layout must be .*unpadded.*, not wide$/],
     ['a width of 0', ['--width', '0'], /^width must be above 0 and at most 4, not 0$/],
-    ['another precision', ['--precision', 'bfloat16'], /^precision must be float32, .* CPU .*, not bfloat16$/],
+    [
+      'another precision',
+      ['--precision', 'bfloat16'],
+      /^precision must be float32, .* CPU .*, not bfloat16$/,
+    ],
     ['another device', ['--device', 'tpu'], /^device must be one of auto, cpu, cuda, cuda:N, not tpu$/],
     ['too many arguments', ['more'], /^too many arguments/],
   ])('%s', (_, args, message) => fails(train(...args), { status: 2, code: 'INVALID_OPTION', message }))
@@ -62,7 +85,11 @@ describe('a wrong call of train', () => {
 describe('a checkpoint', () => {
   it('that is missing', async () => {
     const path = scratch.at('none.safetensors')
-    const expected = { status: 1, code: 'IO', message: /cannot read the checkpoint .*none\.safetensors/ } as const
+    const expected = {
+      status: 1,
+      code: 'IO',
+      message: /cannot read the checkpoint .*none\.safetensors/,
+    } as const
     await fails(train('--init', path), expected)
     await fails(['evaluate', path, '--data', data], expected)
     await fails(['predict', path, join(images, 'cat-0.png')], expected)
@@ -76,8 +103,21 @@ describe('a checkpoint', () => {
   })
 
   it('whose weights are imported as another width', async () => {
-    const args = ['--variant', 'v1', '--layout', 'cifar', '--width', '0.5', '--out', join(out, 'x.safetensors')]
-    await fails(['import', checkpoint, ...args], { status: 1, code: 'CHECKPOINT_MISMATCH', message: /conv_stem|shape/ })
+    const args = [
+      '--variant',
+      'v1',
+      '--layout',
+      'cifar',
+      '--width',
+      '0.5',
+      '--out',
+      join(out, 'x.safetensors'),
+    ]
+    await fails(['import', checkpoint, ...args], {
+      status: 1,
+      code: 'CHECKPOINT_MISMATCH',
+      message: /conv_stem|shape/,
+    })
   })
 
   it('that is cut off, or is something else', async () => {
@@ -95,10 +135,18 @@ describe('a checkpoint', () => {
 describe('a run to resume', () => {
   it.each([
     ['with a preset', ['--preset', 'quick'], /--preset can't be given with it/],
-    ['with another network', ['--width', '0.25', '--layout', 'cifar'], /--layout, --width can't be given with it/],
+    [
+      'with another network',
+      ['--width', '0.25', '--layout', 'cifar'],
+      /--layout, --width can't be given with it/,
+    ],
     ['with other weights', ['--init', 'x.safetensors'], /--init can't be given with it/],
     ['with half a schedule', ['--gamma', '0.1'], /--schedule step --step-size N --gamma X/],
-    ['with other batches', ['--epochs', '2', '--batch-size', '8'], /^batchSize can't change when a run is resumed/],
+    [
+      'with other batches',
+      ['--epochs', '2', '--batch-size', '8'],
+      /^batchSize can't change when a run is resumed/,
+    ],
     ['that is done', [], /^all 1 epochs of this run are done/],
   ])('%s', async (_, args, message) => {
     const before = readFileSync(join(run, 'last.safetensors'))
@@ -108,7 +156,11 @@ describe('a run to resume', () => {
   })
 
   it('that is none', () =>
-    fails(['train', '--resume', scratch.at('nothing'), '--data', data], { status: 1, code: 'IO', message: /nothing/ }))
+    fails(['train', '--resume', scratch.at('nothing'), '--data', data], {
+      status: 1,
+      code: 'IO',
+      message: /nothing/,
+    }))
 
   it('whose best weights are given instead of its state', () =>
     fails(['train', '--resume', checkpoint, '--data', data], {
@@ -123,14 +175,19 @@ describe('a data set', () => {
     const damaged = scratch.at('damaged')
     cpSync(data, damaged, { recursive: true })
     truncateSync(join(damaged, 'data_batch_1.bin'), 10_000)
-    const message = /data_batch_1\.bin has 10000 bytes, which is 3 records of 3073 bytes and 781 bytes more; expected/
+    const message =
+      /data_batch_1\.bin has 10000 bytes, which is 3 records of 3073 bytes and 781 bytes more; expected/
     const expected = { status: 1, code: 'DATASET_CORRUPT', message } as const
     await fails(train('--data', damaged), expected)
     await fails(['evaluate', checkpoint, '--data', damaged], expected)
   })
 
   it('that is not there', () =>
-    fails(train('--data', scratch.at('no-data')), { status: 1, code: 'DATASET_NOT_FOUND', message: /no-data/ }))
+    fails(train('--data', scratch.at('no-data')), {
+      status: 1,
+      code: 'DATASET_NOT_FOUND',
+      message: /no-data/,
+    }))
 
   it('of which a part is asked for that it has not', () =>
     fails(['evaluate', checkpoint, '--data', data, '--split', 'all'], {
@@ -169,18 +226,25 @@ describe('a folder', () => {
   const [file, kernel] = [scratch.at('a-file'), '/proc/no-such-folder']
   beforeAll(() => writeFileSync(file, ''))
 
-  it.each([join(file, 'run'), ...(existsSync('/proc/self') ? [kernel] : [])])('that cannot be written to: %s', async (path) => {
-    const expected = { status: 1, code: 'IO', message: new RegExp(`cannot .*${path}`) } as const
-    await fails(['train', ...small, '--out', path], expected)
-    const network = ['--variant', 'v1', '--layout', 'cifar', '--width', '0.25']
-    await fails(['import', checkpoint, ...network, '--out', join(path, 'x.safetensors')], expected)
-    expect(readFileSync(file, 'utf8')).toBe('')
-    expect(existsSync(path)).toBe(false)
-  })
+  it.each([join(file, 'run'), ...(existsSync('/proc/self') ? [kernel] : [])])(
+    'that cannot be written to: %s',
+    async (path) => {
+      const expected = { status: 1, code: 'IO', message: new RegExp(`cannot .*${path}`) } as const
+      await fails(['train', ...small, '--out', path], expected)
+      const network = ['--variant', 'v1', '--layout', 'cifar', '--width', '0.25']
+      await fails(['import', checkpoint, ...network, '--out', join(path, 'x.safetensors')], expected)
+      expect(readFileSync(file, 'utf8')).toBe('')
+      expect(existsSync(path)).toBe(false)
+    },
+  )
 
   it('that holds a run already', async () => {
     const before = readFileSync(join(run, 'last.safetensors'))
-    await fails(['train', ...small, '--out', run], { status: 2, code: 'INVALID_OPTION', message: /holds a run already/ })
+    await fails(['train', ...small, '--out', run], {
+      status: 2,
+      code: 'INVALID_OPTION',
+      message: /holds a run already/,
+    })
     expect(readFileSync(join(run, 'last.safetensors')).equals(before)).toBe(true)
     expect(filesBelow(run).sort()).toEqual(['best.safetensors', 'last.safetensors'])
   })
@@ -188,13 +252,21 @@ describe('a folder', () => {
 
 describe('a download', () => {
   it('of another data set', () =>
-    fails(['download', 'imagenet'], { status: 2, code: 'INVALID_OPTION', message: /Allowed choices are cifar10/ }))
+    fails(['download', 'imagenet'], {
+      status: 2,
+      code: 'INVALID_OPTION',
+      message: /Allowed choices are cifar10/,
+    }))
 
   it('into a folder with other files of these names', async () => {
     const folder = scratch.at('taken', 'cifar-10-batches-bin')
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'test_batch.bin'), 'short')
-    await fails(['download', '--data', scratch.at('taken')], { status: 1, code: 'DATASET_CORRUPT', message: /test_batch/ })
+    await fails(['download', '--data', scratch.at('taken')], {
+      status: 1,
+      code: 'DATASET_CORRUPT',
+      message: /test_batch/,
+    })
     expect(readFileSync(join(folder, 'test_batch.bin'), 'utf8')).toBe('short')
     expect(filesBelow(scratch.at('taken'))).toEqual(['test_batch.bin'])
   })

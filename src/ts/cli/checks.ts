@@ -1,6 +1,5 @@
 import { statfs } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
-import { engines } from '../../../package.json'
+import { dirname, join, resolve } from 'node:path'
 import { Cifar10, devices, type ErrorCode, MobileNetError, nativeLibrary, version } from '../../../index.js'
 import type { Deps } from './program.js'
 import { grouped, shell } from './render/text.js'
@@ -17,6 +16,10 @@ export interface Check {
   code?: ErrorCode
 }
 
+const { engines } = require(join(__dirname, '..', '..', '..', '..', 'package.json')) as {
+  engines: { node: string }
+}
+
 /** The data set with the archive that it comes from, and a few runs. */
 const bytesNeeded = 1e9
 
@@ -30,7 +33,9 @@ export async function checks(deps: Deps): Promise<Check[]> {
     nodeCheck(),
     library,
     works ? devicesCheck() : note('devices', 'not known without the native library', null),
-    works ? await dataCheck(deps) : note('data', `not read without the native library: ${Cifar10.defaultDirectory}`, null),
+    works
+      ? await dataCheck(deps)
+      : note('data', `not read without the native library: ${Cifar10.defaultDirectory}`, null),
     await spaceCheck('space for data', Cifar10.defaultDirectory),
     await spaceCheck('space for runs', process.cwd()),
   ]
@@ -57,7 +62,11 @@ function libraryCheck(env: NodeJS.ProcessEnv): Check {
     const { path, version: built, platform } = nativeLibrary()
     const detail = `${path}\n${built} for ${platform}, ${reason(path, env)}`
     if (built === version) return ok(name, detail)
-    return note(name, detail, 'reinstall the package, or run "npm run build:native" again: the versions differ')
+    return note(
+      name,
+      detail,
+      'reinstall the package, or run "npm run build:native" again: the versions differ',
+    )
   } catch (error) {
     const [detail = '', ...rest] = (error as Error).message.split(/\n(?=Reinstall)/)
     const fix = rest.join('\n') || 'reinstall the package, or run "npm run build:native"'
@@ -67,7 +76,7 @@ function libraryCheck(env: NodeJS.ProcessEnv): Check {
 
 /** Why it is this file that was loaded. */
 function reason(path: string, env: NodeJS.ProcessEnv): string {
-  if (env['MOBILENET_NATIVE_LIBRARY_PATH']) return 'named by MOBILENET_NATIVE_LIBRARY_PATH'
+  if (env.MOBILENET_NATIVE_LIBRARY_PATH) return 'named by MOBILENET_NATIVE_LIBRARY_PATH'
   if (path.includes('node_modules')) return 'from the package for this platform'
   return 'built from source, as no package for this platform is installed'
 }
@@ -84,7 +93,9 @@ async function dataCheck({ command, interrupt }: Deps): Promise<Check> {
   try {
     const { source, official, note: words, counts } = await Cifar10.open({ signal: interrupt })
     const detail = `${source}: ${grouped(counts.train)} + ${grouped(counts.test)} pictures`
-    return official ? ok('data', `${detail}, each file as published`) : note('data', `${detail}\n${words ?? ''}`, null)
+    return official
+      ? ok('data', `${detail}, each file as published`)
+      : note('data', `${detail}\n${words ?? ''}`, null)
   } catch (error) {
     if (!(error instanceof MobileNetError)) throw error
     const folder = Cifar10.defaultDirectory
@@ -101,11 +112,14 @@ async function spaceCheck(name: string, folder: string): Promise<Check> {
     const { bavail, bsize } = await statfs(folder)
     const free = bavail * bsize
     const detail = `${(free / 1e9).toFixed(1)} GB free in ${folder}`
-    return free >= bytesNeeded ? ok(name, detail) : note(name, detail, `make room: ${bytesNeeded / 1e9} GB may be needed`)
+    return free >= bytesNeeded
+      ? ok(name, detail)
+      : note(name, detail, `make room: ${bytesNeeded / 1e9} GB may be needed`)
   } catch (error) {
     const parent = dirname(resolve(folder))
     // The cache is made when it is first needed: until then, the space is that of the folder it will be in.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && parent !== folder) return spaceCheck(name, parent)
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && parent !== folder)
+      return spaceCheck(name, parent)
     return note(name, `unknown: ${(error as Error).message}`, `see that ${folder} can be read`)
   }
 }

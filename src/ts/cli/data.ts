@@ -15,7 +15,11 @@ export async function openData(deps: Deps, directory: string | undefined, output
 }
 
 /** Opens the data set in `directory` or the cache, and downloads it to there if need be, with a bar on stderr. */
-export async function downloadData(deps: Deps, directory: string | undefined, output: Output): Promise<Dataset> {
+export async function downloadData(
+  deps: Deps,
+  directory: string | undefined,
+  output: Output,
+): Promise<Dataset> {
   const bar = new DownloadBar(deps.stderr)
   // Who reads JSON from stdout reads errors as JSON from stderr, unless that is a terminal.
   const shown = !output.quiet && (!output.json || deps.stderr.isTTY)

@@ -1,9 +1,9 @@
 import { basename, relative } from 'node:path'
 import { CommanderError } from 'commander'
 import { MobileNetError } from '../../../index.js'
-import { type Failure, renderFailure } from './render/failure.js'
 import { Interrupt } from './interrupt.js'
 import { createProgram } from './program.js'
+import { type Failure, renderFailure } from './render/failure.js'
 
 /** Runs the command line of this process, and sets its exit status: 0, 1 (failed), 2 (wrong call), 130 (Ctrl-C). */
 export async function main(process: NodeJS.Process): Promise<void> {
@@ -16,7 +16,8 @@ export async function main(process: NodeJS.Process): Promise<void> {
   } catch (error) {
     const failure = describe(error, interrupt)
     process.exitCode = failure.status
-    if (failure.message) process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
+    if (failure.message)
+      process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
   } finally {
     interrupt.dispose()
   }

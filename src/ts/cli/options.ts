@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import {
+  MobileNetError,
   type ModelConfig,
   type ModelOptions,
-  MobileNetError,
   type PresetName,
   presets,
   type TrainConfig,
@@ -38,7 +38,11 @@ interface NetworkUse {
 export function addNetworkOptions(command: Command, { of, required = [] }: NetworkUse): Command {
   const rows: [flags: string, key: keyof NetworkFlags, text: string][] = [
     ['--variant <v>', 'variant', 'which MobileNet: v1'],
-    ['--layout <layout>', 'layout', 'unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper)'],
+    [
+      '--layout <layout>',
+      'layout',
+      'unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper)',
+    ],
     ['--activation <a>', 'activation', "relu or relu6 (timm's V1 weights)"],
     ['--width <alpha>', 'width', 'width multiplier'],
     ['--resolution <n>', 'resolution', 'height and width of a picture'],

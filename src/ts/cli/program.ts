@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { version } from '../../../package.json'
+import { version } from '../../../index.js'
 import { doctorCommand } from './commands/doctor.js'
 import { downloadCommand } from './commands/download.js'
 import { evaluateCommand } from './commands/evaluate.js'

@@ -21,11 +21,18 @@ export function evaluateCommand(deps: Deps): Command {
     .action((checkpoint: string, flags: Flags) => evaluate(deps, checkpoint, flags))
 }
 
-async function evaluate(deps: Deps, checkpoint: string, { data: directory, split, json }: Flags): Promise<void> {
+async function evaluate(
+  deps: Deps,
+  checkpoint: string,
+  { data: directory, split, json }: Flags,
+): Promise<void> {
   const names: Record<string, string> = { train: 'Training', validation: 'Validation', test: 'Test' }
   const name = Object.hasOwn(names, split) ? names[split] : undefined
   if (name === undefined) {
-    throw new MobileNetError('INVALID_OPTION', `split must be one of ${Object.keys(names).join(', ')}, not ${split}`)
+    throw new MobileNetError(
+      'INVALID_OPTION',
+      `split must be one of ${Object.keys(names).join(', ')}, not ${split}`,
+    )
   }
   const model = await MobileNet.load(checkpoint)
   const data = await openData(deps, directory, { json })

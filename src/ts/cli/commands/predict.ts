@@ -20,7 +20,12 @@ export function predictCommand(deps: Deps): Command {
     .action((checkpoint: string, images: string[], flags: Flags) => predict(deps, checkpoint, images, flags))
 }
 
-async function predict(deps: Deps, checkpoint: string, images: string[], { top, json }: Flags): Promise<void> {
+async function predict(
+  deps: Deps,
+  checkpoint: string,
+  images: string[],
+  { top, json }: Flags,
+): Promise<void> {
   const model = await MobileNet.load(checkpoint)
   // Checked before the first picture is read.
   model.rank(new Float32Array(model.config.classes), { top })

@@ -44,7 +44,11 @@ function columns(layers: Layer[], parameters: number, multiplyAdds: number): Col
     { title: 'layer', cells: [...layers.map(({ name }) => name), 'total'] },
     { title: 'kind', cells: layers.map(({ kind }) => kind), spare: 1 },
     { title: 'output', cells: layers.map(({ output }) => output.join('x')) },
-    { title: 'parameters', cells: [...layers.map((layer) => grouped(layer.parameters)), grouped(parameters)], right: true },
+    {
+      title: 'parameters',
+      cells: [...layers.map((layer) => grouped(layer.parameters)), grouped(parameters)],
+      right: true,
+    },
     {
       title: 'multiply-adds',
       cells: [...layers.map((layer) => grouped(layer.multiplyAdds)), grouped(multiplyAdds)],

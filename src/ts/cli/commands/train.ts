@@ -2,8 +2,8 @@ import { Command } from 'commander'
 import { MobileNet, MobileNetError, type TrainRun } from '../../../../index.js'
 import { openData } from '../data.js'
 import { addNetworkOptions, defaultOf, number } from '../options.js'
-import type { Deps } from '../program.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
+import type { Deps } from '../program.js'
 import { JsonView, writeJson } from '../render/json.js'
 import { PlainView } from '../render/plain.js'
 import { shell } from '../render/text.js'
@@ -20,18 +20,35 @@ export function trainCommand(deps: Deps): Command {
     .option('--epochs <n>', `passes over the training pictures${recipeDefault('epochs')}`, number)
     .option('--batch-size <n>', `pictures a step${recipeDefault('batchSize')}`, number)
     .option('--optimizer <name>', `adam${defaultOf(({ train }) => train.optimizer.type)}`)
-    .option('--learning-rate <x>', `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}`, number)
-    .option('--schedule <name>', `constant, step, cosine or one-cycle${defaultOf(({ train }) => train.schedule.type)}`)
+    .option(
+      '--learning-rate <x>',
+      `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}`,
+      number,
+    )
+    .option(
+      '--schedule <name>',
+      `constant, step, cosine or one-cycle${defaultOf(({ train }) => train.schedule.type)}`,
+    )
     .option('--step-size <n>', `epochs between two drops, in step${stepDefault('stepSize')}`, number)
     .option('--gamma <x>', `what a drop multiplies by, in step${stepDefault('gamma')}`, number)
-    .option('--validation-fraction <x>', `share kept for validation${recipeDefault('validationFraction')}`, number)
+    .option(
+      '--validation-fraction <x>',
+      `share kept for validation${recipeDefault('validationFraction')}`,
+      number,
+    )
     .option('--seed <n>', `decides weights, order and augmentation${recipeDefault('seed')}`, number)
     .option('--no-augment', 'take the pictures as they are, without crop and flip')
     .option('--no-shuffle', 'take the pictures in the same order in every epoch')
     .option('--limit <n>', 'at most this many pictures of each part (default: all)', number)
     .option('--init <checkpoint>', "begin with a checkpoint's network and weights")
-    .option('--resume <run>', "go on with a run: its folder or last.safetensors; options given replace the run's")
-    .option('--out <dir>', "the run's folder (default: runs/<date>-<time>-<preset>, or the folder that is resumed)")
+    .option(
+      '--resume <run>',
+      "go on with a run: its folder or last.safetensors; options given replace the run's",
+    )
+    .option(
+      '--out <dir>',
+      "the run's folder (default: runs/<date>-<time>-<preset>, or the folder that is resumed)",
+    )
     .option('--log-every <n>', `steps between two lines${recipeDefault('logEvery')}`, number)
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
     .option('--precision <name>', 'float32, which is what the CPU has (default: float32)')
@@ -54,7 +71,8 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   const model = await modelOf(plan)
   const data = await openData(deps, flags.data, { quiet: flags.quiet, json: flags.json })
   deps.interrupt.throwIfAborted()
-  if (data.note !== null && flags.json && !flags.quiet) writeJson(deps.stderr, { type: 'note', message: data.note })
+  if (data.note !== null && flags.json && !flags.quiet)
+    writeJson(deps.stderr, { type: 'note', message: data.note })
   const facts: RunFacts = {
     parameters: model.parameters,
     note: data.note,

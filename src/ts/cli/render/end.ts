@@ -6,10 +6,14 @@ import type { RunFacts } from './view.js'
 export function renderEnd(stdout: NodeJS.WriteStream, report: Report, facts: RunFacts): string {
   const { bold } = colors(stdout)
   const rows: [string, string][] = []
-  if (report.test) rows.push(['test accuracy', `${bold(percent(report.test.accuracy))} ${counts(report.test)}`])
+  if (report.test)
+    rows.push(['test accuracy', `${bold(percent(report.test.accuracy))} ${counts(report.test)}`])
   if (report.bestEpoch !== null && report.bestAccuracy !== null) {
     const set = report.validation ? 'validation' : report.test ? 'test' : 'training'
-    rows.push(['best epoch', `${report.bestEpoch} of ${report.epochs}: ${set} accuracy ${percent(report.bestAccuracy)}`])
+    rows.push([
+      'best epoch',
+      `${report.bestEpoch} of ${report.epochs}: ${set} accuracy ${percent(report.bestAccuracy)}`,
+    ])
   }
   rows.push(['time', `${clock(report.seconds)} (${report.seconds.toFixed(1)} s)`])
   if (report.best !== null) rows.push(['best weights', report.best])

@@ -8,18 +8,31 @@ export function renderStart(stdout: NodeJS.WriteStream, config: RunConfig, facts
   const rows: [string, string][] = [
     ['network', `${networkText(config.model)}, ${grouped(facts.parameters)} parameters`],
     ['data', config.data],
-    ['', `${grouped(train)} of ${grouped(total)} to train, ${grouped(validation)} to validate, ${grouped(test)} to test`],
+    [
+      '',
+      `${grouped(train)} of ${grouped(total)} to train, ${grouped(validation)} to validate, ${grouped(test)} to test`,
+    ],
   ]
   if (facts.note !== null) rows.push(['', facts.note])
   rows.push(['recipe', recipeText(config.train)])
-  rows.push(['device', `${config.device}, ${config.simd}, ${config.threads} thread${config.threads === 1 ? '' : 's'}`])
+  rows.push([
+    'device',
+    `${config.device}, ${config.simd}, ${config.threads} thread${config.threads === 1 ? '' : 's'}`,
+  ])
   if (config.out !== null) rows.push(['folder', config.out])
   if (config.resumedEpochs !== null) rows.push(['resumed', `after ${config.resumedEpochs} complete epochs`])
   return `${labelled(stdout, rows)}\n`
 }
 
 /** A network in a few words. */
-export function networkText({ variant, layout, activation, width, resolution, classes }: ModelConfig): string {
+export function networkText({
+  variant,
+  layout,
+  activation,
+  width,
+  resolution,
+  classes,
+}: ModelConfig): string {
   return `MobileNet ${variant} ${layout}, width ${width}, ${resolution}x${resolution}, ${classes} classes, ${activation}`
 }
 

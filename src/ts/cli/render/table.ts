@@ -13,7 +13,9 @@ export function table(columns: Column[], width: number | undefined): string[] {
   const widthOf = ({ title, cells }: Column) => Math.max(title.length, ...cells.map((cell) => cell.length))
   const total = (list: Column[]) => list.reduce((sum, column) => sum + widthOf(column) + 2, -2)
   let shown = columns
-  for (const spare of columns.filter((column) => column.spare).sort((a, b) => (b.spare ?? 0) - (a.spare ?? 0))) {
+  for (const spare of columns
+    .filter((column) => column.spare)
+    .sort((a, b) => (b.spare ?? 0) - (a.spare ?? 0))) {
     if (width === undefined || total(shown) <= width) break
     shown = shown.filter((column) => column !== spare)
   }

@@ -49,6 +49,9 @@ export function grouped(count: number): string {
 
 /** A command to type, with what a shell would read quoted. */
 export function shell(words: string[]): string {
-  const quote = process.platform === 'win32' ? (word: string) => `"${word}"` : (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
+  const quote =
+    process.platform === 'win32'
+      ? (word: string) => `"${word}"`
+      : (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
   return words.map((word) => (/^[\w@%+=:,./\\-]+$/.test(word) ? word : quote(word))).join(' ')
 }
