@@ -1,5 +1,5 @@
 import type { ModelConfig, RunConfig, TrainConfig } from '../../../../index.js'
-import { grouped, labelled } from './text.js'
+import { grouped, labelled, wrapped } from './text.js'
 import type { RunFacts } from './view.js'
 
 /** What a run is about to do, with every default filled in. */
@@ -21,7 +21,7 @@ export function renderStart(stdout: NodeJS.WriteStream, config: RunConfig, facts
   ])
   if (config.out !== null) rows.push(['folder', config.out])
   if (config.resumedEpochs !== null) rows.push(['resumed', `after ${config.resumedEpochs} complete epochs`])
-  return `${labelled(stdout, rows)}\n`
+  return `${labelled(stdout, wrapped(stdout.columns, rows))}\n`
 }
 
 /** A network in a few words. */

@@ -23,9 +23,29 @@ export function colors(stream: Pick<WriteStream, 'isTTY'>): ReturnType<typeof pc
 
 /** Lines with what they are about in front, in a column of its own. */
 export function labelled(stream: Pick<WriteStream, 'isTTY'>, rows: [label: string, text: string][]): string {
-  const width = Math.max(...rows.map(([label]) => label.length))
+  const width = labelWidth(rows)
   const { dim } = colors(stream)
   return rows.map(([label, text]) => `${dim(label.padEnd(width))}  ${text}\n`).join('')
+}
+
+/** Breaks texts at words, so that with their labels they fit into the terminal. */
+export function wrapped(columns: number | undefined, rows: [label: string, text: string][]): typeof rows {
+  if (!columns) return rows
+  const width = columns - labelWidth(rows) - 2
+  return rows.flatMap(([label, text]) => {
+    const lines: string[] = []
+    for (const word of text.split(' ')) {
+      const line = lines.at(-1)
+      if (line !== undefined && line.length + 1 + word.length <= width)
+        lines[lines.length - 1] = `${line} ${word}`
+      else lines.push(word)
+    }
+    return lines.map((line, i): [string, string] => [i === 0 ? label : '', line])
+  })
+}
+
+function labelWidth(rows: [label: string, text: string][]): number {
+  return Math.max(...rows.map(([label]) => label.length))
 }
 
 /** `1:02:03`, `4:05`. */

@@ -49,7 +49,7 @@ export class TtyView implements View {
     this.#mean.add(event)
     this.#pace ??= new Pace(event)
     const loss = this.#mean.loss.toFixed(4)
-    const accuracy = percent(this.#mean.accuracy)
+    const accuracy = percent(this.#mean.accuracy).padStart(6)
     this.#bar.update(event.step, {
       name: `epoch ${event.epoch}/${epochs}`,
       // After its last step an epoch's bar stays until validation and test are done, which can take a while.
@@ -65,13 +65,12 @@ export class TtyView implements View {
       stream: this.#stdout,
       hideCursor: true,
       clearOnComplete: true,
-      barsize: 24,
       barCompleteChar: '█',
       barIncompleteChar: '░',
-      format: (options, params, { name, stage, result, speed, left }) => {
-        const drawn = Format.BarFormat(params.progress, options)
-        const share = `${Math.floor(params.progress * 100)}%`.padStart(4)
-        return fit(this.#stdout.columns, [name, drawn, share, result, speed, left, stage], [1, 4, 6])
+      format: (options, { progress }, { name, stage, result, speed, left }) => {
+        const share = `${Math.floor(progress * 100)}%`.padStart(4)
+        const draw = (barsize: number) => Format.BarFormat(progress, { ...options, barsize })
+        return barLine(this.#stdout.columns, draw, [name, share, result, left, stage, speed])
       },
     })
     bar.start(steps, step - 1, { name: '', stage: '', result: '', speed: '', left: '' })
@@ -86,14 +85,24 @@ export class TtyView implements View {
     const parts = [
       `epoch ${String(epoch).padStart(epochs.length)}/${epochs} `,
       `loss ${train.loss.toFixed(4)}`,
-      `accuracy ${percent(train.accuracy)} `,
-      validation ? `validation ${percent(validation.accuracy)} ` : '',
-      test ? `test ${percent(test.accuracy)} ` : '',
+      `accuracy ${percent(train.accuracy).padStart(6)} `,
+      validation ? `validation ${percent(validation.accuracy).padStart(6)} ` : '',
+      test ? `test ${percent(test.accuracy).padStart(6)} ` : '',
       clock(seconds),
     ]
     const line = fit(this.#stdout.columns, parts, [5, 2, 1])
     return improved ? line : colors(this.#stdout).dim(line)
   }
+}
+
+/** A name, a bar as long as there is room for, and the rest; the last of these gives way to the bar. */
+function barLine(columns: number | undefined, draw: (size: number) => string, parts: string[]): string {
+  const room = (shown: string[]) => (columns || 80) - 2 - fit(Number.POSITIVE_INFINITY, shown, []).length
+  for (const [name = '', ...rest] of [parts, parts.slice(0, -1)]) {
+    const size = Math.min(room([name, ...rest]), 30)
+    if (size >= 5) return fit(columns, [name, draw(size), ...rest], [])
+  }
+  return fit(columns, parts, [5, 4])
 }
 
 /** Means over the steps of an epoch that were seen, because a single batch jumps about. */
