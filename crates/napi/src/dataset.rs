@@ -93,8 +93,8 @@ pub(crate) fn part<'a>(
         "train" if validation_fraction == 0.0 => Ok((&dataset.train, all(&dataset.train))),
         "train" => Ok((&dataset.train, split().train)),
         "validation" => Ok((&dataset.train, split().validation)),
-        other => Err(Error::invalid_option(format!(
-            "split must be one of train, validation, test, not {other}"
-        ))),
+        other => {
+            Err(Error::invalid_option(format!("split must be one of train, validation, test, not {other}")))
+        }
     }
 }

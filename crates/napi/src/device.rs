@@ -46,9 +46,7 @@ pub fn select_device(name: String) -> Result<String> {
         "auto" => Some(DeviceChoice::Auto),
         "cpu" => Some(DeviceChoice::Cpu),
         "cuda" => Some(DeviceChoice::Cuda(0)),
-        other => {
-            other.strip_prefix("cuda:").and_then(|index| index.parse().ok()).map(DeviceChoice::Cuda)
-        }
+        other => other.strip_prefix("cuda:").and_then(|index| index.parse().ok()).map(DeviceChoice::Cuda),
     };
     let wrong =
         || Error::invalid_option(format!("device must be one of auto, cpu, cuda, cuda:N, not {name}"));

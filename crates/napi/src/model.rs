@@ -6,7 +6,7 @@ use crate::job::{Promise, start};
 use crate::options::{ModelOptions, seed, whole};
 use mobilenet_core::data::{Rgb, image};
 use mobilenet_core::{self as core, Error, config};
-use napi::bindgen_prelude::{Either3, Float32Array, Float32ArraySlice, Uint32ArraySlice, Uint8ArraySlice};
+use napi::bindgen_prelude::{Either3, Float32Array, Float32ArraySlice, Uint8ArraySlice, Uint32ArraySlice};
 use napi_derive::napi;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -235,7 +235,9 @@ impl Model {
         start(move || {
             let (pictures, indices) = part(&data, &part_name, validation_fraction)?;
             let metrics = model.evaluate(pictures, &indices, &cancelled)?.ok_or_else(|| {
-                Error::invalid_option(format!("there is nothing to evaluate: no picture is in part {part_name}"))
+                Error::invalid_option(format!(
+                    "there is nothing to evaluate: no picture is in part {part_name}"
+                ))
             })?;
             Ok(Metrics {
                 loss: metrics.loss,

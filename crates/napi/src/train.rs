@@ -34,7 +34,9 @@ impl Run {
 
 /// Starts a run and returns at once. `onEvent` gets every event, and as the last either the event `done` or
 /// `{ type: 'error', code, message }`. Node stays alive until then.
-#[napi(ts_args_type = "model: Model, dataset: Dataset, options: TrainOptions, resume: boolean, onEvent: (event: object) => void")]
+#[napi(
+    ts_args_type = "model: Model, dataset: Dataset, options: TrainOptions, resume: boolean, onEvent: (event: object) => void"
+)]
 pub fn start_training(
     model: &Model,
     dataset: &Dataset,
@@ -61,7 +63,9 @@ pub fn start_training(
                 }
             };
             let result = caught(|| {
-                train::run(&model, &data, &options, resume, &control, &mut |event| tell(Message::Event(event)))
+                train::run(&model, &data, &options, resume, &control, &mut |event| {
+                    tell(Message::Event(event))
+                })
             });
             if let Err(error) = result {
                 tell(Message::Failed(error));

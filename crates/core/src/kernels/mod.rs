@@ -12,6 +12,8 @@ pub mod product;
 pub mod segments;
 pub mod simd;
 pub mod stem;
+#[cfg(test)]
+pub mod testing;
 
 /// Channels of a map in memory are a multiple of this: one AVX-512 register of float32, two of AVX2, four of NEON.
 pub const CHANNEL_BLOCK: usize = 16;

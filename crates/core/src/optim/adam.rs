@@ -104,3 +104,28 @@ impl InplaceOp2 for Adam {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Adam, Moments};
+    use candle_core::{Device, Tensor, Var};
+
+    #[test]
+    fn three_steps_are_pytorchs() {
+        let parameters = Var::new(&[1.0f32, -2.0, 0.5], &Device::Cpu).unwrap();
+        let adam = Adam::new(Moments::new(3));
+        // torch.optim.Adam(lr=0.1) on the same gradients.
+        let steps = [
+            ([0.1f32, -0.2, 0.0], [0.899_999_98, -1.899_999_98, 0.5]),
+            ([0.3, 0.1, 1e-9], [0.808_221_88, -1.873_366_24, 0.495_084_49]),
+            ([-1.0, 0.0, 2.0], [0.847_753_47, -1.852_778_32, 0.431_203_13]),
+        ];
+        for (gradients, expected) in steps {
+            adam.step(&parameters, &Tensor::new(&gradients, &Device::Cpu).unwrap(), 0.1).unwrap();
+            for (ours, expected) in parameters.to_vec1::<f32>().unwrap().iter().zip(expected) {
+                assert!((f64::from(*ours) - expected).abs() < 2e-7, "{ours}, expected {expected}");
+            }
+        }
+        assert_eq!(adam.moments().steps, 3);
+    }
+}

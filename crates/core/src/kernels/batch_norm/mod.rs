@@ -7,6 +7,10 @@
 //! where slope and offset carry the two means that batch norm subtracts.
 
 pub mod cpu;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
 
 use crate::config::Activation;
 
@@ -93,7 +97,8 @@ pub fn update_running(
     count: usize,
     momentum: f64,
 ) {
-    let unbiased = count as f64 / (count as f64 - 1.0);
+    // A single value has no unbiased variance (PyTorch refuses it); its biased one, 0, stands in.
+    let unbiased = count as f64 / (count as f64 - 1.0).max(1.0);
     let step = |running: &mut f32, new: f64| {
         *running = ((1.0 - momentum) * f64::from(*running) + momentum * new) as f32
     };

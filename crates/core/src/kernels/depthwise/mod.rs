@@ -8,6 +8,10 @@
 pub mod backward;
 pub mod cpu;
 pub mod forward;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
 
 use super::padded;
 

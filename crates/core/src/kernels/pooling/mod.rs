@@ -61,3 +61,64 @@ impl WithSimd for Backward<'_> {
         sums.flush(channels);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Backward, forward};
+    use crate::kernels::padded;
+    use crate::kernels::segments::Sums;
+    use crate::kernels::testing::{
+        affine, assert_close, gradient_sums, numbers, on_every_isa, pad, read, unpad,
+    };
+
+    const SIZES: [(usize, usize, usize); 3] = [(1, 1, 1), (2, 4, 17), (3, 9, 32)];
+
+    #[test]
+    fn forward_is_the_mean_of_what_is_read() {
+        for (pictures, pixels, channels) in SIZES {
+            let (map, affine) = (numbers(1, pictures * pixels * channels), affine(2, channels));
+            let (activated, _) = read(&map, &affine, channels);
+            let mean = |index: usize| {
+                let picture = &activated[index / channels * pixels * channels..][..pixels * channels];
+                picture.iter().skip(index % channels).step_by(channels).sum::<f64>() / pixels as f64
+            };
+            let expected: Vec<f64> = (0..pictures * channels).map(mean).collect();
+            let mut features = vec![f32::NAN; pictures * padded(channels)];
+            forward(&pad(&map, channels), &affine, pixels, padded(channels), &mut features);
+            assert_close("features", &unpad(&features, channels), &expected, 4);
+        }
+    }
+
+    #[test]
+    fn backward_spreads_evenly_and_sums() {
+        on_every_isa(|isa| {
+            for (pictures, pixels, channels) in SIZES {
+                let (map, affine) = (numbers(1, pictures * pixels * channels), affine(2, channels));
+                let features_gradient = numbers(8, pictures * channels);
+                let (_, mask) = read(&map, &affine, channels);
+                let expected: Vec<f64> = (0..map.len())
+                    .map(|index| {
+                        let picture = index / (pixels * channels);
+                        features_gradient[picture * channels + index % channels] / pixels as f64
+                    })
+                    .collect();
+                let mut gradient = vec![f32::NAN; pictures * pixels * padded(channels)];
+                let mut sums = Sums::new(padded(channels));
+                isa.run(Backward {
+                    pixels,
+                    channels: padded(channels),
+                    map: &pad(&map, channels),
+                    affine: &affine,
+                    features_gradient: &pad(&features_gradient, channels),
+                    gradient: &mut gradient,
+                    sums: &mut sums,
+                });
+                assert_close("gradient", &unpad(&gradient, channels), &expected, 4);
+                let (first, second) = gradient_sums(&expected, &mask, &map, &affine, channels);
+                let (sum, products) = Sums::total([&sums].into_iter(), channels);
+                assert_close("sum", &sum, &first, pictures * pixels);
+                assert_close("products", &products, &second, pictures * pixels);
+            }
+        });
+    }
+}

@@ -6,6 +6,10 @@
 pub mod backward;
 pub mod cpu;
 pub mod forward;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
 
 use super::simd::Isa;
 

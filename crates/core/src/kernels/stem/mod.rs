@@ -5,6 +5,10 @@
 
 pub mod backward;
 pub mod forward;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod tests;
 
 /// Channels of a picture.
 pub const PICTURE_CHANNELS: usize = 3;

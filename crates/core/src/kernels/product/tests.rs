@@ -1,0 +1,118 @@
+use super::backward::Backward;
+use super::forward::{Forward, block_stride, scratch};
+use super::{PackedWeight, reference};
+use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
+use crate::kernels::padded;
+use crate::kernels::segments::{ROW_BLOCK, Sums};
+use crate::kernels::testing::{affine, assert_close, gradient_sums, numbers, on_every_isa, pad, read, unpad};
+
+/// Rows, inputs, outputs: one of each, odd ones, one past a tile, a block and a panel, and deeper than a depth block.
+const SIZES: [(usize, usize, usize); 9] = [
+    (1, 1, 1),
+    (3, 8, 17),
+    (5, 16, 16),
+    (13, 33, 40),
+    (ROW_BLOCK, 24, 48),
+    (ROW_BLOCK + 1, 64, 32),
+    (2 * ROW_BLOCK + 7, 20, 130),
+    (10, 300, 20),
+    (7, 20, 600),
+];
+
+/// A weight `[outputs, inputs]` with both padded.
+fn padded_weight(weight: &[f64], outputs: usize, inputs: usize) -> Vec<f32> {
+    let mut rows = pad(weight, inputs);
+    rows.resize(padded(outputs) * padded(inputs), 0.0);
+    rows
+}
+
+#[test]
+fn forward_is_the_definition() {
+    on_every_isa(|isa| {
+        for (rows, inputs, outputs) in SIZES {
+            let (input, weight) = (numbers(1, rows * inputs), numbers(5, outputs * inputs));
+            let bias = numbers(9, outputs);
+            let affine = affine(2, inputs);
+            let (activated, _) = read(&input, &affine, inputs);
+            let transposed = reference::transpose(&weight, outputs, inputs);
+            let mut expected = reference::multiply(&activated, &transposed, rows, inputs, outputs);
+            expected.iter_mut().enumerate().for_each(|(index, value)| *value += bias[index % outputs]);
+
+            let mut packed = PackedWeight::new(padded(outputs), padded(inputs), false);
+            packed.pack(isa, &padded_weight(&weight, outputs, inputs));
+            let mut output = vec![f32::NAN; rows * padded(outputs)];
+            let mut sums = Sums::new(padded(outputs));
+            isa.run(Forward {
+                rows,
+                inputs: padded(inputs),
+                outputs: padded(outputs),
+                input: &pad(&input, inputs),
+                affine: &affine,
+                weight: &packed.forward,
+                bias: Some(&pad(&bias, outputs)),
+                output: &mut output,
+                sums: Some(&mut sums),
+                block: &mut vec![f32::NAN; scratch(padded(inputs))],
+            });
+            let what = format!("{rows} x {inputs} x {outputs}");
+            assert_close(&what, &unpad(&output, outputs), &expected, inputs);
+            let (sum, _) = Sums::total([&sums].into_iter(), outputs);
+            let expected_sum: Vec<f64> =
+                (0..outputs).map(|column| expected.iter().skip(column).step_by(outputs).sum()).collect();
+            assert_close(&format!("{what} sum"), &sum, &expected_sum, inputs * rows);
+        }
+    });
+}
+
+#[test]
+fn backward_is_the_definition() {
+    on_every_isa(|isa| {
+        for (rows, inputs, outputs) in SIZES {
+            let (input, weight) = (numbers(1, rows * inputs), numbers(5, outputs * inputs));
+            let gradient = numbers(11, rows * outputs);
+            let affine = affine(2, inputs);
+            let (activated, mask) = read(&input, &affine, inputs);
+            let expected_input = reference::multiply(&gradient, &weight, rows, outputs, inputs);
+            let gradient_transposed = reference::transpose(&gradient, rows, outputs);
+            let expected_weight =
+                reference::multiply(&gradient_transposed, &activated, outputs, rows, inputs);
+
+            let mut packed = PackedWeight::new(padded(outputs), padded(inputs), true);
+            packed.pack(isa, &padded_weight(&weight, outputs, inputs));
+            let mut input_gradient = vec![f32::NAN; rows * padded(inputs)];
+            let mut weight_gradient = vec![f32::NAN; padded(outputs) * padded(inputs)];
+            let mut sums = Sums::new(padded(inputs));
+            isa.run(Backward {
+                rows,
+                inputs: padded(inputs),
+                outputs: padded(outputs),
+                input: &pad(&input, inputs),
+                input_affine: &affine,
+                output: &vec![0.0; rows * padded(outputs)],
+                output_affine: &Affine::identity(padded(outputs), Bounds::NONE),
+                output_gradient: &Gradient::new(padded(outputs)),
+                gradient: &pad(&gradient, outputs),
+                weight: &packed.backward,
+                input_gradient: &mut input_gradient,
+                weight_gradient: &mut weight_gradient,
+                sums: &mut sums,
+                gradient_block: &mut vec![f32::NAN; ROW_BLOCK * block_stride(padded(outputs))],
+                panels: &mut vec![f32::NAN; ROW_BLOCK * padded(inputs)],
+                tiles: &mut vec![f32::NAN; ROW_BLOCK * padded(outputs)],
+            });
+            let what = format!("{rows} x {inputs} x {outputs}");
+            assert_close(&format!("{what} input"), &unpad(&input_gradient, inputs), &expected_input, outputs);
+            let surplus_rows = &weight_gradient[outputs * padded(inputs)..];
+            assert!(
+                surplus_rows.iter().all(|value| *value == 0.0),
+                "{what}: the surplus outputs have no gradient"
+            );
+            let weight_gradient = unpad(&weight_gradient[..outputs * padded(inputs)], inputs);
+            assert_close(&format!("{what} weight"), &weight_gradient, &expected_weight, rows);
+            let (first, second) = gradient_sums(&expected_input, &mask, &input, &affine, inputs);
+            let (sum, products) = Sums::total([&sums].into_iter(), inputs);
+            assert_close(&format!("{what} sum"), &sum, &first, outputs * rows);
+            assert_close(&format!("{what} products"), &products, &second, outputs * rows);
+        }
+    });
+}
