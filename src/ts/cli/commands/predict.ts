@@ -29,8 +29,10 @@ async function predict(
   const model = await MobileNet.load(checkpoint)
   // Checked before the first picture is read.
   model.rank(new Float32Array(model.config.classes), { top })
-  const files = Math.max(...images.map((file) => file.length))
   const labels = Math.max(...model.classes.map((label) => label.length))
+  // A probability and the spaces between take 11 columns.
+  const room = (deps.stdout.columns || Number.POSITIVE_INFINITY) - labels - 11
+  const files = Math.min(Math.max(...images.map((file) => file.length)), Math.max(room, 8))
   // One after the other, so that those before a bad one are still answered.
   for (const file of images) {
     const logits = await model.logits(file, { signal: deps.interrupt })
@@ -41,7 +43,8 @@ async function predict(
 }
 
 function lines(file: string, predictions: Prediction[], fileWidth: number, labelWidth: number): string {
+  const name = file.length > fileWidth ? `…${file.slice(1 - fileWidth)}` : file
   const line = ({ label, probability }: Prediction, i: number) =>
-    `${(i === 0 ? file : '').padEnd(fileWidth)}  ${label.padEnd(labelWidth)}  ${percent(probability).padStart(7)}\n`
+    `${(i === 0 ? name : '').padEnd(fileWidth)}  ${label.padEnd(labelWidth)}  ${percent(probability).padStart(7)}\n`
   return predictions.map(line).join('')
 }

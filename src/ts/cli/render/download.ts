@@ -1,6 +1,6 @@
 import { Format, SingleBar } from 'cli-progress'
 import type { DownloadProgress } from '../../../../index.js'
-import { fit } from './text.js'
+import { squeeze } from './text.js'
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
 
@@ -47,7 +47,7 @@ export class DownloadBar {
       format: (options, params, payload) => {
         const percent = `${(params.progress * 100).toFixed(0)}%`.padStart(4)
         const drawn = Format.BarFormat(params.progress, options)
-        return fit(this.#stream.columns, [stage, drawn, percent, payload.size], [1, 3, 0])
+        return squeeze(this.#stream.columns, [stage, drawn, percent, payload.size], [1, 3, 0])
       },
       barCompleteChar: '█',
       barIncompleteChar: '░',

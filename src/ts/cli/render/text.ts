@@ -5,7 +5,7 @@ import pc from 'picocolors'
  * Joins `parts` by spaces. While that is wider than the terminal, leaves out the next of `optional` (indices into
  * `parts`); what is then still too wide is cut.
  */
-export function fit(columns: number | undefined, parts: string[], optional: number[]): string {
+export function squeeze(columns: number | undefined, parts: string[], optional: number[]): string {
   const width = columns || 80
   const left = new Set<number>()
   const join = () => parts.filter((part, i) => part !== '' && !left.has(i)).join(' ')

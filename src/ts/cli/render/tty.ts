@@ -2,7 +2,7 @@ import { Format, SingleBar } from 'cli-progress'
 import type { EpochEvent, RunConfig, StepEvent, TrainEvent } from '../../../../index.js'
 import { renderEnd } from './end.js'
 import { renderStart } from './start.js'
-import { clock, colors, fit, percent } from './text.js'
+import { clock, colors, percent, squeeze } from './text.js'
 import type { RunFacts, View } from './view.js'
 
 /** For a person at a terminal: a bar for the epoch that is being trained, and a line for each that is done. */
@@ -90,19 +90,19 @@ export class TtyView implements View {
       test ? `test ${percent(test.accuracy).padStart(6)} ` : '',
       clock(seconds),
     ]
-    const line = fit(this.#stdout.columns, parts, [5, 2, 1])
+    const line = squeeze(this.#stdout.columns, parts, [5, 2, 1])
     return improved ? line : colors(this.#stdout).dim(line)
   }
 }
 
 /** A name, a bar as long as there is room for, and the rest; the last of these gives way to the bar. */
 function barLine(columns: number | undefined, draw: (size: number) => string, parts: string[]): string {
-  const room = (shown: string[]) => (columns || 80) - 2 - fit(Number.POSITIVE_INFINITY, shown, []).length
+  const room = (shown: string[]) => (columns || 80) - 2 - squeeze(Number.POSITIVE_INFINITY, shown, []).length
   for (const [name = '', ...rest] of [parts, parts.slice(0, -1)]) {
     const size = Math.min(room([name, ...rest]), 30)
-    if (size >= 5) return fit(columns, [name, draw(size), ...rest], [])
+    if (size >= 5) return squeeze(columns, [name, draw(size), ...rest], [])
   }
-  return fit(columns, parts, [5, 4])
+  return squeeze(columns, parts, [5, 4])
 }
 
 /** Means over the steps of an epoch that were seen, because a single batch jumps about. */
