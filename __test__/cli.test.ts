@@ -182,7 +182,8 @@ describe('doctor', () => {
   })
 
   it('finds pictures that are there', async () => {
-    const { stdout } = await cli(['doctor'], { env: { MOBILENET_NATIVE_CACHE: data } })
+    const { status, stdout, stderr } = await cli(['doctor'], { env: { MOBILENET_NATIVE_CACHE: data } })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toContain('256 + 128 pictures')
   })
 
