@@ -101,7 +101,7 @@ export class MobileNet {
     return native(() => this.#native.config) as ModelConfig
   }
 
-  /** Names of the classes in the order of the logits; empty when the network was never told. */
+  /** Names of the classes in the order of the logits; their numbers when the network knows no names. */
   get classes(): string[] {
     return this.#native.classNames
   }
