@@ -1,0 +1,108 @@
+import {
+  Cifar10,
+  type Dataset,
+  type ErrorCode,
+  type Metrics,
+  MobileNet,
+  MobileNetError,
+  type ModelOptions,
+  type Part,
+  type Prediction,
+  presets,
+  type Report,
+  type RunConfig,
+  type TrainEvent,
+  type TrainOptions,
+  type TrainRun,
+} from 'mobilenet-native'
+import { describe, expectTypeOf, it } from 'vitest'
+
+declare const model: MobileNet
+declare const data: Dataset
+declare const run: TrainRun
+
+describe('events', () => {
+  it('narrow on their type', () => {
+    const event = {} as TrainEvent
+    expectTypeOf(event.type).toEqualTypeOf<'start' | 'step' | 'epoch' | 'checkpoint' | 'done'>()
+    if (event.type === 'start') expectTypeOf(event.config).toEqualTypeOf<RunConfig>()
+    if (event.type === 'step') expectTypeOf(event.imagesPerSecond).toBeNumber()
+    if (event.type === 'epoch') expectTypeOf(event.validation).toEqualTypeOf<Metrics | null>()
+    if (event.type === 'checkpoint') expectTypeOf(event.path).toBeString()
+    if (event.type === 'done') expectTypeOf(event.report).toEqualTypeOf<Report>()
+    // @ts-expect-error a step has no report
+    if (event.type === 'step') event.report
+    // @ts-expect-error not before the type is known
+    event.loss
+  })
+
+  it('come from a run, which is no promise itself', () => {
+    expectTypeOf(run).toExtend<AsyncIterable<TrainEvent>>()
+    expectTypeOf(run.result).resolves.toEqualTypeOf<Report>()
+    expectTypeOf(run.stop).returns.resolves.toEqualTypeOf<Report>()
+    expectTypeOf(run.checkpoint).returns.resolves.toBeString()
+    expectTypeOf(run).not.toHaveProperty('then')
+  })
+})
+
+describe('options', () => {
+  it('know their values', () => {
+    expectTypeOf<ModelOptions['layout']>().toEqualTypeOf<
+      'unpadded' | 'cifar' | 'imagenet' | null | undefined
+    >()
+    expectTypeOf<{ device: 'cuda:1' }>().toExtend<ModelOptions>()
+    expectTypeOf<{ device: 'gpu' }>().not.toExtend<ModelOptions>()
+    expectTypeOf<{ data: Dataset; epochs: string }>().not.toExtend<TrainOptions>()
+    expectTypeOf<{ data: Dataset; schedule: { type: 'cosine' } }>().toExtend<TrainOptions>()
+    expectTypeOf<{ epochs: number }>().not.toExtend<TrainOptions>()
+  })
+
+  it('that do not exist are refused', () => {
+    // @ts-expect-error misspelt
+    MobileNet.create({ widht: 1 })
+    // @ts-expect-error it belongs to the optimizer
+    model.train({ data, learningRate: 0.1 })
+    // @ts-expect-error a checkpoint has its weights already
+    MobileNet.load('model.safetensors', { seed: 1 })
+    // @ts-expect-error a part, not the whole set
+    model.evaluate(data)
+    // @ts-expect-error the path goes by the name of directory
+    Cifar10.open({ folder: '.' })
+  })
+
+  it('can be spread from a preset', () => {
+    const { model: network, train } = presets().quick
+    expectTypeOf(network).toExtend<ModelOptions>()
+    expectTypeOf({ ...train, data }).toExtend<TrainOptions>()
+    // @ts-expect-error no such preset
+    presets().fast
+  })
+})
+
+describe('the network', () => {
+  it('predicts one picture or several', () => {
+    expectTypeOf(model.predict('cat.png')).resolves.toEqualTypeOf<Prediction[]>()
+    expectTypeOf(model.predict([new URL('file:///cat.png'), new Uint8Array()])).resolves.toEqualTypeOf<
+      Prediction[][]
+    >()
+    expectTypeOf(model.logits('cat.png')).resolves.toEqualTypeOf<Float32Array>()
+    expectTypeOf(model.train).toBeCallableWith({ data, epochs: 3, signal: new AbortController().signal })
+  })
+
+  it('is not made by new, and shows nothing of the native side', () => {
+    // @ts-expect-error the constructor is private
+    new MobileNet()
+    // @ts-expect-error so is this one
+    new Cifar10()
+    expectTypeOf<Dataset>().not.toHaveProperty('native')
+    expectTypeOf<Dataset['test']>().toEqualTypeOf<Part>()
+  })
+})
+
+it('errors have a code of a known set', () => {
+  const error = new MobileNetError('IO', 'disk full')
+  expectTypeOf(error).toExtend<Error>()
+  expectTypeOf(error.code).toEqualTypeOf<ErrorCode>()
+  // @ts-expect-error no such code
+  new MobileNetError('OOPS', '')
+})
