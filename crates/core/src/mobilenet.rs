@@ -13,7 +13,7 @@ use crate::model::network::Network;
 use crate::model::summary::{LayerSummary, layers};
 use crate::model::tensors::{NamedTensor, specs};
 use crate::model::{initial, v1};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -30,6 +30,8 @@ pub struct MobileNet {
 struct Shared {
     network: Network,
     config: ModelConfig,
+    /// The checkpoint that it was loaded from.
+    origin: Option<PathBuf>,
     /// Everything that training changes.
     state: Mutex<Weights>,
     /// The plan that evaluates, kept between calls, with the version of the weights that it holds.
@@ -74,29 +76,30 @@ impl MobileNet {
     pub fn create(options: &ModelOptions, seed: u64) -> Result<Self> {
         let config = options.resolve()?;
         let tensors = initial::tensors(&v1::network(&config), seed);
-        Ok(Self::from_checkpoint(Checkpoint {
+        let checkpoint = Checkpoint {
             classes: class_names(&config),
             config,
             normalization: Normalization::default(),
             tensors,
             batches_tracked: 0,
             training: None,
-        }))
+        };
+        Ok(Self::from_checkpoint(checkpoint, None))
     }
 
     /// From a checkpoint; see [`checkpoint::read`] for the errors.
     pub fn load(path: &Path) -> Result<Self> {
-        Ok(Self::from_checkpoint(checkpoint::read(path)?))
+        Ok(Self::from_checkpoint(checkpoint::read(path)?, Some(path.to_path_buf())))
     }
 
     /// From another program's weights; see [`checkpoint::import`] for the errors.
     pub fn import(path: &Path, options: &ModelOptions) -> Result<Self> {
         let mut imported = checkpoint::import(path, options)?;
         imported.classes = class_names(&imported.config);
-        Ok(Self::from_checkpoint(imported))
+        Ok(Self::from_checkpoint(imported, None))
     }
 
-    fn from_checkpoint(checkpoint: Checkpoint) -> Self {
+    fn from_checkpoint(checkpoint: Checkpoint, origin: Option<PathBuf>) -> Self {
         let state = Weights {
             tensors: Arc::new(checkpoint.tensors),
             batches_tracked: checkpoint.batches_tracked,
@@ -109,6 +112,7 @@ impl MobileNet {
             shared: Arc::new(Shared {
                 network: v1::network(&checkpoint.config),
                 config: checkpoint.config,
+                origin,
                 state: Mutex::new(state),
                 evaluator: Mutex::new(None),
                 training: AtomicBool::new(false),
@@ -140,6 +144,11 @@ impl MobileNet {
     /// What network it is.
     pub fn config(&self) -> ModelConfig {
         self.shared.config.clone()
+    }
+
+    /// The checkpoint that it was loaded from, if it was.
+    pub(crate) fn origin(&self) -> Option<&Path> {
+        self.shared.origin.as_deref()
     }
 
     /// Its layers.

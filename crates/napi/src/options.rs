@@ -132,6 +132,13 @@ pub fn presets() -> Result<Vec<NamedPreset>> {
         .collect()
 }
 
+/// A recipe with every default filled in; refuses what makes no sense.
+#[napi(ts_return_type = "object")]
+pub fn resolve_train_options(options: TrainOptions) -> Result<serde_json::Value> {
+    let options = core::TrainOptions::try_from(options).map_err(thrown)?;
+    json(&options.resolve(&core::TrainConfig::default()).map_err(thrown)?)
+}
+
 impl TryFrom<ModelOptions> for core::ModelOptions {
     type Error = Error;
 

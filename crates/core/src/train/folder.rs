@@ -11,12 +11,16 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Makes the folder where it is missing, and finds out now, not after an epoch, whether it can be written to.
-    /// A new run doesn't go into a folder that holds one.
-    pub fn open(path: &Path, resume: bool) -> Result<Self> {
+    /// A run doesn't go into a folder that holds another: only the run that `resumed` is the state of may be there.
+    pub fn open(path: &Path, resumed: Option<&Path>) -> Result<Self> {
         let folder = Self { path: path.to_path_buf() };
-        if !resume && folder.last().exists() {
+        let last = folder.last();
+        // By their resolved paths, because the same file can be named in many ways.
+        let same =
+            |other: &Path| matches!((last.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        if last.exists() && !resumed.is_some_and(same) {
             return Err(Error::invalid_option(format!(
-                "{} holds a run already; go on with it by resume, or choose another folder",
+                "{} holds a run already; go on with that run by resume, or choose another folder",
                 path.display()
             )));
         }

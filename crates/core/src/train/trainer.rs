@@ -131,7 +131,8 @@ impl<'a> Trainer<'a> {
                 progress.epoch
             )));
         }
-        let folder = options.out.as_deref().map(|path| Folder::open(path, resume)).transpose()?;
+        let resumed_from = if resume { model.origin() } else { None };
+        let folder = options.out.as_deref().map(|path| Folder::open(path, resumed_from)).transpose()?;
 
         if data.classes.len() == model.config().classes {
             weights.classes = data.classes.clone();

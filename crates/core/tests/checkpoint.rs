@@ -1,0 +1,90 @@
+//! Checkpoints and imported weights: what comes back, and what is refused.
+
+mod common;
+
+use common::fixture;
+use mobilenet_core::ErrorCode;
+use mobilenet_core::config::{Layout, ModelOptions};
+use mobilenet_core::mobilenet::MobileNet;
+use std::path::Path;
+
+fn options() -> ModelOptions {
+    ModelOptions { layout: Some(Layout::Cifar), width: Some(0.25), ..Default::default() }
+}
+
+#[test]
+fn what_is_saved_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let model = MobileNet::create(&options(), 3).unwrap();
+    model.save(&path).unwrap();
+    let again = MobileNet::load(&path).unwrap();
+    assert_eq!(again.tensors(), model.tensors());
+    assert_eq!(again.config(), model.config());
+    assert_eq!(again.class_names()[9], "truck");
+    assert!(!again.can_resume());
+    // Our own files come in by `import`, too, like any other program's.
+    assert_eq!(MobileNet::import(&path, &options()).unwrap().tensors(), model.tensors());
+}
+
+#[test]
+fn a_truncated_checkpoint_is_corrupt_at_any_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    MobileNet::create(&options(), 3).unwrap().save(&path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    for length in [0, 1, 8, 100, bytes.len() / 2, bytes.len() - 1] {
+        std::fs::write(&path, &bytes[..length]).unwrap();
+        let error = MobileNet::load(&path).unwrap_err();
+        assert_eq!(error.code, ErrorCode::CheckpointCorrupt, "{length} bytes: {}", error.message);
+    }
+}
+
+#[test]
+fn other_files_are_no_checkpoints() {
+    let code = |path: &Path| MobileNet::load(path).unwrap_err().code;
+    assert_eq!(code(&fixture("images/cat-0.png")), ErrorCode::CheckpointCorrupt);
+    assert_eq!(code(&fixture("no-such-file")), ErrorCode::Io);
+    assert_eq!(code(&fixture("images")), ErrorCode::Io);
+    let import = |path: &Path| MobileNet::import(path, &options()).unwrap_err().code;
+    assert_eq!(import(&fixture("images/cat-0.png")), ErrorCode::CheckpointCorrupt);
+    assert_eq!(import(&fixture("no-such-file.pth")), ErrorCode::Io);
+    assert_eq!(import(&fixture("images")), ErrorCode::Io);
+}
+
+#[test]
+fn weights_of_another_network_are_a_mismatch() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    MobileNet::create(&options(), 3).unwrap().save(&path).unwrap();
+    let refused = |options: ModelOptions, words: &str| {
+        let error = MobileNet::import(&path, &options).unwrap_err();
+        assert_eq!(error.code, ErrorCode::CheckpointMismatch);
+        assert!(error.message.contains(words), "{}", error.message);
+    };
+    refused(ModelOptions { width: Some(0.5), ..options() }, "conv_stem.weight has shape [8, 3, 3, 3]");
+    refused(ModelOptions { classes: Some(7), ..options() }, "classifier.weight has shape [10, 256]");
+    refused(ModelOptions { layout: Some(Layout::Unpadded), ..options() }, "conv_stem.bias");
+}
+
+#[test]
+fn a_new_network_is_initialised_like_pytorchs() {
+    let model = MobileNet::create(&options(), 5).unwrap();
+    for tensor in model.tensors().iter() {
+        let fan_in: usize = tensor.shape[1..].iter().product();
+        let bound = match tensor.name.as_str() {
+            "classifier.bias" => 1.0 / 16.0,
+            _ if tensor.shape.len() > 1 => 1.0 / (fan_in as f32).sqrt(),
+            name if name.ends_with("weight") || name.ends_with("running_var") => {
+                assert!(tensor.values.iter().all(|value| *value == 1.0), "{name}");
+                continue;
+            }
+            name => {
+                assert!(tensor.values.iter().all(|value| *value == 0.0), "{name}");
+                continue;
+            }
+        };
+        let largest = tensor.values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+        assert!(largest <= bound && largest > 0.5 * bound, "{}: {largest}, bound {bound}", tensor.name);
+    }
+}

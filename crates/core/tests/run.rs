@@ -1,0 +1,228 @@
+//! Training runs, end to end on real pictures: resuming, threads, folders, bad calls.
+
+mod common;
+
+use common::fixture;
+use mobilenet_core::config::{Layout, ModelOptions, OptimizerConfig, ScheduleConfig, TrainOptions};
+use mobilenet_core::data::{Dataset, cifar10};
+use mobilenet_core::metrics::Metrics;
+use mobilenet_core::mobilenet::MobileNet;
+use mobilenet_core::model::tensors::NamedTensor;
+use mobilenet_core::train::event::{Event, Report};
+use mobilenet_core::train::{self, Control};
+use mobilenet_core::{Error, ErrorCode};
+use std::path::Path;
+
+fn data() -> Dataset {
+    cifar10::open(&fixture("cifar-10-sample")).unwrap()
+}
+
+fn small() -> MobileNet {
+    let options = ModelOptions { layout: Some(Layout::Cifar), width: Some(0.25), ..Default::default() };
+    MobileNet::create(&options, 1).unwrap()
+}
+
+/// Two epochs of five steps, the last of 8 pictures.
+fn recipe() -> TrainOptions {
+    TrainOptions { epochs: Some(2), batch_size: Some(16), limit: Some(72), ..Default::default() }
+}
+
+fn run(model: &MobileNet, options: &TrainOptions, resume: bool) -> Result<(Report, Vec<Event>), Error> {
+    run_until(model, options, resume, |_| false)
+}
+
+/// Stops the run at the first event that `stop` likes.
+fn run_until(
+    model: &MobileNet,
+    options: &TrainOptions,
+    resume: bool,
+    stop: impl Fn(&Event) -> bool + Send + Sync,
+) -> Result<(Report, Vec<Event>), Error> {
+    let (control, mut events) = (Control::default(), Vec::new());
+    let report = train::run(model, &data(), options, resume, &control, &mut |event| {
+        if stop(&event) {
+            control.stop();
+        }
+        events.push(event);
+    })?;
+    Ok((report, events))
+}
+
+fn bits(tensors: &[NamedTensor]) -> Vec<u32> {
+    tensors.iter().flat_map(|tensor| &tensor.values).map(|value| value.to_bits()).collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_threads() {
+    for layout in [Layout::Cifar, Layout::Unpadded] {
+        let train = |threads| {
+            let options = ModelOptions { layout: Some(layout), width: Some(0.25), ..Default::default() };
+            let model = MobileNet::create(&options, 1).unwrap();
+            let recipe =
+                TrainOptions { epochs: Some(1), limit: Some(40), threads: Some(threads), ..recipe() };
+            run(&model, &recipe, false).unwrap();
+            bits(&model.tensors())
+        };
+        let one = train(1);
+        for threads in [2, 3, 8] {
+            assert!(train(threads) == one, "{layout:?} with {threads} threads differs from one");
+        }
+    }
+}
+
+#[test]
+fn another_seed_gives_other_bits() {
+    let train = |seed| {
+        let model = small();
+        run(&model, &TrainOptions { seed: Some(seed), ..recipe() }, false).unwrap();
+        bits(&model.tensors())
+    };
+    assert!(train(1) == train(1) && train(1) != train(2));
+}
+
+#[test]
+fn a_run_stopped_anywhere_and_resumed_ends_with_the_same_bits() {
+    let whole = small();
+    let (report, whole_events) = run(&whole, &recipe(), false).unwrap();
+    assert_eq!((report.epochs, report.steps, report.stopped), (2, 10, false));
+    let steps = whole_events.iter().filter(|event| matches!(event, Event::Step { .. })).count();
+    assert_eq!(steps, 10);
+
+    // Within the first epoch, at its last step (so during the evaluation), and within the second.
+    for (stop_epoch, stop_step) in [(1, 2), (1, 5), (2, 3)] {
+        let folder = tempfile::tempdir().unwrap();
+        let out = Some(folder.path().join("run"));
+        let recipe = TrainOptions { out: out.clone(), ..recipe() };
+        let (report, _) = run_until(&small(), &recipe, false, |event| {
+            matches!(event, Event::Step { epoch, step, .. } if (*epoch, *step) == (stop_epoch, stop_step))
+        })
+        .unwrap();
+        assert!(report.stopped);
+        let resumed = MobileNet::load(&report.checkpoint.unwrap()).unwrap();
+        assert!(resumed.can_resume());
+        let (resumed_report, events) =
+            run(&resumed, &TrainOptions { out, ..Default::default() }, true).unwrap();
+        assert!(bits(&resumed.tensors()) == bits(&whole.tensors()), "stopped at {stop_epoch}.{stop_step}");
+        // The resumed epoch's metrics count its steps before the stop, too.
+        assert_eq!(
+            last_training(&events),
+            last_training(&whole_events),
+            "stopped at {stop_epoch}.{stop_step}"
+        );
+        assert_eq!((resumed_report.epochs, resumed_report.steps), (2, 10));
+    }
+}
+
+/// The training metrics of the last `epoch` event.
+fn last_training(events: &[Event]) -> Option<Metrics> {
+    events.iter().rev().find_map(|event| match event {
+        Event::Epoch { train, .. } => Some(*train),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_run_leaves_its_two_checkpoints_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = small();
+    let recipe = TrainOptions { out: Some(folder.path().to_path_buf()), ..recipe() };
+    let (report, events) = run(&model, &recipe, false).unwrap();
+    assert_eq!(names(folder.path()), ["best.safetensors", "last.safetensors"]);
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| match event {
+            Event::Start { .. } => "start",
+            Event::Step { .. } => "step",
+            Event::Epoch { .. } => "epoch",
+            Event::Checkpoint { .. } => "checkpoint",
+            Event::Done { .. } => "done",
+        })
+        .filter(|kind| *kind != "step")
+        .collect();
+    assert_eq!(kinds.first(), Some(&"start"));
+    assert_eq!(kinds.last(), Some(&"done"));
+    assert_eq!(kinds.iter().filter(|kind| **kind == "epoch").count(), 2);
+
+    let last = MobileNet::load(&report.checkpoint.unwrap()).unwrap();
+    assert!(bits(&last.tensors()) == bits(&model.tensors()));
+    let again = run(&small(), &recipe, false).unwrap_err();
+    assert_eq!(again.code, ErrorCode::InvalidOption);
+    assert!(again.message.contains("holds a run already"), "{}", again.message);
+}
+
+#[test]
+fn a_finished_run_goes_on_for_more_epochs() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = Some(folder.path().to_path_buf());
+    run(&small(), &TrainOptions { out: out.clone(), ..recipe() }, false).unwrap();
+    let load = || MobileNet::load(&folder.path().join("last.safetensors")).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let there = Some(other.path().to_path_buf());
+    run(&small(), &TrainOptions { out: there.clone(), ..recipe() }, false).unwrap();
+    let taken =
+        run(&load(), &TrainOptions { out: there, epochs: Some(3), ..Default::default() }, true).unwrap_err();
+    assert!(taken.message.contains("holds a run already"), "{}", taken.message);
+    let done = run(&load(), &TrainOptions { out: out.clone(), ..Default::default() }, true).unwrap_err();
+    assert!(done.message.contains("all 2 epochs of this run are done"), "{}", done.message);
+    let (report, _) =
+        run(&load(), &TrainOptions { out, epochs: Some(3), ..Default::default() }, true).unwrap();
+    assert_eq!((report.epochs, report.steps), (3, 15));
+}
+
+#[test]
+fn bad_calls_say_what_to_do() {
+    let refused = |options: TrainOptions, resume: bool, words: &str| {
+        let error = run(&small(), &options, resume).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidOption, "{}", error.message);
+        assert!(error.message.contains(words), "{}", error.message);
+    };
+    let optimizer = |learning_rate| Some(OptimizerConfig::Adam { learning_rate });
+    refused(
+        TrainOptions { optimizer: optimizer(-1.0), ..recipe() },
+        false,
+        "learningRate must be a number above 0",
+    );
+    refused(TrainOptions { optimizer: optimizer(f64::NAN), ..recipe() }, false, "learningRate");
+    refused(TrainOptions { batch_size: Some(0), ..recipe() }, false, "batchSize must be at least 1");
+    refused(TrainOptions { batch_size: Some(1), ..recipe() }, false, "batchSize must be at least 2");
+    refused(TrainOptions { epochs: Some(0), ..recipe() }, false, "epochs must be at least 1");
+    refused(TrainOptions { limit: Some(1), ..recipe() }, false, "at least 2 pictures to train on");
+    refused(TrainOptions { validation_fraction: Some(1.0), ..recipe() }, false, "validationFraction");
+    refused(TrainOptions { threads: Some(0), ..recipe() }, false, "threads");
+    let schedule = Some(ScheduleConfig::Step { step_size: 0, gamma: 0.5 });
+    refused(TrainOptions { schedule, ..recipe() }, false, "stepSize");
+    refused(recipe(), true, "there is no run to resume");
+}
+
+#[test]
+fn a_diverging_run_ends_with_advice() {
+    let optimizer = Some(OptimizerConfig::Adam { learning_rate: 1e30 });
+    let error = run(&small(), &TrainOptions { optimizer, ..recipe() }, false).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidOption);
+    assert!(error.message.contains("lower the learning rate"), "{}", error.message);
+}
+
+#[test]
+fn more_labels_than_classes_are_refused() {
+    let options = ModelOptions { classes: Some(5), layout: Some(Layout::Cifar), ..Default::default() };
+    let error = run(&MobileNet::create(&options, 1).unwrap(), &recipe(), false).unwrap_err();
+    assert!(error.message.contains("needs at least 10 classes, not 5"), "{}", error.message);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_told_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "in the way").unwrap();
+    let recipe = TrainOptions { out: Some(file.join("run")), ..recipe() };
+    let error = run(&small(), &recipe, false).unwrap_err();
+    assert_eq!(error.code, ErrorCode::Io);
+    assert_eq!(names(folder.path()), ["file"]);
+}
