@@ -1,3 +1,12 @@
 // The entry for `import`: the same classes as the entry for `require`, so that both may be used in one program.
 export type * from './index.js'
-export { Cifar10, devices, MobileNet, MobileNetError, nativeLibrary, presets, resolveRecipe, version } from './index.js'
+export {
+  Cifar10,
+  devices,
+  MobileNet,
+  MobileNetError,
+  nativeLibrary,
+  presets,
+  resolveRecipe,
+  version,
+} from './index.js'

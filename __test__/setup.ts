@@ -8,7 +8,8 @@ import { join } from 'node:path'
  */
 export default function setup(): void {
   const root = join(import.meta.dirname, '..')
-  const run = (script: string) => execFileSync('npm', ['run', '--silent', script], { cwd: root, stdio: 'inherit' })
+  const run = (script: string) =>
+    execFileSync('npm', ['run', '--silent', script], { cwd: root, stdio: 'inherit' })
   run('build:ts')
   if (process.env.MOBILENET_NATIVE_LIBRARY_PATH) return
   run('build:test')
