@@ -332,24 +332,20 @@ pub enum Preset {
 impl Preset {
     /// The preset's network and recipe.
     pub fn options(self) -> (ModelOptions, TrainOptions) {
+        // One cycle of Adam up to 0.003: at 0.01, the course's rate, the half-wide network had 45 % of the test
+        // pictures right after two epochs, and at 0.003 50 %.
+        let one_cycle = |epochs| TrainOptions {
+            epochs: Some(epochs),
+            optimizer: Some(OptimizerConfig::Adam { learning_rate: 0.003 }),
+            schedule: Some(ScheduleConfig::OneCycle),
+            ..Default::default()
+        };
+        let cifar = ModelOptions { layout: Some(Layout::Cifar), ..Default::default() };
         match self {
             Self::Course => (ModelOptions::default(), TrainOptions::default()),
-            Self::Cifar => (
-                ModelOptions { layout: Some(Layout::Cifar), ..Default::default() },
-                TrainOptions {
-                    epochs: Some(60),
-                    schedule: Some(ScheduleConfig::OneCycle),
-                    ..Default::default()
-                },
-            ),
-            Self::Quick => (
-                ModelOptions { layout: Some(Layout::Cifar), width: Some(0.5), ..Default::default() },
-                TrainOptions {
-                    epochs: Some(10),
-                    schedule: Some(ScheduleConfig::OneCycle),
-                    ..Default::default()
-                },
-            ),
+            Self::Cifar => (cifar, one_cycle(60)),
+            // Half the width trains three times as fast, and 15 epochs then fill the ten minutes.
+            Self::Quick => (ModelOptions { width: Some(0.5), ..cifar }, one_cycle(15)),
         }
     }
 }
