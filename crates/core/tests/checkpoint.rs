@@ -1,11 +1,14 @@
 //! Checkpoints and imported weights: what comes back, and what is refused.
 
 mod common;
+mod reference;
 
 use common::fixture;
 use mobilenet_core::ErrorCode;
 use mobilenet_core::config::{Layout, ModelOptions};
 use mobilenet_core::mobilenet::MobileNet;
+use mobilenet_core::model::names::course_name;
+use reference::filled;
 use std::path::Path;
 
 fn options() -> ModelOptions {
@@ -87,4 +90,18 @@ fn a_new_network_is_initialised_like_pytorchs() {
         let largest = tensor.values.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
         assert!(largest <= bound && largest > 0.5 * bound, "{}: {largest}, bound {bound}", tensor.name);
     }
+}
+
+#[test]
+fn a_state_dict_of_the_course_comes_in() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/course-8-channels.pth");
+    // So small a width that every layer has the least channels there are, 8.
+    let options = ModelOptions { width: Some(0.001), ..Default::default() };
+    let model = MobileNet::import(&path, &options).unwrap();
+    let network = model.network();
+    for tensor in model.tensors().iter() {
+        let name = course_name(network, &tensor.name).unwrap();
+        assert_eq!(tensor.values, filled(&name, &tensor.shape), "{name}");
+    }
+    assert_eq!(model.config().classes, 10);
 }

@@ -5,9 +5,11 @@
 //! float64 result, plus the last digit that the file holds.
 
 mod common;
+mod figures;
 mod reference;
 
 use candle_core::{Device, Tensor, Var};
+use figures::{channels_last, numbers, parity_case, pictures};
 use mobilenet_core::config::{Activation, Layout, ModelOptions};
 use mobilenet_core::engine::step::TrainingLoss;
 use mobilenet_core::engine::{Plan, Purpose};
@@ -17,7 +19,7 @@ use mobilenet_core::model::network::Network;
 use mobilenet_core::model::tensors::{NamedTensor, specs};
 use mobilenet_core::model::v1;
 use mobilenet_core::optim::adam::{Adam, Moments};
-use reference::{channels_last, filled, numbers, parity_case, pictures, uniform};
+use reference::{filled, uniform};
 use serde_json::Value;
 
 const FACTOR: f64 = 4.0;
