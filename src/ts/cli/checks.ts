@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Cifar10, devices, type ErrorCode, MobileNetError, nativeLibrary, version } from '../../../index.js'
-import type { Deps } from './program.js'
+import type { Deps } from './deps.js'
 import { grouped, shell } from './render/text.js'
 
 /** One thing that was looked at. */

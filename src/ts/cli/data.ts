@@ -1,5 +1,5 @@
 import { Cifar10, type Dataset } from '../../../index.js'
-import type { Deps } from './program.js'
+import type { Deps } from './deps.js'
 import { DownloadBar } from './render/download.js'
 
 /** What a command was told about its output. */

@@ -7,17 +7,7 @@ import { importCommand } from './commands/import.js'
 import { predictCommand } from './commands/predict.js'
 import { summaryCommand } from './commands/summary.js'
 import { trainCommand } from './commands/train.js'
-
-/** What the commands need of the process that they run in. */
-export interface Deps {
-  stdout: NodeJS.WriteStream
-  stderr: NodeJS.WriteStream
-  env: NodeJS.ProcessEnv
-  /** How this program was called: the first words of a command to type. */
-  command: string[]
-  /** Aborts when the user wants the command to end. */
-  interrupt: AbortSignal
-}
+import type { Deps } from './deps.js'
 
 /** The command line. Failures are thrown, and not yet printed. */
 export function createProgram(deps: Deps): Command {

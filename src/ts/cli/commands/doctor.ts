@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { MobileNetError } from '../../../../index.js'
 import { type Check, checks } from '../checks.js'
-import type { Deps } from '../program.js'
+import type { Deps } from '../deps.js'
 import { writeJson } from '../render/json.js'
 import { colors } from '../render/text.js'
 

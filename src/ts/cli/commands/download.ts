@@ -1,6 +1,6 @@
 import { Argument, Command } from 'commander'
 import { downloadData } from '../data.js'
-import type { Deps } from '../program.js'
+import type { Deps } from '../deps.js'
 import { writeJson } from '../render/json.js'
 import { grouped } from '../render/text.js'
 

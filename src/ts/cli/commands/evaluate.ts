@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { type Dataset, MobileNet, MobileNetError, type Part } from '../../../../index.js'
 import { openData } from '../data.js'
-import type { Deps } from '../program.js'
+import type { Deps } from '../deps.js'
 import { writeJson } from '../render/json.js'
 import { setLine } from '../render/plain.js'
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { MobileNet } from '../../../../index.js'
+import type { Deps } from '../deps.js'
 import { addNetworkOptions, type NetworkFlags, networkOf } from '../options.js'
-import type { Deps } from '../program.js'
 import { networkText } from '../render/start.js'
 import { grouped } from '../render/text.js'
 

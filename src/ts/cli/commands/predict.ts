@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { MobileNet, type Prediction } from '../../../../index.js'
+import type { Deps } from '../deps.js'
 import { number } from '../options.js'
-import type { Deps } from '../program.js'
 import { writeJson } from '../render/json.js'
 import { percent } from '../render/text.js'
 

@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import { type Layer, MobileNet, MobileNetError } from '../../../../index.js'
+import type { Deps } from '../deps.js'
 import { addNetworkOptions, type NetworkFlags, networkOf } from '../options.js'
-import type { Deps } from '../program.js'
 import { writeJson } from '../render/json.js'
 import { networkText } from '../render/start.js'
 import { type Column, table } from '../render/table.js'
