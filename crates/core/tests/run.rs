@@ -158,6 +158,19 @@ fn a_run_leaves_its_two_checkpoints_and_nothing_else() {
 }
 
 #[test]
+fn a_model_is_free_when_its_run_says_done() {
+    let (model, data, control) = (small(), data(), Control::default());
+    let mut again = None;
+    train::run(&model, &data, &recipe(), false, &control, &mut |event| {
+        if let Event::Done { .. } = event {
+            again = Some(run(&model, &TrainOptions { epochs: Some(1), ..recipe() }, false));
+        }
+    })
+    .unwrap();
+    assert!(again.unwrap().is_ok());
+}
+
+#[test]
 fn a_finished_run_goes_on_for_more_epochs() {
     let folder = tempfile::tempdir().unwrap();
     let out = Some(folder.path().to_path_buf());

@@ -30,12 +30,17 @@ pub fn run(
     control: &Control,
     on_event: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Report> {
-    let _guard = model.begin_training()?;
+    let guard = model.begin_training()?;
     let threads = options.threads.unwrap_or_else(crate::device::default_threads);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)
         .thread_name(|index| format!("mobilenet-{index}"))
         .build()
         .map_err(Error::internal)?;
-    pool.install(|| Trainer::new(model, data, options, resume, threads)?.run(control, on_event))
+    let report =
+        pool.install(|| Trainer::new(model, data, options, resume, threads)?.run(control, on_event))?;
+    // The model is free before anyone hears of the end, so that whoever waited for it can train it again at once.
+    drop(guard);
+    on_event(Event::Done { report: Box::new(report.clone()) });
+    Ok(report)
 }

@@ -181,6 +181,7 @@ impl<'a> Trainer<'a> {
         })
     }
 
+    /// Everything between the events `start` and `done`, `start` included.
     pub fn run(mut self, control: &Control, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Report> {
         on_event(Event::Start { config: Box::new(self.config.clone()) });
         let mut stopped = false;
@@ -193,9 +194,7 @@ impl<'a> Trainer<'a> {
                 break;
             }
         }
-        let report = self.report(stopped);
-        on_event(Event::Done { report: Box::new(report.clone()) });
-        Ok(report)
+        Ok(self.report(stopped))
     }
 
     /// The rest of the epoch that the run is in, with validation, test and checkpoints.
