@@ -186,9 +186,8 @@ impl<'a> Trainer<'a> {
         on_event(Event::Start { config: Box::new(self.config.clone()) });
         let mut stopped = false;
         while self.progress.epoch < self.config.train.epochs {
-            let outcome = self.epoch(control, on_event)?;
-            self.publish()?;
-            if matches!(outcome, Outcome::Stopped) {
+            if let Outcome::Stopped = self.epoch(control, on_event)? {
+                self.publish()?;
                 self.save_last(on_event)?;
                 stopped = true;
                 break;
