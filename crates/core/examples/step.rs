@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use mobilenet_core::config::{Layout, ModelOptions};
-use mobilenet_core::engine::step::TrainingLoss;
+use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{Plan, Purpose};
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::v1;
@@ -54,7 +54,7 @@ fn run(layout: Layout, batch: usize, threads: usize, steps: usize) {
     let labels: Vec<u32> = (0..batch as u32).map(|index| index % 10).collect();
     let side = config.resolution;
     let pictures = Tensor::from_vec(input.clone(), (batch, side, side, 3), &Device::Cpu).unwrap();
-    let loss = TrainingLoss::new(plan);
+    let training = TrainingStep::new(plan).unwrap();
     let adam = Adam::new(Moments::new(floats));
     let report = |what: &str, seconds: &mut Vec<f64>| {
         seconds.sort_by(f64::total_cmp);
@@ -69,9 +69,8 @@ fn run(layout: Layout, batch: usize, threads: usize, steps: usize) {
     let mut seconds = Vec::new();
     for step in 0..steps + 1 {
         let start = Instant::now();
-        let value = loss.apply(&pictures, &labels, &parameters).unwrap();
-        let gradients = value.backward().unwrap();
-        adam.step(&parameters, gradients.get(&parameters).unwrap(), 0.01).unwrap();
+        training.run(&pictures, &labels, &parameters).unwrap();
+        adam.step(&parameters, training.gradients(), 0.01).unwrap();
         if step > 0 {
             seconds.push(start.elapsed().as_secs_f64());
         }

@@ -237,7 +237,8 @@ impl MobileNet {
         plan.prepare(&parameters);
         plan.forward(&input, &parameters, labels.len());
         let loss = plan.loss(labels);
-        let gradients = plan.backward(&input, &parameters, labels.len());
+        let mut gradients = vec![0.0; parameters.len()];
+        plan.backward(&input, &parameters, labels.len(), &mut gradients);
         Ok(Backward {
             loss: loss.sum / labels.len() as f64,
             logits: plan.logits(labels.len()),

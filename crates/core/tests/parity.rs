@@ -11,7 +11,7 @@ mod reference;
 use candle_core::{Device, Tensor, Var};
 use figures::{channels_last, numbers, parity_case, pictures};
 use mobilenet_core::config::{Activation, Layout, ModelOptions};
-use mobilenet_core::engine::step::TrainingLoss;
+use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{Plan, Purpose};
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::names::course_name;
@@ -111,39 +111,39 @@ fn check_training_case(case: &Case, isa: Isa) {
     let (plan, parameters) = case.plan(Purpose::Training, 16, isa);
     let layout = plan.parameters().clone();
     let parameters = Var::from_vec(parameters, layout.parameter_floats, &Device::Cpu).unwrap();
-    let loss = TrainingLoss::new(plan);
+    let training = TrainingStep::new(plan).unwrap();
     let adam = Adam::new(Moments::new(layout.parameter_floats));
     let mut losses = Vec::new();
     for step in 0..5 {
         let input = train[step * 16 * 3072..][..16 * 3072].to_vec();
         let input = Tensor::from_vec(input, (16, 32, 32, 3), &Device::Cpu).unwrap();
-        let value = loss.apply(&input, &labels[step * 16..][..16], &parameters).unwrap();
-        losses.push(loss.last().sum / 16.0);
-        let gradients = value.backward().unwrap();
-        let gradients = gradients.get(&parameters).unwrap();
+        let loss = training.run(&input, &labels[step * 16..][..16], &parameters).unwrap();
+        losses.push(loss.sum / 16.0);
         if step == 0 {
-            check_first_step(case, &loss, &gradients.to_vec1::<f32>().unwrap());
+            check_first_step(case, &training);
         }
-        adam.step(&parameters, gradients, 1e-4).unwrap();
+        adam.step(&parameters, training.gradients(), 1e-4).unwrap();
     }
     let figures = |key: &str| (numbers(&case.float32[key]), numbers(&case.float64[key]));
     let (float32, float64) = figures("losses");
     check_group("losses", &[(losses, float32, float64)]);
-    let statistics = loss.with_plan(|plan| plan.statistics.clone());
+    let statistics = training.with_plan(|plan| plan.statistics.clone());
     let after = layout.scatter(&parameters.to_vec1::<f32>().unwrap(), &statistics);
     let (float32, float64) = figures("eval_logits_after");
     check_group("eval_logits_after", &[(logits(case, &after, &test, 8, isa), float32, float64)]);
 }
 
-fn check_first_step(case: &Case, loss: &TrainingLoss, gradients: &[f32]) {
-    let ours = loss.with_plan(|plan| f64s(&plan.logits(4)));
+fn check_first_step(case: &Case, training: &TrainingStep) {
+    let ours = training.with_plan(|plan| f64s(&plan.logits(4)));
     check_group(
         "train_logits",
         &[(ours, numbers(&case.float32["train_logits"]), numbers(&case.float64["train_logits"]))],
     );
 
-    let (statistics, layout) = loss.with_plan(|plan| (plan.statistics.clone(), plan.parameters().clone()));
-    let tensors = layout.scatter(gradients, &statistics);
+    let (statistics, layout) =
+        training.with_plan(|plan| (plan.statistics.clone(), plan.parameters().clone()));
+    let gradients = training.gradients().to_vec1::<f32>().unwrap();
+    let tensors = layout.scatter(&gradients, &statistics);
     let (mut norms, mut heads, mut running) = (Vec::new(), Vec::new(), Vec::new());
     for (tensor, name) in tensors.iter().zip(&case.names) {
         let head = f64s(&tensor.values[..4]);

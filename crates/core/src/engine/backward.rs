@@ -2,29 +2,33 @@
 
 use super::forward::for_each_part;
 use super::plan::{Part, Plan};
+use super::timings::lap;
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::segments::{Sums, segment};
 use crate::kernels::simd::Isa;
 use crate::kernels::{depthwise, padded, pooling, product, stem};
 use crate::model::network::Operation;
 use rayon::prelude::*;
+use std::time::Instant;
 
 /// Floats of a weight gradient that one task adds up: 64 KB a part.
 const CHUNK: usize = 16_384;
 
 impl Plan {
-    /// The gradient of every parameter, laid out as they are, from the loss of the last forward pass, whose gradient
-    /// stands in `logits_gradient`. `input`, `parameters` and `pictures` are those of that pass.
-    pub fn backward(&mut self, input: &[f32], parameters: &[f32], pictures: usize) -> Vec<f32> {
-        let mut gradients = vec![0.0; self.parameters.parameter_floats];
-        self.backward_classifier(pictures, &mut gradients);
+    /// Writes the gradient of every parameter, laid out as they are, from the loss of the last forward pass, whose
+    /// gradient stands in `logits_gradient`. `input`, `parameters` and `pictures` are those of that pass.
+    pub fn backward(&mut self, input: &[f32], parameters: &[f32], pictures: usize, gradients: &mut [f32]) {
+        let (layers, mut start) = (self.network.layers.len(), Instant::now());
+        self.backward_classifier(pictures, gradients);
+        lap(&mut start, &mut self.timings.backward[layers + 1]);
         self.backward_pooling(pictures);
-        for index in (0..self.network.layers.len()).rev() {
-            self.backward_layer(index, input, parameters, pictures, &mut gradients);
+        lap(&mut start, &mut self.timings.backward[layers]);
+        for index in (0..layers).rev() {
+            self.backward_layer(index, input, parameters, pictures, gradients);
+            lap(&mut start, &mut self.timings.backward[index]);
             self.map_gradients.swap(0, 1);
         }
         // After an odd number of layers the two stand the other way round, which nothing depends on.
-        gradients
     }
 
     fn backward_classifier(&mut self, pictures: usize, gradients: &mut [f32]) {
@@ -32,6 +36,7 @@ impl Plan {
         let (inputs, outputs) = (padded(self.network.features()), padded(self.network.classes));
         let slot = &self.parameters.slots[layers];
         let bias = &mut gradients[slot.bias.clone()];
+        bias.fill(0.0);
         for row in self.logits_gradient[..pictures * outputs].chunks_exact(outputs) {
             bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
         }
@@ -101,7 +106,7 @@ impl Plan {
         }
 
         let [gradient, input_gradient] = &mut self.map_gradients;
-        let gradient = gradient.as_slice();
+        let gradient: &[f32] = gradient;
         let (output, output_affine, output_gradient) =
             (&self.maps[index], &self.affines[index], &self.gradients[index]);
         let isa = self.isa;

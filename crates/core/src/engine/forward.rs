@@ -1,16 +1,19 @@
 //! The forward pass: a layer at a time, each in parts side by side.
 
 use super::plan::{Part, Plan, Purpose};
+use super::timings::lap;
 use crate::kernels::batch_norm::{Affine, moments, update_running};
 use crate::kernels::segments::{SEGMENTS, Sums, segment, split_mut};
 use crate::kernels::{depthwise, padded, pooling, product, stem};
 use crate::model::network::Operation;
 use rayon::prelude::*;
+use std::time::Instant;
 
 impl Plan {
     /// Takes over new parameters: packs the weights, and in evaluation sets the factors of every batch norm from the
     /// running statistics. To be called before a forward pass whenever either changed.
     pub fn prepare(&mut self, parameters: &[f32]) {
+        let mut start = Instant::now();
         let slots = &self.parameters.slots;
         let isa = self.isa;
         self.packed.par_iter_mut().zip(slots).for_each(|(packed, slot)| {
@@ -40,6 +43,7 @@ impl Plan {
                 }
             }
         }
+        lap(&mut start, &mut self.timings.prepare);
     }
 
     /// Runs `pictures` pictures, `[pictures, resolution, resolution, 3]`, up to the logits. In training the running
@@ -47,14 +51,17 @@ impl Plan {
     pub fn forward(&mut self, input: &[f32], parameters: &[f32], pictures: usize) {
         assert!(pictures > 0 && pictures <= self.capacity, "a batch of 1 to {} pictures", self.capacity);
         assert_eq!(input.len(), pictures * self.picture_floats());
+        let mut start = Instant::now();
         for index in 0..self.network.layers.len() {
             self.forward_layer(index, input, parameters, pictures);
+            lap(&mut start, &mut self.timings.forward[index]);
         }
         let layers = self.network.layers.len();
         let last = &self.network.layers[layers - 1];
         let (pixels, channels) = (last.output_side() * last.output_side(), padded(last.outputs));
         let map = &self.maps[self.map_of(layers - 1)][..pictures * pixels * channels];
         pooling::forward(map, &self.affines[layers - 1], pixels, channels, &mut self.features);
+        lap(&mut start, &mut self.timings.forward[layers]);
 
         let classes = padded(self.network.classes);
         let Self { parts, features, logits, affines, packed, isa, .. } = self;
@@ -68,6 +75,7 @@ impl Plan {
             bias: Some(&parameters[self.parameters.slots[layers].bias.clone()]),
         };
         product.run(*isa, parts, logits, false);
+        lap(&mut start, &mut self.timings.forward[layers + 1]);
     }
 
     /// Which of the stored maps is layer `index`'s.

@@ -10,5 +10,7 @@ mod forward;
 pub mod parameters;
 pub mod plan;
 pub mod step;
+mod timings;
 
 pub use plan::{Plan, Purpose};
+pub use timings::Timings;

@@ -1,7 +1,9 @@
 //! The plan's buffers and how they come to be.
 
 use super::parameters::Parameters;
+use super::timings::Timings;
 use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
+use crate::kernels::buffer::Buffer;
 use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::PackedWeight;
 use crate::kernels::product::forward::{block_stride, scratch};
@@ -30,36 +32,38 @@ pub struct Plan {
     pub(super) capacity: usize,
     /// A layer's; the classifier's behind them. Stems and depthwise weights are used as they lie.
     pub(super) packed: Vec<Option<PackedWeight>>,
-    pub(super) stem_weight: Vec<f32>,
+    pub(super) stem_weight: Buffer,
     pub(super) affines: Vec<Affine>,
     pub(super) gradients: Vec<Gradient>,
     /// Stored outputs: one a layer in training, two in all otherwise.
-    pub(super) maps: Vec<Vec<f32>>,
+    pub(super) maps: Vec<Buffer>,
     /// Gradients of what is read from a map: of the layer in work, and of the one before it.
-    pub(super) map_gradients: [Vec<f32>; 2],
-    pub(super) features: Vec<f32>,
-    pub(super) features_gradient: Vec<f32>,
-    pub(super) logits: Vec<f32>,
-    pub(super) logits_gradient: Vec<f32>,
+    pub(super) map_gradients: [Buffer; 2],
+    pub(super) features: Buffer,
+    pub(super) features_gradient: Buffer,
+    pub(super) logits: Buffer,
+    pub(super) logits_gradient: Buffer,
     pub(super) parts: Vec<Part>,
-    pub(super) zeros: Vec<f32>,
+    pub(super) zeros: Buffer,
     /// Running statistics, as [`Parameters`] lays them out.
     pub statistics: Vec<f32>,
+    /// Where the time went so far.
+    pub timings: Timings,
 }
 
 /// What one part of a pass works with, alone.
 #[derive(Debug)]
 pub(super) struct Part {
     pub sums: Sums,
-    pub weight_gradient: Vec<f32>,
+    pub weight_gradient: Buffer,
     /// The ring of inputs, a block of inputs, or a row of patches.
-    pub input: Vec<f32>,
+    pub input: Buffer,
     /// The ring of gradients, a block of gradients, or a row of gradients.
-    pub gradient: Vec<f32>,
+    pub gradient: Buffer,
     /// A block of inputs in panels.
-    pub panels: Vec<f32>,
+    pub panels: Buffer,
     /// A block of gradients in tiles.
-    pub tiles: Vec<f32>,
+    pub tiles: Buffer,
 }
 
 impl Plan {
@@ -84,9 +88,9 @@ impl Plan {
             |layer: &Layer| capacity * layer.output_side() * layer.output_side() * padded(layer.outputs);
         let largest_map = layers.iter().map(map_floats).max().unwrap_or(0);
         let maps = if trained {
-            layers.iter().map(|layer| vec![0.0; map_floats(layer)]).collect()
+            layers.iter().map(|layer| Buffer::zeros(map_floats(layer))).collect()
         } else {
-            vec![vec![0.0; largest_map]; 2]
+            (0..2).map(|_| Buffer::zeros(largest_map)).collect()
         };
         let gradient_map = if trained { largest_map } else { 0 };
 
@@ -94,7 +98,7 @@ impl Plan {
         let parts = (0..SEGMENTS).map(|_| sizes.part()).collect();
         Self {
             packed,
-            stem_weight: vec![0.0; PATCH * padded(layers[0].outputs)],
+            stem_weight: Buffer::zeros(PATCH * padded(layers[0].outputs)),
             affines: layers
                 .iter()
                 .map(|layer| Affine::identity(padded(layer.outputs), Bounds::of(layer.activation)))
@@ -106,14 +110,15 @@ impl Plan {
                 .chain([Gradient::new(classes)])
                 .collect(),
             maps,
-            map_gradients: [vec![0.0; gradient_map], vec![0.0; gradient_map]],
-            features: vec![0.0; capacity * features],
-            features_gradient: vec![0.0; if trained { capacity * features } else { 0 }],
-            logits: vec![0.0; capacity * classes],
-            logits_gradient: vec![0.0; if trained { capacity * classes } else { 0 }],
+            map_gradients: [Buffer::zeros(gradient_map), Buffer::zeros(gradient_map)],
+            features: Buffer::zeros(capacity * features),
+            features_gradient: Buffer::zeros(if trained { capacity * features } else { 0 }),
+            logits: Buffer::zeros(capacity * classes),
+            logits_gradient: Buffer::zeros(if trained { capacity * classes } else { 0 }),
             parts,
-            zeros: vec![0.0; sizes.zeros],
+            zeros: Buffer::zeros(sizes.zeros),
             statistics: vec![0.0; parameters.statistic_floats],
+            timings: Timings::new(layers.len()),
             network,
             parameters,
             purpose,
@@ -140,7 +145,7 @@ impl Plan {
     /// Loss of the last forward pass against `labels`; in training, sets the gradient that the backward pass starts from.
     pub fn loss(&mut self, labels: &[u32]) -> Loss {
         let (classes, stride) = (self.network.classes, padded(self.network.classes));
-        let gradient = (self.purpose == Purpose::Training).then_some(self.logits_gradient.as_mut_slice());
+        let gradient = (self.purpose == Purpose::Training).then_some(&mut *self.logits_gradient);
         cross_entropy(&self.logits, stride, classes, labels, gradient)
     }
 
@@ -254,11 +259,11 @@ impl PartSizes {
     fn part(&self) -> Part {
         Part {
             sums: Sums::new(self.channels),
-            weight_gradient: vec![0.0; self.weight_gradient],
-            input: vec![0.0; self.input],
-            gradient: vec![0.0; self.gradient],
-            panels: vec![0.0; self.panels],
-            tiles: vec![0.0; self.tiles],
+            weight_gradient: Buffer::zeros(self.weight_gradient),
+            input: Buffer::zeros(self.input),
+            gradient: Buffer::zeros(self.gradient),
+            panels: Buffer::zeros(self.panels),
+            tiles: Buffer::zeros(self.tiles),
         }
     }
 }

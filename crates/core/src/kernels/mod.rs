@@ -5,6 +5,7 @@
 //! up to [`CHANNEL_BLOCK`] ([`padded`]); the surplus channels hold zeros, so that no kernel needs a tail.
 
 pub mod batch_norm;
+pub mod buffer;
 pub mod depthwise;
 pub mod loss;
 pub mod pooling;

@@ -1,5 +1,6 @@
 //! How a pass is divided among threads: always into the same parts, so that the bits don't depend on the threads.
 
+use super::buffer::{Values, values};
 use std::ops::Range;
 
 /// Parts that a pass is divided into, whatever the number of threads. Each has its own sums and its own weight
@@ -32,9 +33,9 @@ pub fn split_mut(map: &mut [f32], count: usize, size: usize) -> Vec<&mut [f32]> 
 #[derive(Debug, Clone)]
 pub struct Sums {
     /// The first sum of the rows since the last [`Sums::flush`].
-    pub first: Vec<f32>,
+    pub first: Values,
     /// The second one.
-    pub second: Vec<f32>,
+    pub second: Values,
     first_total: Vec<f64>,
     second_total: Vec<f64>,
     pending_rows: usize,
@@ -44,8 +45,8 @@ impl Sums {
     /// Room for `channels` (padded) channels.
     pub fn new(channels: usize) -> Self {
         Self {
-            first: vec![0.0; channels],
-            second: vec![0.0; channels],
+            first: values(channels, 0.0),
+            second: values(channels, 0.0),
             first_total: vec![0.0; channels],
             second_total: vec![0.0; channels],
             pending_rows: 0,

@@ -61,9 +61,9 @@ pub fn on_every_isa(test: impl Fn(Isa)) {
 pub fn affine(seed: u32, channels: usize) -> Affine {
     let bounds = Bounds { low: 0.0, high: f32::INFINITY };
     let mut affine = Affine::identity(padded(channels), bounds);
-    affine.scale = pad(&numbers(seed, channels), channels);
-    affine.shift = pad(&numbers(seed + 1, channels), channels);
-    affine.mean = pad(&numbers(seed + 2, channels), channels);
+    affine.scale.copy_from_slice(&pad(&numbers(seed, channels), channels));
+    affine.shift.copy_from_slice(&pad(&numbers(seed + 1, channels), channels));
+    affine.mean.copy_from_slice(&pad(&numbers(seed + 2, channels), channels));
     affine
 }
 

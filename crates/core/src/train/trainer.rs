@@ -9,7 +9,7 @@ use crate::data::loader::{Feed, Loader, epoch_order};
 use crate::data::split::split;
 use crate::data::{Dataset, Pictures};
 use crate::engine::evaluate::evaluate;
-use crate::engine::step::TrainingLoss;
+use crate::engine::step::TrainingStep;
 use crate::engine::{Plan, Purpose};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kernels::simd::Isa;
@@ -34,7 +34,7 @@ pub(super) struct Trainer<'a> {
     /// The weights as the run began; class names and normalisation stay.
     weights: Weights,
     parameters: Var,
-    loss: TrainingLoss,
+    step: TrainingStep,
     adam: Adam,
     evaluation: Plan,
     started: Instant,
@@ -174,7 +174,7 @@ impl<'a> Trainer<'a> {
             progress,
             weights,
             parameters: Var::from_vec(parameters, floats, &Device::Cpu)?,
-            loss: TrainingLoss::new(plan),
+            step: TrainingStep::new(plan)?,
             adam: Adam::new(moments),
             evaluation: evaluation_plan(model.network()),
             started,
@@ -204,7 +204,7 @@ impl<'a> Trainer<'a> {
         }
         let train = Metrics::of(self.progress.loss_sum, self.progress.correct, self.progress.count);
         let parameters = self.parameters.to_vec1::<f32>()?;
-        self.evaluation.statistics = self.loss.with_plan(|plan| plan.statistics.clone());
+        self.evaluation.statistics = self.step.with_plan(|plan| plan.statistics.clone());
         self.evaluation.prepare(&parameters);
         let mut metrics = [None; 2];
         let parts = [(&self.train, &self.validation_indices), (&self.test, &self.test_indices)];
@@ -274,13 +274,8 @@ impl<'a> Trainer<'a> {
             );
             let side = self.config.model.resolution;
             let input = Tensor::from_vec(batch.input, (batch.count, side, side, 3), &Device::Cpu)?;
-            let loss = self.loss.apply(&input, &batch.labels, self.parameters.as_tensor())?;
-            let gradients = loss.backward()?;
-            let gradients =
-                gradients.get(&self.parameters).ok_or_else(|| Error::internal("a step without gradients"))?;
-            self.adam.step(&self.parameters, gradients, rate)?;
-
-            let loss = self.loss.last();
+            let loss = self.step.run(&input, &batch.labels, self.parameters.as_tensor())?;
+            self.adam.step(&self.parameters, self.step.gradients(), rate)?;
             if !loss.sum.is_finite() {
                 return Err(Error::invalid_option(format!(
                     "the loss is no number any more at step {} of epoch {}; lower the learning rate (it is {rate} now)",
@@ -318,7 +313,7 @@ impl<'a> Trainer<'a> {
     /// Hands the weights as they are now to the model.
     fn publish(&mut self) -> Result<()> {
         let parameters = self.parameters.to_vec1::<f32>()?;
-        let tensors = self.loss.with_plan(|plan| plan.parameters().scatter(&parameters, &plan.statistics));
+        let tensors = self.step.with_plan(|plan| plan.parameters().scatter(&parameters, &plan.statistics));
         self.weights.tensors = Arc::new(tensors);
         self.weights.batches_tracked = self.progress.steps as u64;
         self.model.set_weights(self.weights.clone());
@@ -329,7 +324,7 @@ impl<'a> Trainer<'a> {
     fn save_last(&self, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<()> {
         let Some(folder) = &self.folder else { return Ok(()) };
         let moments = self.adam.moments();
-        let (first, second) = self.loss.with_plan(|plan| {
+        let (first, second) = self.step.with_plan(|plan| {
             let layout = plan.parameters();
             (layout.scatter_parameters(&moments.first), layout.scatter_parameters(&moments.second))
         });

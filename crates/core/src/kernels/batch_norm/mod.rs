@@ -12,6 +12,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+use super::buffer::{Values, values};
 use crate::config::Activation;
 
 /// What `a` is cut to; no activation is (-inf, inf).
@@ -40,11 +41,11 @@ impl Bounds {
 #[derive(Debug, Clone)]
 pub struct Affine {
     /// A channel's factor.
-    pub scale: Vec<f32>,
+    pub scale: Values,
     /// A channel's summand.
-    pub shift: Vec<f32>,
+    pub shift: Values,
     /// A channel's mean in this batch; 0 where there is no batch norm.
-    pub mean: Vec<f32>,
+    pub mean: Values,
     /// `1 / sqrt(var + eps)`, in float64.
     pub inverse_std: Vec<f64>,
     /// The activation.
@@ -55,9 +56,9 @@ impl Affine {
     /// Reads a map as it is, but for the activation.
     pub fn identity(channels: usize, bounds: Bounds) -> Self {
         Self {
-            scale: vec![1.0; channels],
-            shift: vec![0.0; channels],
-            mean: vec![0.0; channels],
+            scale: values(channels, 1.0),
+            shift: values(channels, 0.0),
+            mean: values(channels, 0.0),
             inverse_std: vec![1.0; channels],
             bounds,
         }
@@ -112,15 +113,15 @@ pub fn update_running(
 #[derive(Debug, Clone)]
 pub struct Gradient {
     /// A channel's factor of the map itself.
-    pub slope: Vec<f32>,
+    pub slope: Values,
     /// A channel's summand.
-    pub offset: Vec<f32>,
+    pub offset: Values,
 }
 
 impl Gradient {
     /// Room for `channels` channels; as it is, that of a map without batch norm.
     pub fn new(channels: usize) -> Self {
-        Self { slope: vec![0.0; channels], offset: vec![0.0; channels] }
+        Self { slope: values(channels, 0.0), offset: values(channels, 0.0) }
     }
 
     /// Sets the factors from the sums of `g m` and of `g m (y - mean)` over `count` values, and writes the gradients

@@ -11,15 +11,16 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
+use super::buffer::Buffer;
 use super::simd::Isa;
 
 /// A weight matrix `[outputs, inputs]` packed both ways; as large as the weight each.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct PackedWeight {
     /// For `input * weight^T`: panels of outputs, as deep as the inputs.
-    pub forward: Vec<f32>,
+    pub forward: Buffer,
     /// For `gradient * weight`: panels of inputs, as deep as the outputs.
-    pub backward: Vec<f32>,
+    pub backward: Buffer,
     /// Padded.
     pub outputs: usize,
     /// Padded.
@@ -30,8 +31,8 @@ impl PackedWeight {
     /// Room for a weight; `backward` only if it will be trained.
     pub fn new(outputs: usize, inputs: usize, trained: bool) -> Self {
         let size = outputs * inputs;
-        let backward = vec![0.0; if trained { size } else { 0 }];
-        Self { forward: vec![0.0; size], backward, outputs, inputs }
+        let backward = Buffer::zeros(if trained { size } else { 0 });
+        Self { forward: Buffer::zeros(size), backward, outputs, inputs }
     }
 
     /// Packs `weight` again, after it changed.

@@ -1,0 +1,90 @@
+//! Memory for the kernels: aligned to a cache line, so that no register's load crosses one.
+
+use aligned_vec::{AVec, ConstAlign, avec};
+use memmap2::MmapMut;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Bytes of a cache line, and of an AVX-512 register.
+const LINE_BYTES: usize = 64;
+
+/// A few values, such as a factor a channel.
+pub type Values = AVec<f32, ConstAlign<LINE_BYTES>>;
+
+/// `count` times `value`.
+pub fn values(count: usize, value: f32) -> Values {
+    avec![[LINE_BYTES]| value; count]
+}
+
+/// Many values, zero at first, in pages of their own: large pages where the system has them, because a pass over a
+/// map of 20 MB touches 5,000 small ones and the processor remembers where 3,000 lie.
+#[derive(Debug)]
+pub struct Buffer {
+    memory: MmapMut,
+    first_byte: usize,
+    floats: usize,
+}
+
+impl Buffer {
+    /// Bytes that the begins of buffers made one after the other are apart within a page. A kernel that reads some
+    /// and writes others at the same place within a page takes a load for one of a store that it has not yet done.
+    const STAGGER_BYTES: usize = 5 * LINE_BYTES;
+    const PAGE_BYTES: usize = 4096;
+
+    /// Room for `floats` values.
+    ///
+    /// # Panics
+    /// When the system has no more memory.
+    pub fn zeros(floats: usize) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let first_byte = MADE.fetch_add(1, Ordering::Relaxed) * Self::STAGGER_BYTES % Self::PAGE_BYTES;
+        let bytes = first_byte + floats * size_of::<f32>();
+        let memory = MmapMut::map_anon(bytes.max(1))
+            .unwrap_or_else(|error| panic!("{bytes} bytes of memory can't be had: {error}"));
+        // Only a wish: kernels without large pages refuse it.
+        #[cfg(target_os = "linux")]
+        let _ = memory.advise(memmap2::Advice::HugePage);
+        Self { memory, first_byte, floats }
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self::zeros(0)
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        let bytes = self.first_byte..self.first_byte + self.floats * size_of::<f32>();
+        bytemuck::cast_slice(&self.memory[bytes])
+    }
+}
+
+impl DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        let bytes = self.first_byte..self.first_byte + self.floats * size_of::<f32>();
+        bytemuck::cast_slice_mut(&mut self.memory[bytes])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Buffer, LINE_BYTES};
+
+    #[test]
+    fn buffers_are_zero_aligned_and_apart_within_a_page() {
+        let mut buffers: Vec<Buffer> = [0, 1, 100_000].map(Buffer::zeros).into();
+        for (buffer, floats) in buffers.iter_mut().zip([0, 1, 100_000]) {
+            assert_eq!(buffer.len(), floats);
+            assert!(buffer.iter().all(|value| *value == 0.0));
+            assert!(buffer.as_ptr().cast::<u8>().align_offset(LINE_BYTES) == 0);
+            buffer.fill(1.0);
+        }
+        let places: Vec<_> =
+            buffers.iter().map(|buffer| buffer.as_ptr().addr() % Buffer::PAGE_BYTES).collect();
+        assert!(places[0] != places[1] && places[1] != places[2]);
+    }
+}
