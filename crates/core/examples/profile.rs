@@ -5,7 +5,7 @@
 use candle_core::{Device, Tensor, Var};
 use mobilenet_core::config::{Layout, ModelOptions};
 use mobilenet_core::engine::step::TrainingStep;
-use mobilenet_core::engine::{Plan, Purpose, Timings};
+use mobilenet_core::engine::{InferencePlan, Timings, TrainingPlan};
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::network::{Layer, Network};
 use mobilenet_core::model::v1;
@@ -36,7 +36,7 @@ fn main() {
 }
 
 fn train(network: &Network, batch: usize, steps: usize) -> Vec<f32> {
-    let plan = Plan::new(network.clone(), Purpose::Training, batch, Isa::best());
+    let plan = TrainingPlan::new(network.clone(), batch, Isa::best());
     let floats = plan.parameters().parameter_floats;
     // Weights of about the right size, from a fixed sequence; batch norm's factors near 0 do no harm to times.
     let values: Vec<f32> =
@@ -66,14 +66,14 @@ fn train(network: &Network, batch: usize, steps: usize) -> Vec<f32> {
 }
 
 fn evaluate(network: &Network, batch: usize, steps: usize, parameters: &[f32]) {
-    let mut plan = Plan::new(network.clone(), Purpose::Evaluation, batch, Isa::best());
-    plan.prepare(parameters);
+    let mut plan = InferencePlan::new(network.clone(), batch, Isa::best());
+    plan.prepare(parameters, &vec![1.0; plan.parameters().statistic_floats]);
     let input = vec![0.5; batch * plan.picture_floats()];
-    plan.forward(&input, parameters, batch);
+    plan.forward(&input, batch);
     plan.timings.clear();
     let start = Instant::now();
     for _ in 0..steps {
-        plan.forward(&input, parameters, batch);
+        plan.forward(&input, batch);
     }
     println!("\n## Evaluation\n");
     table(network, batch, steps, &plan.timings, start.elapsed().as_secs_f64(), &[]);

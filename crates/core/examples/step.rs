@@ -5,7 +5,7 @@
 use candle_core::{Device, Tensor, Var};
 use mobilenet_core::config::{Layout, ModelOptions};
 use mobilenet_core::engine::step::TrainingStep;
-use mobilenet_core::engine::{Plan, Purpose};
+use mobilenet_core::engine::{InferencePlan, TrainingPlan};
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::v1;
 use mobilenet_core::optim::adam::{Adam, Moments};
@@ -27,7 +27,7 @@ fn main() {
 fn run(layout: Layout, batch: usize, threads: usize, steps: usize) {
     let config = ModelOptions { layout: Some(layout), ..Default::default() }.resolve().unwrap();
     let network = v1::network(&config);
-    let plan = Plan::new(network.clone(), Purpose::Training, batch, Isa::best());
+    let plan = TrainingPlan::new(network.clone(), batch, Isa::best());
     // Any values will do: He-sized weights, ones for batch norm.
     let mut random = 1u32;
     let mut uniform = move || {
@@ -77,14 +77,13 @@ fn run(layout: Layout, batch: usize, threads: usize, steps: usize) {
     }
     report("train", &mut seconds);
 
-    let mut plan = Plan::new(network, Purpose::Evaluation, batch, Isa::best());
-    plan.statistics = statistics;
+    let mut plan = InferencePlan::new(network, batch, Isa::best());
     let parameters = parameters.to_vec1::<f32>().unwrap();
-    plan.prepare(&parameters);
+    plan.prepare(&parameters, &statistics);
     let mut seconds = Vec::new();
     for step in 0..steps + 1 {
         let start = Instant::now();
-        plan.forward(&input, &parameters, batch);
+        plan.forward(&input, batch);
         if step > 0 {
             seconds.push(start.elapsed().as_secs_f64());
         }

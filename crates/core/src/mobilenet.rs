@@ -5,7 +5,7 @@ use crate::config::{ModelConfig, ModelOptions, Normalization};
 use crate::data::normalize::Lookup;
 use crate::data::{Pictures, Rgb, cifar10, image};
 use crate::engine::evaluate::evaluate;
-use crate::engine::{Plan, Purpose};
+use crate::engine::{InferencePlan, TrainingPlan};
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
 use crate::metrics::Metrics;
@@ -52,8 +52,7 @@ pub(crate) struct Weights {
 
 #[derive(Debug)]
 struct Evaluator {
-    plan: Plan,
-    parameters: Vec<f32>,
+    plan: InferencePlan,
     version: u64,
 }
 
@@ -218,7 +217,7 @@ impl MobileNet {
     /// `INVALID_OPTION` when the input's size doesn't fit.
     pub fn forward(&self, input: &[f32], count: usize) -> Result<Vec<f32>> {
         let input = self.channels_last(input, count)?;
-        Ok(self.with_evaluator(|plan, parameters| logits(plan, parameters, &input, count)))
+        Ok(self.with_evaluator(|plan| logits(plan, &input, count)))
     }
 
     /// One training step without the update, of pictures like [`Self::forward`]'s; the weights stay as they are.
@@ -231,7 +230,7 @@ impl MobileNet {
         if let Some(label) = labels.iter().find(|label| **label as usize >= classes) {
             return Err(Error::invalid_option(format!("label {label} is not below the {classes} classes")));
         }
-        let mut plan = Plan::new(self.shared.network.clone(), Purpose::Training, labels.len(), Isa::best());
+        let mut plan = TrainingPlan::new(self.shared.network.clone(), labels.len(), Isa::best());
         let (parameters, statistics) = plan.parameters().gather(&self.tensors());
         plan.statistics = statistics;
         plan.prepare(&parameters);
@@ -258,7 +257,7 @@ impl MobileNet {
         for (picture, to) in pictures.iter().zip(input.chunks_exact_mut(floats)) {
             lookup.apply(&image::fit(picture, resolution)?, to);
         }
-        Ok(self.with_evaluator(|plan, parameters| logits(plan, parameters, &input, pictures.len())))
+        Ok(self.with_evaluator(|plan| logits(plan, &input, pictures.len())))
     }
 
     /// Loss and accuracy over the pictures with these indices; `None` when `cancelled` was set before the end, or when
@@ -274,31 +273,23 @@ impl MobileNet {
     ) -> Result<Option<Metrics>> {
         check_labels(pictures, self.shared.config.classes)?;
         let normalization = self.normalization();
-        self.with_evaluator(|plan, parameters| {
-            evaluate(plan, parameters, pictures, indices, normalization, cancelled)
-        })
+        self.with_evaluator(|plan| evaluate(plan, pictures, indices, normalization, cancelled))
     }
 
     /// Runs `work` with the plan that evaluates, brought up to date.
-    fn with_evaluator<T>(&self, work: impl FnOnce(&mut Plan, &[f32]) -> T) -> T {
+    fn with_evaluator<T>(&self, work: impl FnOnce(&mut InferencePlan) -> T) -> T {
         let weights = self.weights();
         let mut evaluator = lock(&self.shared.evaluator);
         let mut current = match evaluator.take() {
             Some(current) => current,
-            None => Evaluator {
-                plan: evaluation_plan(&self.shared.network),
-                parameters: Vec::new(),
-                version: u64::MAX,
-            },
+            None => Evaluator { plan: evaluation_plan(&self.shared.network), version: u64::MAX },
         };
         if current.version != weights.version {
             let (parameters, statistics) = current.plan.parameters().gather(&weights.tensors);
-            current.plan.statistics = statistics;
-            current.plan.prepare(&parameters);
-            current.parameters = parameters;
+            current.plan.prepare(&parameters, &statistics);
             current.version = weights.version;
         }
-        let result = work(&mut current.plan, &current.parameters);
+        let result = work(&mut current.plan);
         // Only put back after a clean end: a panic must not leave a half-prepared plan behind.
         *evaluator = Some(current);
         result
@@ -326,9 +317,9 @@ impl MobileNet {
 }
 
 /// A plan for evaluation, of a sensible batch size.
-pub(crate) fn evaluation_plan(network: &Network) -> Plan {
+pub(crate) fn evaluation_plan(network: &Network) -> InferencePlan {
     let capacity = (EVALUATION_PIXELS / (network.resolution * network.resolution)).max(8);
-    Plan::new(network.clone(), Purpose::Evaluation, capacity, Isa::best())
+    InferencePlan::new(network.clone(), capacity, Isa::best())
 }
 
 /// Refuses pictures whose labels the network has no class for.
@@ -342,12 +333,12 @@ pub(crate) fn check_labels(pictures: &Pictures, classes: usize) -> Result<()> {
     }
 }
 
-fn logits(plan: &mut Plan, parameters: &[f32], input: &[f32], count: usize) -> Vec<f32> {
+fn logits(plan: &mut InferencePlan, input: &[f32], count: usize) -> Vec<f32> {
     let size = plan.picture_floats();
     let mut all = Vec::with_capacity(count);
     for batch in input.chunks(plan.capacity() * size) {
         let pictures = batch.len() / size;
-        plan.forward(batch, parameters, pictures);
+        plan.forward(batch, pictures);
         all.extend(plan.logits(pictures));
     }
     all

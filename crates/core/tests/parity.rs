@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor, Var};
 use figures::{channels_last, numbers, parity_case, pictures};
 use mobilenet_core::config::{Activation, Layout, ModelOptions};
 use mobilenet_core::engine::step::TrainingStep;
-use mobilenet_core::engine::{Plan, Purpose};
+use mobilenet_core::engine::{InferencePlan, TrainingPlan};
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::names::course_name;
 use mobilenet_core::model::network::Network;
@@ -65,8 +65,8 @@ impl Case {
         Self::new("v1-cifar-relu-10", ModelOptions { layout: Some(Layout::Cifar), ..Default::default() })
     }
 
-    fn plan(&self, purpose: Purpose, capacity: usize, isa: Isa) -> (Plan, Vec<f32>) {
-        let mut plan = Plan::new(self.network.clone(), purpose, capacity, isa);
+    fn training_plan(&self, capacity: usize, isa: Isa) -> (TrainingPlan, Vec<f32>) {
+        let mut plan = TrainingPlan::new(self.network.clone(), capacity, isa);
         let (parameters, statistics) = plan.parameters().gather(&self.tensors);
         plan.statistics = statistics;
         (plan, parameters)
@@ -91,11 +91,10 @@ fn f64s(values: &[f32]) -> Vec<f64> {
 }
 
 fn logits(case: &Case, tensors: &[NamedTensor], input: &[f32], count: usize, isa: Isa) -> Vec<f64> {
-    let mut plan = Plan::new(case.network.clone(), Purpose::Evaluation, count, isa);
+    let mut plan = InferencePlan::new(case.network.clone(), count, isa);
     let (parameters, statistics) = plan.parameters().gather(tensors);
-    plan.statistics = statistics;
-    plan.prepare(&parameters);
-    plan.forward(input, &parameters, count);
+    plan.prepare(&parameters, &statistics);
+    plan.forward(input, count);
     f64s(&plan.logits(count))
 }
 
@@ -108,7 +107,7 @@ fn check_training_case(case: &Case, isa: Isa) {
         &[(ours, numbers(&case.float32["eval_logits"]), numbers(&case.float64["eval_logits"]))],
     );
 
-    let (plan, parameters) = case.plan(Purpose::Training, 16, isa);
+    let (plan, parameters) = case.training_plan(16, isa);
     let layout = plan.parameters().clone();
     let parameters = Var::from_vec(parameters, layout.parameter_floats, &Device::Cpu).unwrap();
     let training = TrainingStep::new(plan).unwrap();

@@ -1,10 +1,11 @@
 //! The backward pass: from the logits' gradient to every parameter's, a layer at a time, each in parts side by side.
 
 use super::forward::for_each_part;
-use super::plan::{Part, Plan};
+use super::plan::{Part, TrainingPlan};
 use super::timings::lap;
 use crate::kernels::batch_norm::{Affine, Gradient};
-use crate::kernels::segments::{Sums, segment};
+use crate::kernels::product::backward::{Operands, WEIGHT_ROWS, WeightGradient, leaves_operands};
+use crate::kernels::segments::{ROW_BLOCK, Sums, segment};
 use crate::kernels::simd::Isa;
 use crate::kernels::{depthwise, padded, pooling, product, stem};
 use crate::model::network::Operation;
@@ -14,7 +15,7 @@ use std::time::Instant;
 /// Floats of a weight gradient that one task adds up: 64 KB a part.
 const CHUNK: usize = 16_384;
 
-impl Plan {
+impl TrainingPlan {
     /// Writes the gradient of every parameter, laid out as they are, from the loss of the last forward pass, whose
     /// gradient stands in `logits_gradient`. `input`, `parameters` and `pictures` are those of that pass.
     pub fn backward(&mut self, input: &[f32], parameters: &[f32], pictures: usize, gradients: &mut [f32]) {
@@ -50,10 +51,11 @@ impl Plan {
             output_affine: &Affine::identity(outputs, crate::kernels::batch_norm::Bounds::NONE),
             output_gradient: &self.gradients[layers],
             gradient: &self.logits_gradient,
+            leaves_operands: leaves_operands(self.capacity, inputs, outputs),
             weight: &self.packed[layers].as_ref().expect("the classifier is packed").backward,
         };
-        product.run(self.isa, &mut self.parts, &mut self.features_gradient);
-        add_up(&self.parts, &mut gradients[slot.weight.clone()]);
+        let weight_gradient = &mut gradients[slot.weight.clone()];
+        product.run(self.isa, &mut self.parts, &mut self.features_gradient, weight_gradient);
     }
 
     fn backward_pooling(&mut self, pictures: usize) {
@@ -176,9 +178,11 @@ impl Plan {
                     output_affine,
                     output_gradient,
                     gradient,
+                    leaves_operands: leaves_operands(self.capacity * side * side, inputs, outputs),
                     weight: &self.packed[index].as_ref().expect("pointwise weights are packed").backward,
                 };
-                product.run(isa, &mut self.parts, input_gradient);
+                let weight_gradient = &mut gradients[slot.weight.clone()];
+                return product.run(isa, &mut self.parts, input_gradient, weight_gradient);
             }
         }
         add_up(&self.parts, &mut gradients[slot.weight.clone()]);
@@ -196,11 +200,12 @@ struct Product<'a> {
     output_affine: &'a Affine,
     output_gradient: &'a Gradient,
     gradient: &'a [f32],
+    leaves_operands: bool,
     weight: &'a [f32],
 }
 
 impl Product<'_> {
-    fn run(&self, isa: Isa, parts: &mut [Part], input_gradient: &mut [f32]) {
+    fn run(&self, isa: Isa, parts: &mut [Part], input_gradient: &mut [f32], weight_gradient: &mut [f32]) {
         for_each_part(parts, input_gradient, self.rows, self.inputs, |index, part, input_gradient| {
             let rows = segment(self.rows, index);
             part.sums.clear(self.inputs);
@@ -216,12 +221,36 @@ impl Product<'_> {
                 gradient: &self.gradient[rows.start * self.outputs..],
                 weight: self.weight,
                 input_gradient,
-                weight_gradient: &mut part.weight_gradient,
+                weight_gradient: (!self.leaves_operands).then_some(&mut *part.weight_gradient),
                 sums: &mut part.sums,
                 gradient_block: &mut part.gradient,
                 panels: &mut part.panels,
                 tiles: &mut part.tiles,
             });
+        });
+        if self.leaves_operands {
+            self.multiply_operands(isa, parts, weight_gradient);
+        } else {
+            add_up(parts, weight_gradient);
+        }
+    }
+
+    /// The weight gradient from what the parts left, some rows a task.
+    fn multiply_operands(&self, isa: Isa, parts: &[Part], weight_gradient: &mut [f32]) {
+        let blocks = parts.iter().enumerate().flat_map(|(index, part)| {
+            let rows = segment(self.rows, index).len();
+            (0..rows).step_by(ROW_BLOCK).map(move |start| Operands {
+                rows: ROW_BLOCK.min(rows - start),
+                tiles: &part.tiles[start * self.outputs..],
+                panels: &part.panels[start * self.inputs..],
+            })
+        });
+        let operands: Vec<_> = blocks.collect();
+        let tasks = weight_gradient.par_chunks_mut(WEIGHT_ROWS * self.inputs).enumerate();
+        tasks.with_max_len(1).for_each(|(task, to)| {
+            let first = task * WEIGHT_ROWS;
+            let outputs = first..self.outputs.min(first + WEIGHT_ROWS);
+            isa.run(WeightGradient { inputs: self.inputs, outputs, operands: &operands, to });
         });
     }
 }

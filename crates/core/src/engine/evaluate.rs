@@ -1,6 +1,6 @@
 //! Loss and accuracy over many pictures, batch by batch.
 
-use super::Plan;
+use super::InferencePlan;
 use crate::config::Normalization;
 use crate::data::Pictures;
 use crate::data::loader::{Feed, Loader};
@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Evaluates the pictures with these indices with a prepared plan. `None` when `cancelled` was set, or when there are
 /// no pictures.
 pub fn evaluate(
-    plan: &mut Plan,
-    parameters: &[f32],
+    plan: &mut InferencePlan,
     pictures: &Arc<Pictures>,
     indices: &[u32],
     normalization: Normalization,
@@ -22,7 +21,7 @@ pub fn evaluate(
     let loader = Loader::start(Feed {
         pictures: pictures.clone(),
         order: indices.into(),
-        batch_size: plan.capacity,
+        batch_size: plan.capacity(),
         augment: false,
         seed: 0,
         epoch: 0,
@@ -36,7 +35,7 @@ pub fn evaluate(
             return Ok(None);
         }
         let batch = batch?;
-        plan.forward(&batch.input, parameters, batch.count);
+        plan.forward(&batch.input, batch.count);
         let loss = plan.loss(&batch.labels);
         loss_sum += loss.sum;
         correct += loss.correct;

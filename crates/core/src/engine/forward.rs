@@ -1,17 +1,16 @@
 //! The forward pass: a layer at a time, each in parts side by side.
 
-use super::plan::{Part, Plan, Purpose};
+use super::plan::{Part, TrainingPlan};
 use super::timings::lap;
-use crate::kernels::batch_norm::{Affine, moments, update_running};
+use crate::kernels::batch_norm::{Affine, Bounds, Finish, moments, update_running};
 use crate::kernels::segments::{SEGMENTS, Sums, segment, split_mut};
 use crate::kernels::{depthwise, padded, pooling, product, stem};
 use crate::model::network::Operation;
 use rayon::prelude::*;
 use std::time::Instant;
 
-impl Plan {
-    /// Takes over new parameters: packs the weights, and in evaluation sets the factors of every batch norm from the
-    /// running statistics. To be called before a forward pass whenever either changed.
+impl TrainingPlan {
+    /// Takes over new parameters: packs the weights.
     pub fn prepare(&mut self, parameters: &[f32]) {
         let mut start = Instant::now();
         let slots = &self.parameters.slots;
@@ -30,24 +29,11 @@ impl Plan {
             width,
             &mut self.stem_weight,
         );
-        if self.purpose == Purpose::Evaluation {
-            for ((layer, slot), affine) in self.network.layers.iter().zip(slots).zip(&mut self.affines) {
-                if layer.norm.is_some() {
-                    let running = |range: &std::ops::Range<usize>| -> Vec<f64> {
-                        self.statistics[range.clone()].iter().map(|value| f64::from(*value)).collect()
-                    };
-                    let (mean, variance) = (running(&slot.running_mean), running(&slot.running_var));
-                    let weight = &parameters[slot.norm_weight.clone()];
-                    let bias = &parameters[slot.norm_bias.clone()];
-                    affine.set(&mean, &variance, weight, bias, self.network.batch_norm_eps);
-                }
-            }
-        }
         lap(&mut start, &mut self.timings.prepare);
     }
 
-    /// Runs `pictures` pictures, `[pictures, resolution, resolution, 3]`, up to the logits. In training the running
-    /// statistics move.
+    /// Runs `pictures` pictures, `[pictures, resolution, resolution, 3]`, up to the logits. The running statistics
+    /// move.
     pub fn forward(&mut self, input: &[f32], parameters: &[f32], pictures: usize) {
         assert!(pictures > 0 && pictures <= self.capacity, "a batch of 1 to {} pictures", self.capacity);
         assert_eq!(input.len(), pictures * self.picture_floats());
@@ -59,8 +45,8 @@ impl Plan {
         let layers = self.network.layers.len();
         let last = &self.network.layers[layers - 1];
         let (pixels, channels) = (last.output_side() * last.output_side(), padded(last.outputs));
-        let map = &self.maps[self.map_of(layers - 1)][..pictures * pixels * channels];
-        pooling::forward(map, &self.affines[layers - 1], pixels, channels, &mut self.features);
+        let map = &self.maps[layers - 1][..pictures * pixels * channels];
+        pooling::forward(self.isa, map, &self.affines[layers - 1], pixels, channels, &mut self.features);
         lap(&mut start, &mut self.timings.forward[layers]);
 
         let classes = padded(self.network.classes);
@@ -78,41 +64,34 @@ impl Plan {
         lap(&mut start, &mut self.timings.forward[layers + 1]);
     }
 
-    /// Which of the stored maps is layer `index`'s.
-    pub(super) fn map_of(&self, index: usize) -> usize {
-        if self.purpose == Purpose::Training { index } else { index % 2 }
-    }
-
     fn forward_layer(&mut self, index: usize, input: &[f32], parameters: &[f32], pictures: usize) {
-        let (to, from) = (self.map_of(index), index.checked_sub(1).map(|before| self.map_of(before)));
-        let mut output = std::mem::take(&mut self.maps[to]);
+        let (before, maps) = self.maps.split_at_mut(index);
+        let (input_map, output) = (before.last(), &mut *maps[0]);
         let layer = &self.network.layers[index];
         let slot = &self.parameters.slots[index];
-        let training = self.purpose == Purpose::Training;
         let (channels, side) = (padded(layer.outputs), layer.output_side());
-        let gather = training && layer.norm.is_some();
+        let gather = layer.norm.is_some();
         if gather {
             self.parts.iter_mut().for_each(|part| part.sums.clear(channels));
         }
         let weight = &parameters[slot.weight.clone()];
         let bias = (!slot.bias.is_empty()).then(|| &parameters[slot.bias.clone()]);
         let isa = self.isa;
-        match (layer.operation, from) {
+        match (layer.operation, input_map) {
             (Operation::Stem, _) => {
-                let size = self.network.resolution * self.network.resolution * stem::PICTURE_CHANNELS;
                 for_each_part(
                     &mut self.parts,
-                    &mut output,
+                    output,
                     pictures,
                     side * side * channels,
                     |index, part, output| {
                         let pictures = segment(pictures, index);
                         isa.run(stem::forward::Forward {
                             shape: layer.stem_shape(),
-                            pictures: pictures.len(),
-                            input: &input[pictures.start * size..],
+                            rows: pictures.start * side..pictures.end * side,
+                            input,
                             weight: &self.stem_weight,
-                            bias,
+                            finish: bias.map(|bias| Finish { bias, bounds: Bounds::NONE }),
                             output,
                             sums: gather.then_some(&mut part.sums),
                             patches: &mut part.input,
@@ -120,12 +99,12 @@ impl Plan {
                     },
                 );
             }
-            (Operation::Depthwise, Some(from)) => {
-                let (map, affine) = (&self.maps[from], &self.affines[index - 1]);
+            (Operation::Depthwise, Some(map)) => {
+                let affine = &self.affines[index - 1];
                 let size = layer.input_side * layer.input_side * channels;
                 for_each_part(
                     &mut self.parts,
-                    &mut output,
+                    output,
                     pictures,
                     side * side * channels,
                     |index, part, output| {
@@ -144,17 +123,17 @@ impl Plan {
                     },
                 );
             }
-            (Operation::Pointwise, Some(from)) => {
+            (Operation::Pointwise, Some(map)) => {
                 let product = Product {
                     rows: pictures * side * side,
                     inputs: padded(layer.inputs),
                     outputs: channels,
-                    input: &self.maps[from],
+                    input: map,
                     affine: &self.affines[index - 1],
                     weight: &self.packed[index].as_ref().expect("pointwise weights are packed").forward,
                     bias,
                 };
-                product.run(isa, &mut self.parts, &mut output, gather);
+                product.run(isa, &mut self.parts, output, gather);
             }
             (_, None) => unreachable!("the first layer is the stem"),
         }
@@ -173,7 +152,6 @@ impl Plan {
             self.statistics[slot.running_mean.clone()].copy_from_slice(&running_mean);
             self.statistics[slot.running_var.clone()].copy_from_slice(&running_var);
         }
-        self.maps[to] = output;
     }
 }
 

@@ -7,10 +7,18 @@
 mod backward;
 pub mod evaluate;
 mod forward;
+mod inference;
 pub mod parameters;
 pub mod plan;
 pub mod step;
 mod timings;
 
-pub use plan::{Plan, Purpose};
+pub use inference::InferencePlan;
+pub use plan::TrainingPlan;
 pub use timings::Timings;
+
+/// The first `classes` of every row of logits: `[pictures, classes]`.
+fn logits(rows: &[f32], pictures: usize, classes: usize) -> Vec<f32> {
+    let stride = crate::kernels::padded(classes);
+    rows[..pictures * stride].chunks_exact(stride).flat_map(|row| &row[..classes]).copied().collect()
+}

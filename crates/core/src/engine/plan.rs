@@ -1,4 +1,4 @@
-//! The plan's buffers and how they come to be.
+//! The training plan's buffers and how they come to be.
 
 use super::parameters::Parameters;
 use super::timings::Timings;
@@ -6,28 +6,19 @@ use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::PackedWeight;
-use crate::kernels::product::forward::{block_stride, scratch};
+use crate::kernels::product::backward::leaves_operands;
+use crate::kernels::product::forward::scratch;
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
 use crate::kernels::simd::Isa;
 use crate::kernels::stem::{PATCH, PICTURE_CHANNELS};
 use crate::kernels::{depthwise, padded, stem};
 use crate::model::network::{Layer, Network, Operation};
 
-/// What a plan is compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// Forward with batch statistics, and backward: every map is kept.
-    Training,
-    /// Forward with running statistics: two maps take turns.
-    Evaluation,
-}
-
-/// A compiled network.
+/// A network compiled for training: forward with batch statistics, and backward.
 #[derive(Debug)]
-pub struct Plan {
+pub struct TrainingPlan {
     pub(super) network: Network,
     pub(super) parameters: Parameters,
-    pub(super) purpose: Purpose,
     pub(super) isa: Isa,
     pub(super) capacity: usize,
     /// A layer's; the classifier's behind them. Stems and depthwise weights are used as they lie.
@@ -35,7 +26,7 @@ pub struct Plan {
     pub(super) stem_weight: Buffer,
     pub(super) affines: Vec<Affine>,
     pub(super) gradients: Vec<Gradient>,
-    /// Stored outputs: one a layer in training, two in all otherwise.
+    /// Stored outputs, before batch norm: one a layer.
     pub(super) maps: Vec<Buffer>,
     /// Gradients of what is read from a map: of the layer in work, and of the one before it.
     pub(super) map_gradients: [Buffer; 2],
@@ -66,11 +57,10 @@ pub(super) struct Part {
     pub tiles: Buffer,
 }
 
-impl Plan {
+impl TrainingPlan {
     /// Compiles `network` for batches of at most `capacity` pictures.
-    pub fn new(network: Network, purpose: Purpose, capacity: usize, isa: Isa) -> Self {
+    pub fn new(network: Network, capacity: usize, isa: Isa) -> Self {
         let parameters = Parameters::new(&network);
-        let trained = purpose == Purpose::Training;
         let layers = &network.layers;
         let features = padded(network.features());
         let classes = padded(network.classes);
@@ -79,22 +69,17 @@ impl Plan {
             .iter()
             .map(|layer| {
                 let pointwise = layer.operation == Operation::Pointwise;
-                pointwise.then(|| PackedWeight::new(padded(layer.outputs), padded(layer.inputs), trained))
+                pointwise.then(|| PackedWeight::new(padded(layer.outputs), padded(layer.inputs), true))
             })
-            .chain([Some(PackedWeight::new(classes, features, trained))])
+            .chain([Some(PackedWeight::new(classes, features, true))])
             .collect();
 
         let map_floats =
             |layer: &Layer| capacity * layer.output_side() * layer.output_side() * padded(layer.outputs);
         let largest_map = layers.iter().map(map_floats).max().unwrap_or(0);
-        let maps = if trained {
-            layers.iter().map(|layer| Buffer::zeros(map_floats(layer))).collect()
-        } else {
-            (0..2).map(|_| Buffer::zeros(largest_map)).collect()
-        };
-        let gradient_map = if trained { largest_map } else { 0 };
+        let maps = layers.iter().map(|layer| Buffer::zeros(map_floats(layer))).collect();
 
-        let sizes = PartSizes::new(&network, trained);
+        let sizes = PartSizes::new(&network, capacity);
         let parts = (0..SEGMENTS).map(|_| sizes.part()).collect();
         Self {
             packed,
@@ -110,18 +95,17 @@ impl Plan {
                 .chain([Gradient::new(classes)])
                 .collect(),
             maps,
-            map_gradients: [Buffer::zeros(gradient_map), Buffer::zeros(gradient_map)],
+            map_gradients: [Buffer::zeros(largest_map), Buffer::zeros(largest_map)],
             features: Buffer::zeros(capacity * features),
-            features_gradient: Buffer::zeros(if trained { capacity * features } else { 0 }),
+            features_gradient: Buffer::zeros(capacity * features),
             logits: Buffer::zeros(capacity * classes),
-            logits_gradient: Buffer::zeros(if trained { capacity * classes } else { 0 }),
+            logits_gradient: Buffer::zeros(capacity * classes),
             parts,
             zeros: Buffer::zeros(sizes.zeros),
             statistics: vec![0.0; parameters.statistic_floats],
             timings: Timings::new(layers.len()),
             network,
             parameters,
-            purpose,
             isa,
             capacity,
         }
@@ -142,21 +126,15 @@ impl Plan {
         self.network.resolution * self.network.resolution * PICTURE_CHANNELS
     }
 
-    /// Loss of the last forward pass against `labels`; in training, sets the gradient that the backward pass starts from.
+    /// Loss of the last forward pass against `labels`; sets the gradient that the backward pass starts from.
     pub fn loss(&mut self, labels: &[u32]) -> Loss {
         let (classes, stride) = (self.network.classes, padded(self.network.classes));
-        let gradient = (self.purpose == Purpose::Training).then_some(&mut *self.logits_gradient);
-        cross_entropy(&self.logits, stride, classes, labels, gradient)
+        cross_entropy(&self.logits, stride, classes, labels, Some(&mut self.logits_gradient))
     }
 
     /// The logits of the last forward pass: `[pictures, classes]`.
     pub fn logits(&self, pictures: usize) -> Vec<f32> {
-        let (classes, stride) = (self.network.classes, padded(self.network.classes));
-        self.logits[..pictures * stride]
-            .chunks_exact(stride)
-            .flat_map(|row| &row[..classes])
-            .copied()
-            .collect()
+        super::logits(&self.logits, pictures, self.network.classes)
     }
 }
 
@@ -194,7 +172,7 @@ struct PartSizes {
 }
 
 impl PartSizes {
-    fn new(network: &Network, trained: bool) -> Self {
+    fn new(network: &Network, capacity: usize) -> Self {
         let mut sizes = Self::default();
         for layer in &network.layers {
             let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
@@ -216,26 +194,26 @@ impl PartSizes {
                     sizes.grow(outputs, shape.kernel * shape.kernel * outputs, ring, gradient_ring, 0, 0);
                     sizes.zeros = sizes.zeros.max(zeros);
                 }
-                Operation::Pointwise => sizes.grow_product(inputs, outputs),
+                Operation::Pointwise => {
+                    sizes.grow_product(capacity * layer.output_side() * layer.output_side(), inputs, outputs);
+                }
             }
         }
-        sizes.grow_product(padded(network.features()), padded(network.classes));
-        if !trained {
-            sizes = Self { weight_gradient: 0, gradient: 0, panels: 0, tiles: 0, ..sizes };
-        }
+        sizes.grow_product(capacity, padded(network.features()), padded(network.classes));
         sizes
     }
 
-    fn grow_product(&mut self, inputs: usize, outputs: usize) {
-        let channels = inputs.max(outputs);
-        let gradient = ROW_BLOCK * block_stride(outputs);
+    /// For a product of `rows` rows in all.
+    fn grow_product(&mut self, rows: usize, inputs: usize, outputs: usize) {
+        let leaves = leaves_operands(rows, inputs, outputs);
+        let kept_rows = if leaves { rows.div_ceil(SEGMENTS) } else { ROW_BLOCK };
         self.grow(
-            channels,
-            outputs * inputs,
+            inputs.max(outputs),
+            if leaves { 0 } else { outputs * inputs },
             scratch(inputs),
-            gradient,
-            ROW_BLOCK * inputs,
-            ROW_BLOCK * outputs,
+            scratch(outputs),
+            kept_rows * inputs,
+            kept_rows * outputs,
         );
     }
 

@@ -4,7 +4,7 @@
 //! In place, and not by candle's `Tensor::backward`, which makes zeros as large as all parameters and adds the gradient
 //! to them: 18 of 155 ms of a step of V1 `cifar`, most of it fresh pages from the system.
 
-use super::plan::Plan;
+use super::plan::TrainingPlan;
 use crate::kernels::loss::Loss;
 use candle_core::{CpuStorage, Device, InplaceOp3, Layout, Result, Tensor, bail};
 use std::sync::{Mutex, MutexGuard};
@@ -18,14 +18,14 @@ pub struct TrainingStep {
 
 #[derive(Debug)]
 struct State {
-    plan: Plan,
+    plan: TrainingPlan,
     labels: Vec<u32>,
     loss: Loss,
 }
 
 impl TrainingStep {
-    /// Of a plan for training.
-    pub fn new(plan: Plan) -> Result<Self> {
+    /// Of a plan.
+    pub fn new(plan: TrainingPlan) -> Result<Self> {
         let floats = plan.parameters().parameter_floats;
         let gradients = Tensor::from_vec(vec![0.0f32; floats], floats, &Device::Cpu)?;
         let state = State { plan, labels: Vec::new(), loss: Loss { sum: 0.0, correct: 0 } };
@@ -46,7 +46,7 @@ impl TrainingStep {
     }
 
     /// Works with the plan.
-    pub fn with_plan<T>(&self, work: impl FnOnce(&mut Plan) -> T) -> T {
+    pub fn with_plan<T>(&self, work: impl FnOnce(&mut TrainingPlan) -> T) -> T {
         work(&mut self.lock().plan)
     }
 

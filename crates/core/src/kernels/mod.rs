@@ -11,6 +11,7 @@ pub mod loss;
 pub mod pooling;
 pub mod product;
 pub mod segments;
+pub mod separable;
 pub mod simd;
 pub mod stem;
 #[cfg(test)]

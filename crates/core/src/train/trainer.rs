@@ -10,7 +10,7 @@ use crate::data::split::split;
 use crate::data::{Dataset, Pictures};
 use crate::engine::evaluate::evaluate;
 use crate::engine::step::TrainingStep;
-use crate::engine::{Plan, Purpose};
+use crate::engine::{InferencePlan, TrainingPlan};
 use crate::error::{Error, ErrorCode, Result};
 use crate::kernels::simd::Isa;
 use crate::mobilenet::{MobileNet, Weights, check_labels, evaluation_plan};
@@ -36,7 +36,7 @@ pub(super) struct Trainer<'a> {
     parameters: Var,
     step: TrainingStep,
     adam: Adam,
-    evaluation: Plan,
+    evaluation: InferencePlan,
     started: Instant,
 }
 
@@ -138,7 +138,7 @@ impl<'a> Trainer<'a> {
             weights.classes = data.classes.clone();
         }
         let capacity = train_config.batch_size.min(train_indices.len());
-        let mut plan = Plan::new(model.network().clone(), Purpose::Training, capacity, Isa::best());
+        let mut plan = TrainingPlan::new(model.network().clone(), capacity, Isa::best());
         let (parameters, statistics) = plan.parameters().gather(&weights.tensors);
         plan.statistics = statistics;
         let moments = match &state {
@@ -204,13 +204,12 @@ impl<'a> Trainer<'a> {
         }
         let train = Metrics::of(self.progress.loss_sum, self.progress.correct, self.progress.count);
         let parameters = self.parameters.to_vec1::<f32>()?;
-        self.evaluation.statistics = self.step.with_plan(|plan| plan.statistics.clone());
-        self.evaluation.prepare(&parameters);
+        self.step.with_plan(|plan| self.evaluation.prepare(&parameters, &plan.statistics));
         let mut metrics = [None; 2];
         let parts = [(&self.train, &self.validation_indices), (&self.test, &self.test_indices)];
         for (metrics, (pictures, indices)) in metrics.iter_mut().zip(parts) {
             let (plan, normalization) = (&mut self.evaluation, self.config.normalization);
-            *metrics = evaluate(plan, &parameters, pictures, indices, normalization, control.stopping())?;
+            *metrics = evaluate(plan, pictures, indices, normalization, control.stopping())?;
         }
         if control.stopping().load(Ordering::Relaxed) {
             // Stopped during the evaluation: a resumed run begins with it.

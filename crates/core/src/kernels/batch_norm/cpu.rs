@@ -1,7 +1,7 @@
 //! The row kernels: each handles `rows` pixels of `channels` (padded) channels; a pixel follows the one before it
 //! at a distance of `stride` floats, given for each operand because rings and blocks are wider than maps.
 
-use super::{Affine, Gradient};
+use super::{Affine, Finish, Gradient};
 use crate::kernels::simd::{lanes, load, multiply_add, store};
 use pulp::Simd;
 
@@ -169,6 +169,36 @@ pub fn sum_rows<S: Simd>(
     }
 }
 
+/// `to = mean over the rows of clamp(scale * from + shift)`.
+#[inline(always)]
+pub fn mean_rows<S: Simd>(
+    simd: S,
+    from: Rows<'_>,
+    rows: usize,
+    channels: usize,
+    affine: &Affine,
+    to: &mut [f32],
+) {
+    from.check(rows, channels);
+    assert!(to.len() >= channels && channels.is_multiple_of(lanes::<S>()));
+    assert!(affine.scale.len() >= channels && affine.shift.len() >= channels);
+    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    let share = simd.splat_f32s(1.0 / rows as f32);
+    for channel in (0..channels).step_by(lanes::<S>()) {
+        // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
+        unsafe {
+            let scale = load::<S>(affine.scale.as_ptr().add(channel));
+            let shift = load::<S>(affine.shift.as_ptr().add(channel));
+            let mut sum = simd.splat_f32s(0.0);
+            for row in 0..rows {
+                let y = load::<S>(from.values.as_ptr().add(row * from.stride + channel));
+                sum = simd.add_f32s(sum, clamp(simd, multiply_add(simd, y, scale, shift), low, high));
+            }
+            store::<S>(to.as_mut_ptr().add(channel), simd.mul_f32s(sum, share));
+        }
+    }
+}
+
 /// `first += g m`, `second += g m (y - mean)`: what [`Gradient::set`] needs.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // Two operands with their strides, and the two sums.
@@ -206,6 +236,35 @@ pub fn sum_gradient_rows<S: Simd>(
             }
             store::<S>(first.as_mut_ptr().add(channel), sum);
             store::<S>(second.as_mut_ptr().add(channel), products);
+        }
+    }
+}
+
+/// [`super::Finish`] for one register's channels, or nothing.
+#[derive(Clone, Copy)]
+pub struct FinishRegister<S: Simd> {
+    factors: Option<[S::f32s; 3]>,
+}
+
+impl<S: Simd> FinishRegister<S> {
+    /// For the channels from `channel` on.
+    ///
+    /// # Safety
+    /// The bias must hold [`lanes`] floats from there on.
+    #[inline(always)]
+    pub unsafe fn load(simd: S, finish: Option<Finish<'_>>, channel: usize) -> Self {
+        let Some(Finish { bias, bounds }) = finish else { return Self { factors: None } };
+        // SAFETY: the caller's promise.
+        let bias = unsafe { load::<S>(bias.as_ptr().add(channel)) };
+        Self { factors: Some([bias, simd.splat_f32s(bounds.low), simd.splat_f32s(bounds.high)]) }
+    }
+
+    /// `clamp(sum + bias)`.
+    #[inline(always)]
+    pub fn apply(self, simd: S, sum: S::f32s) -> S::f32s {
+        match self.factors {
+            Some([bias, low, high]) => clamp(simd, simd.add_f32s(sum, bias), low, high),
+            None => sum,
         }
     }
 }

@@ -37,6 +37,16 @@ impl Bounds {
     pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
 }
 
+/// What is done to a finished sum before it is stored, in inference: `clamp(sum + bias)`. Batch norm's factor is in the
+/// weights by then.
+#[derive(Debug, Clone, Copy)]
+pub struct Finish<'a> {
+    /// A channel's summand.
+    pub bias: &'a [f32],
+    /// The activation.
+    pub bounds: Bounds,
+}
+
 /// How a stored map is to be read: scaled, shifted, cut.
 #[derive(Debug, Clone)]
 pub struct Affine {

@@ -89,6 +89,7 @@ impl GradientRing<'_> {
                 channels,
                 &mut to[phase * channels..],
                 stride * channels,
+                None,
             );
         }
     }

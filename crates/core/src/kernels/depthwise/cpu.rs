@@ -1,5 +1,7 @@
 //! The row kernels: a sum of taps (forward, and each phase of the input gradient), and the weight gradient of a row.
 
+use crate::kernels::batch_norm::Finish;
+use crate::kernels::batch_norm::cpu::FinishRegister;
 use crate::kernels::simd::{lanes, load, multiply_add, store};
 use pulp::Simd;
 
@@ -15,8 +17,10 @@ pub struct Tap<'a> {
 /// Taps of a filter at most: 5 x 5.
 pub const MAXIMUM_TAPS: usize = 25;
 
-/// `to[i] = sum over taps of weight * pixels[i * step]`, for `count` output pixels `to_step` floats apart.
+/// `to[i] = sum over taps of weight * pixels[i * step]`, for `count` output pixels `to_step` floats apart. `finish` is
+/// done to the result.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // Taps, two geometries and the end.
 pub fn sum_taps<S: Simd>(
     simd: S,
     taps: &[Tap<'_>],
@@ -25,28 +29,32 @@ pub fn sum_taps<S: Simd>(
     channels: usize,
     to: &mut [f32],
     to_step: usize,
+    finish: Option<Finish<'_>>,
 ) {
     if count == 0 {
         return;
     }
     assert!((count - 1) * to_step + channels <= to.len() && channels.is_multiple_of(lanes::<S>()));
+    assert!(finish.is_none_or(|finish| finish.bias.len() >= channels));
     for tap in taps {
         assert!(tap.weight.len() >= channels && (count - 1) * step + channels <= tap.pixels.len());
     }
     // SAFETY: all sizes were checked above.
     unsafe {
         match taps.len() {
-            // The counts that 3x3 filters have: 9 whole, 1, 2 and 4 by the phases of stride 2. Their weights stay in
-            // registers. Longer filters (5x5) read them from the cache again.
-            9 => few::<S, 9>(simd, taps, step, count, channels, to, to_step),
-            4 => few::<S, 4>(simd, taps, step, count, channels, to, to_step),
-            2 => few::<S, 2>(simd, taps, step, count, channels, to, to_step),
-            1 => few::<S, 1>(simd, taps, step, count, channels, to, to_step),
-            _ => many(simd, taps, step, count, channels, to, to_step),
+            // The counts that 3x3 filters have: 9 whole, 6 and 4 at a picture's edges, 1, 2 and 4 by the phases of stride
+            // 2. Their weights stay in registers. Longer filters (5x5) read them from the cache again.
+            9 => few::<S, 9>(simd, taps, step, count, channels, to, to_step, finish),
+            6 => few::<S, 6>(simd, taps, step, count, channels, to, to_step, finish),
+            4 => few::<S, 4>(simd, taps, step, count, channels, to, to_step, finish),
+            2 => few::<S, 2>(simd, taps, step, count, channels, to, to_step, finish),
+            1 => few::<S, 1>(simd, taps, step, count, channels, to, to_step, finish),
+            _ => many(simd, taps, step, count, channels, to, to_step, finish),
         }
     }
 }
 
+#[allow(clippy::too_many_arguments)] // As its caller.
 /// # Safety
 /// `taps` has T entries and all sizes are as [`sum_taps`] checks them.
 #[inline(always)]
@@ -58,6 +66,7 @@ unsafe fn few<S: Simd, const T: usize>(
     channels: usize,
     to: &mut [f32],
     to_step: usize,
+    finish: Option<Finish<'_>>,
 ) {
     for channel in (0..channels).step_by(lanes::<S>()) {
         // SAFETY: the caller's promise.
@@ -69,6 +78,7 @@ unsafe fn few<S: Simd, const T: usize>(
                 pixel[t] = taps[t].pixels.as_ptr().add(channel);
             }
             let to = to.as_mut_ptr().add(channel);
+            let finish = FinishRegister::load(simd, finish, channel);
             for i in 0..count {
                 // Two chains, because one multiply-add waits four cycles for the one before it.
                 let mut even = simd.mul_f32s(weight[0], load::<S>(pixel[0].add(i * step)));
@@ -81,7 +91,8 @@ unsafe fn few<S: Simd, const T: usize>(
                         odd = multiply_add(simd, weight[t], value, odd);
                     }
                 }
-                store::<S>(to.add(i * to_step), simd.add_f32s(even, odd));
+                let sum = simd.add_f32s(even, odd);
+                store::<S>(to.add(i * to_step), finish.apply(simd, sum));
             }
         }
     }
@@ -98,6 +109,7 @@ unsafe fn many<S: Simd>(
     channels: usize,
     to: &mut [f32],
     to_step: usize,
+    finish: Option<Finish<'_>>,
 ) {
     for channel in (0..channels).step_by(lanes::<S>()) {
         for i in 0..count {
@@ -113,7 +125,10 @@ unsafe fn many<S: Simd>(
                         odd = multiply_add(simd, weight, value, odd);
                     }
                 }
-                store::<S>(to.as_mut_ptr().add(i * to_step + channel), simd.add_f32s(even, odd));
+                let finish = FinishRegister::load(simd, finish, channel);
+                let sum = simd.add_f32s(even, odd);
+                let sum = finish.apply(simd, sum);
+                store::<S>(to.as_mut_ptr().add(i * to_step + channel), sum);
             }
         }
     }

@@ -101,7 +101,7 @@ impl WithSimd for Forward<'_> {
                 }
                 let output = &mut output[(picture * side + row) * side * channels..][..side * channels];
                 let taps = &taps[..kernel * kernel];
-                sum_taps(simd, taps, stride * pixel, side, channels, output, channels);
+                sum_taps(simd, taps, stride * pixel, side, channels, output, channels, None);
                 if let Some(sums) = sums.as_deref_mut() {
                     let output = Rows::dense(output, channels);
                     sum_rows(simd, output, side, channels, &mut sums.first, &mut sums.second);

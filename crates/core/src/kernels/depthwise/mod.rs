@@ -8,8 +8,9 @@
 pub mod backward;
 pub mod cpu;
 pub mod forward;
+pub mod inference;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod tests;
 

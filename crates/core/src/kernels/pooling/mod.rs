@@ -1,24 +1,34 @@
 //! Global average pooling: normalise and activate on load, mean over the pixels; and its backward.
 
 use super::batch_norm::Affine;
-use super::batch_norm::cpu::{Rows, sum_gradient_rows};
+use super::batch_norm::cpu::{Rows, mean_rows, sum_gradient_rows};
 use super::segments::Sums;
+use super::simd::Isa;
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 
-/// `[pictures, pixels, channels]` to `[pictures, channels]`. Sums in float64: the map is small, and so it costs nothing.
-pub fn forward(map: &[f32], affine: &Affine, pixels: usize, channels: usize, features: &mut [f32]) {
-    let mut sums = vec![0.0f64; channels];
-    for (map, features) in map.chunks_exact(pixels * channels).zip(features.chunks_exact_mut(channels)) {
-        sums.fill(0.0);
-        for pixel in map.chunks_exact(channels) {
-            for channel in 0..channels {
-                let n = affine.scale[channel].mul_add(pixel[channel], affine.shift[channel]);
-                sums[channel] += f64::from(n.clamp(affine.bounds.low, affine.bounds.high));
-            }
-        }
-        for (feature, sum) in features.iter_mut().zip(&sums) {
-            *feature = (sum / pixels as f64) as f32;
-        }
+/// `[pictures, pixels, channels]` to `[pictures, channels]`, a picture a task.
+pub fn forward(isa: Isa, map: &[f32], affine: &Affine, pixels: usize, channels: usize, features: &mut [f32]) {
+    let pictures = map.par_chunks_exact(pixels * channels).zip(features.par_chunks_exact_mut(channels));
+    pictures.for_each(|(picture, features)| isa.run(Forward { picture, affine, channels, features }));
+}
+
+/// The mean over one picture's pixels.
+struct Forward<'a> {
+    picture: &'a [f32],
+    affine: &'a Affine,
+    channels: usize,
+    features: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { picture, affine, channels, features } = self;
+        let pixels = picture.len() / channels;
+        mean_rows(simd, Rows::dense(picture, channels), pixels, channels, affine, features);
     }
 }
 
@@ -75,18 +85,20 @@ mod tests {
 
     #[test]
     fn forward_is_the_mean_of_what_is_read() {
-        for (pictures, pixels, channels) in SIZES {
-            let (map, affine) = (numbers(1, pictures * pixels * channels), affine(2, channels));
-            let (activated, _) = read(&map, &affine, channels);
-            let mean = |index: usize| {
-                let picture = &activated[index / channels * pixels * channels..][..pixels * channels];
-                picture.iter().skip(index % channels).step_by(channels).sum::<f64>() / pixels as f64
-            };
-            let expected: Vec<f64> = (0..pictures * channels).map(mean).collect();
-            let mut features = vec![f32::NAN; pictures * padded(channels)];
-            forward(&pad(&map, channels), &affine, pixels, padded(channels), &mut features);
-            assert_close("features", &unpad(&features, channels), &expected, 4);
-        }
+        on_every_isa(|isa| {
+            for (pictures, pixels, channels) in SIZES {
+                let (map, affine) = (numbers(1, pictures * pixels * channels), affine(2, channels));
+                let (activated, _) = read(&map, &affine, channels);
+                let mean = |index: usize| {
+                    let picture = &activated[index / channels * pixels * channels..][..pixels * channels];
+                    picture.iter().skip(index % channels).step_by(channels).sum::<f64>() / pixels as f64
+                };
+                let expected: Vec<f64> = (0..pictures * channels).map(mean).collect();
+                let mut features = vec![f32::NAN; pictures * padded(channels)];
+                forward(isa, &pad(&map, channels), &affine, pixels, padded(channels), &mut features);
+                assert_close("features", &unpad(&features, channels), &expected, 4);
+            }
+        });
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Backward pass of a pointwise convolution over one part: for each block of rows batch norm's gradient on load, the
 //! weight gradient, the input gradient, and the sums that the layer before needs for its own batch norm.
+//!
+//! Where the weight is large and the rows are few, a gradient a part would cost more than its product: such a layer's
+//! parts only leave their operands packed, and [`WeightGradient`] multiplies those of all parts afterwards.
 
-use super::cpu::{add_transposed, multiply};
+use super::cpu::{multiply, multiply_tiles, pack_tiles};
 use super::forward::block_stride;
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows, normalize_panels, sum_gradient_rows};
 use crate::kernels::batch_norm::{Affine, Gradient};
-use crate::kernels::segments::{ROW_BLOCK, Sums};
+use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
 use crate::kernels::simd::lanes;
 use pulp::{Simd, WithSimd};
+use std::ops::Range;
 
 /// The rows (pixels) of one part.
 pub struct Backward<'a> {
@@ -33,15 +37,15 @@ pub struct Backward<'a> {
     pub weight: &'a [f32],
     /// The gradient of what was read from the input: written.
     pub input_gradient: &'a mut [f32],
-    /// `[outputs, inputs]`: written.
-    pub weight_gradient: &'a mut [f32],
+    /// `[outputs, inputs]`: written. Without it, `panels` and `tiles` keep the operands of all rows.
+    pub weight_gradient: Option<&'a mut [f32]>,
     /// Sums for the input's batch norm.
     pub sums: &'a mut Sums,
     /// Scratch for a block of the output's gradient: [`super::forward::scratch`] of the outputs.
     pub gradient_block: &'a mut [f32],
-    /// Scratch for a block of the input in panels: [`ROW_BLOCK`] x inputs.
+    /// The input in panels, block after block: room for [`ROW_BLOCK`] x inputs, or for all rows.
     pub panels: &'a mut [f32],
-    /// Scratch for the output's gradient in tiles: [`ROW_BLOCK`] x outputs.
+    /// The output's gradient in tiles, in the same way.
     pub tiles: &'a mut [f32],
 }
 
@@ -50,9 +54,12 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, inputs, outputs, input_affine, gradient_block, panels, tiles, sums, .. } = self;
+        let Self { rows, inputs, outputs, input_affine, gradient_block, sums, .. } = self;
+        let mut weight_gradient = self.weight_gradient;
         let stride = block_stride(outputs);
-        self.weight_gradient[..outputs * inputs].fill(0.0);
+        if let (0, Some(weight_gradient)) = (rows, weight_gradient.as_deref_mut()) {
+            weight_gradient[..outputs * inputs].fill(0.0);
+        }
         for start in (0..rows).step_by(ROW_BLOCK) {
             let count = ROW_BLOCK.min(rows - start);
             let g = Rows::dense(&self.gradient[start * outputs..], outputs);
@@ -61,15 +68,69 @@ impl WithSimd for Backward<'_> {
             gradient_rows(simd, g, y, gradient_block, stride, count, outputs, affine, gradient);
 
             let x = Rows::dense(&self.input[start * inputs..], inputs);
+            let kept = if weight_gradient.is_some() { 0 } else { start };
+            let (panels, tiles) = (&mut self.panels[kept * inputs..], &mut self.tiles[kept * outputs..]);
             normalize_panels(simd, x, panels, 2 * lanes::<S>(), count, inputs, input_affine);
-            let to = &mut *self.weight_gradient;
-            add_transposed(simd, outputs, inputs, count, gradient_block, stride, panels, to, tiles);
+            pack_tiles::<S>(outputs, count, gradient_block, stride, tiles);
+            if let Some(to) = weight_gradient.as_deref_mut() {
+                let columns = 0..inputs;
+                multiply_tiles(simd, 0..outputs, columns, count, tiles, panels, to, inputs, start > 0);
+            }
 
             let to = &mut self.input_gradient[start * inputs..][..count * inputs];
-            multiply(simd, count, inputs, outputs, gradient_block, stride, self.weight, to, inputs);
+            multiply(simd, count, inputs, outputs, gradient_block, stride, self.weight, to, inputs, None);
             let (first, second) = (&mut sums.first, &mut sums.second);
             sum_gradient_rows(simd, Rows::dense(to, inputs), x, count, inputs, input_affine, first, second);
             sums.flush(inputs);
+        }
+    }
+}
+
+/// Whether a layer's parts leave their operands: when those of `rows` rows take less memory than a gradient a part.
+pub const fn leaves_operands(rows: usize, inputs: usize, outputs: usize) -> bool {
+    rows * (inputs + outputs) <= SEGMENTS * inputs * outputs
+}
+
+/// What one block of rows left for the weight gradient.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// Its rows.
+    pub rows: usize,
+    /// The output's gradient, [`super::cpu::pack_tiles`].
+    pub tiles: &'a [f32],
+    /// The normalised input, in panels.
+    pub panels: &'a [f32],
+}
+
+/// Rows of a weight gradient that one task computes: a multiple of every tile's rows (8, 6, 4), and few, so that 512
+/// rows make enough tasks for many threads.
+pub const WEIGHT_ROWS: usize = 24;
+
+/// Some rows of the weight gradient over all blocks of all parts, in order.
+pub struct WeightGradient<'a> {
+    /// Padded.
+    pub inputs: usize,
+    /// Which outputs, at most [`WEIGHT_ROWS`] and from a multiple of it.
+    pub outputs: Range<usize>,
+    /// Every block's.
+    pub operands: &'a [Operands<'a>],
+    /// `[outputs, inputs]`: written.
+    pub to: &'a mut [f32],
+}
+
+impl WithSimd for WeightGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { inputs, outputs, operands, to } = self;
+        let width = 2 * lanes::<S>();
+        // A panel of the result stays in L1 while all rows go by.
+        for panel in (0..inputs).step_by(width) {
+            for (index, &Operands { rows, tiles, panels }) in operands.iter().enumerate() {
+                let columns = panel..inputs.min(panel + width);
+                multiply_tiles(simd, outputs.clone(), columns, rows, tiles, panels, to, inputs, index > 0);
+            }
         }
     }
 }

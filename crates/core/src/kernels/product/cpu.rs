@@ -1,7 +1,10 @@
 //! Packing and the micro-kernel.
 
-use crate::kernels::simd::{Isa, lanes, load, multiply_add, store};
+use crate::kernels::batch_norm::Finish;
+use crate::kernels::batch_norm::cpu::FinishRegister;
+use crate::kernels::simd::{Isa, lanes, load, multiply_add, prefetch, store};
 use pulp::{Simd, WithSimd};
+use std::ops::Range;
 
 /// Registers side by side in a tile.
 const TILE_REGISTERS: usize = 2;
@@ -32,10 +35,15 @@ pub fn panel_width(isa: Isa) -> usize {
 pub fn pack(matrix: &[f32], depth: usize, columns: usize, width: usize, to: &mut [f32]) {
     for panel in (0..columns).step_by(width) {
         let panel_width = width.min(columns - panel);
-        let to = &mut to[panel * depth..][..panel_width * depth];
-        for (row, to) in to.chunks_exact_mut(panel_width).enumerate() {
-            to.copy_from_slice(&matrix[row * columns + panel..][..panel_width]);
-        }
+        pack_panel(&matrix[panel..], depth, columns, &mut to[panel * depth..][..panel_width * depth]);
+    }
+}
+
+/// One panel, `[depth, to.len() / depth]`, of a matrix whose rows are `columns` apart.
+pub fn pack_panel(matrix: &[f32], depth: usize, columns: usize, to: &mut [f32]) {
+    let panel_width = to.len() / depth;
+    for (row, to) in to.chunks_exact_mut(panel_width).enumerate() {
+        to.copy_from_slice(&matrix[row * columns..][..panel_width]);
     }
 }
 
@@ -58,7 +66,7 @@ pub fn pack_transposed(matrix: &[f32], columns: usize, depth: usize, width: usiz
 }
 
 /// `to = left * right`, with `left` `[rows, depth]` (rows `left_stride` floats apart) and `right` packed, `[depth,
-/// columns]`. `to`'s rows are `to_stride` apart.
+/// columns]`. `to`'s rows are `to_stride` apart. `finish` is done to the result.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // Three matrices with their strides.
 pub fn multiply<S: Simd>(
@@ -71,12 +79,38 @@ pub fn multiply<S: Simd>(
     right: &[f32],
     to: &mut [f32],
     to_stride: usize,
+    finish: Option<Finish<'_>>,
+) {
+    assert!(rows == 0 || (rows - 1) * to_stride + columns <= to.len());
+    let to = to.as_mut_ptr();
+    // SAFETY: `to` was checked just now.
+    unsafe { multiply_into(simd, rows, columns, depth, left, left_stride, right, to, to_stride, finish) }
+}
+
+/// [`multiply`] to rows of which other threads may write other columns at the same time.
+///
+/// # Safety
+/// `to` must be writable for `columns` floats every `to_stride` floats, `rows` times.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // As its caller.
+pub unsafe fn multiply_into<S: Simd>(
+    simd: S,
+    rows: usize,
+    columns: usize,
+    depth: usize,
+    left: &[f32],
+    left_stride: usize,
+    right: &[f32],
+    to: *mut f32,
+    to_stride: usize,
+    finish: Option<Finish<'_>>,
 ) {
     if rows == 0 || columns == 0 {
         return;
     }
     assert!((rows - 1) * left_stride + depth <= left.len() && depth * columns <= right.len());
-    assert!((rows - 1) * to_stride + columns <= to.len() && columns.is_multiple_of(lanes::<S>()));
+    assert!(columns.is_multiple_of(lanes::<S>()));
+    assert!(finish.is_none_or(|finish| finish.bias.len() >= columns));
     for start in (0..depth).step_by(DEPTH_BLOCK) {
         let depth_here = DEPTH_BLOCK.min(depth - start);
         for panel in (0..columns).step_by(width::<S>()) {
@@ -85,9 +119,10 @@ pub fn multiply<S: Simd>(
             unsafe {
                 let right = right.as_ptr().add(panel * depth + start * panel_width);
                 let left = left.as_ptr().add(start);
-                let to = to.as_mut_ptr().add(panel);
                 let left = Left { at: left, row: left_stride, step: 1 };
-                let to = To { at: to, row: to_stride, add: start > 0 };
+                let finish = if start + depth_here == depth { finish } else { None };
+                let finish = finish.map(|finish| Finish { bias: &finish.bias[panel..], ..finish });
+                let to = To { at: to.add(panel), row: to_stride, add: start > 0, finish };
                 tiles(simd, rows, panel_width, depth_here, left, right, to);
             }
         }
@@ -103,43 +138,51 @@ pub const fn gradient_tile_rows<S: Simd>() -> usize {
     }
 }
 
-/// `to += left^T * right`, with `left` `[depth, rows]` (rows of it `left_stride` floats apart) and `right` packed,
-/// `[depth, columns]`; `to` is `[rows, columns]`, dense. `tiles_of_left` is scratch for `depth * rows` floats.
+/// `left`, `[depth, rows]` with rows `left_stride` floats apart, into tiles `[rows / tile][depth][tile]`, tile being
+/// [`gradient_tile_rows`]; the last may be narrower.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // Three matrices, a stride and scratch.
-pub fn add_transposed<S: Simd>(
+pub fn pack_tiles<S: Simd>(rows: usize, depth: usize, left: &[f32], left_stride: usize, to: &mut [f32]) {
+    let tile = gradient_tile_rows::<S>();
+    assert!(depth == 0 || (depth - 1) * left_stride + rows <= left.len());
+    for step in 0..depth {
+        let (whole, rest) = left[step * left_stride..][..rows].split_at(rows - rows % tile);
+        for (index, from) in whole.chunks_exact(tile).enumerate() {
+            // The length is known when this is compiled, so that it is a move and no call.
+            to[index * tile * depth + step * tile..][..tile].copy_from_slice(&from[..tile]);
+        }
+        to[whole.len() * depth + step * rest.len()..][..rest.len()].copy_from_slice(rest);
+    }
+}
+
+/// Rows `at` of `left^T * right`, with `left` `[depth, rows]` in tiles ([`pack_tiles`]) and `right` in panels, `[depth,
+/// columns]`, set or added to the rows of `to`, `[rows of at, columns]`, dense. `at` begins at a tile.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // Three matrices.
+pub fn multiply_tiles<S: Simd>(
     simd: S,
-    rows: usize,
-    columns: usize,
+    at: Range<usize>,
+    columns: Range<usize>,
     depth: usize,
-    left: &[f32],
-    left_stride: usize,
+    tiles_of_left: &[f32],
     right: &[f32],
     to: &mut [f32],
-    tiles_of_left: &mut [f32],
+    to_stride: usize,
+    add: bool,
 ) {
-    if depth == 0 {
-        return;
-    }
     let tile = gradient_tile_rows::<S>();
-    assert!((depth - 1) * left_stride + rows <= left.len() && depth * columns <= right.len());
-    assert!(rows * columns <= to.len() && depth * rows <= tiles_of_left.len());
-    assert!(columns.is_multiple_of(lanes::<S>()));
-    for step in 0..depth {
-        let from = &left[step * left_stride..][..rows];
-        for (index, from) in from.chunks(tile).enumerate() {
-            let at = index * tile * depth + step * from.len();
-            tiles_of_left[at..at + from.len()].copy_from_slice(from);
-        }
-    }
-    for panel in (0..columns).step_by(width::<S>()) {
-        let panel_width = width::<S>().min(columns - panel);
-        for row in (0..rows).step_by(tile) {
-            let tile_rows = tile.min(rows - row);
+    assert!(at.start.is_multiple_of(tile) && at.end * depth <= tiles_of_left.len());
+    assert!(columns.start.is_multiple_of(width::<S>()) && columns.end * depth <= right.len());
+    assert!(columns.len().is_multiple_of(lanes::<S>()));
+    assert!(at.is_empty() || (at.len() - 1) * to_stride + columns.end <= to.len());
+    for panel in columns.clone().step_by(width::<S>()) {
+        let panel_width = width::<S>().min(columns.end - panel);
+        for row in at.clone().step_by(tile) {
+            let tile_rows = tile.min(at.end - row);
             // SAFETY: a tile begins at row * depth and holds tile_rows * depth floats; the rest was checked above.
             unsafe {
                 let left = Left { at: tiles_of_left.as_ptr().add(row * depth), row: 1, step: tile_rows };
-                let to = To { at: to.as_mut_ptr().add(row * columns + panel), row: columns, add: true };
+                let to = to.as_mut_ptr().add((row - at.start) * to_stride + panel);
+                let to = To { at: to, row: to_stride, add, finish: None };
                 tiles(simd, tile_rows, panel_width, depth, left, right.as_ptr().add(panel * depth), to);
             }
         }
@@ -154,12 +197,13 @@ struct Left {
     step: usize,
 }
 
-/// Where the result goes, and whether it is added to what lies there.
+/// Where the result goes, whether it is added to what lies there, and what is done to it then.
 #[derive(Clone, Copy)]
-struct To {
+struct To<'a> {
     at: *mut f32,
     row: usize,
     add: bool,
+    finish: Option<Finish<'a>>,
 }
 
 /// One panel: as many tall tiles as there are, then smaller ones.
@@ -174,38 +218,49 @@ unsafe fn tiles<S: Simd>(
     depth: usize,
     left: Left,
     right: *const f32,
-    to: To,
+    to: To<'_>,
 ) {
     // SAFETY: the caller's promise; `rest` never passes `rows`.
     unsafe {
         let mut row = 0;
         macro_rules! tall {
-            ($rows:literal) => {
-                while rows - row >= $rows {
-                    let left = Left { at: left.at.add(row * left.row), ..left };
-                    let to = To { at: to.at.add(row * to.row), ..to };
-                    if panel_width == width::<S>() {
-                        tile::<S, $rows, TILE_REGISTERS>(simd, depth, left, right, to);
-                    } else {
-                        // Narrower: the columns are a multiple of one register, so a panel has one or all.
-                        for register in 0..panel_width / lanes::<S>() {
-                            let column = register * lanes::<S>();
-                            let to = To { at: to.at.add(column), ..to };
-                            narrow::<S, $rows>(simd, depth, left, right.add(column), panel_width, to);
-                        }
+            ($rows:literal) => {{
+                let left = Left { at: left.at.add(row * left.row), ..left };
+                let to = To { at: to.at.add(row * to.row), ..to };
+                if panel_width == width::<S>() {
+                    tile::<S, $rows, TILE_REGISTERS>(simd, depth, left, right, to);
+                } else {
+                    // Narrower: the columns are a multiple of one register, so a panel has one or all.
+                    for register in 0..panel_width / lanes::<S>() {
+                        let column = register * lanes::<S>();
+                        let finish =
+                            to.finish.map(|finish| Finish { bias: &finish.bias[column..], ..finish });
+                        let to = To { at: to.at.add(column), finish, ..to };
+                        narrow::<S, $rows>(simd, depth, left, right.add(column), panel_width, to);
                     }
-                    row += $rows;
                 }
-            };
+                row += $rows;
+            }};
         }
         if S::F32_LANES == 16 {
-            tall!(12);
-            tall!(8);
+            // 16 rows that are left are two tiles of 8: 12 and 4 would read the panel for little the second time.
+            while rows - row >= 12 && rows - row != 16 {
+                tall!(12);
+            }
+            while rows - row >= 8 {
+                tall!(8);
+            }
         } else if S::F32_LANES == 8 {
-            tall!(6);
+            while rows - row >= 6 {
+                tall!(6);
+            }
         }
-        tall!(4);
-        tall!(1);
+        while rows - row >= 4 {
+            tall!(4);
+        }
+        while rows - row >= 1 {
+            tall!(1);
+        }
     }
 }
 
@@ -219,10 +274,16 @@ unsafe fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     depth: usize,
     left: Left,
     right: *const f32,
-    to: To,
+    to: To<'_>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
+        // The result's lines lie in an outer cache or in memory; they arrive while the depth is walked.
+        for row in 0..ROWS {
+            for column in 0..COLUMNS {
+                prefetch(to.at.add(row * to.row + column * lanes::<S>()));
+            }
+        }
         let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
         let (mut left_at, mut right_at) = (left.at, right);
         for _ in 0..depth {
@@ -239,10 +300,13 @@ unsafe fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
             left_at = left_at.add(left.step);
             right_at = right_at.add(COLUMNS * lanes::<S>());
         }
-        for (row, sums) in sums.iter().enumerate() {
-            for (column, sum) in sums.iter().enumerate() {
-                let to_at = to.at.add(row * to.row + column * lanes::<S>());
-                store::<S>(to_at, if to.add { simd.add_f32s(load::<S>(to_at), *sum) } else { *sum });
+        for column in 0..COLUMNS {
+            let channel = column * lanes::<S>();
+            let finish = FinishRegister::load(simd, to.finish, channel);
+            for (row, sums) in sums.iter().enumerate() {
+                let to_at = to.at.add(row * to.row + channel);
+                let sum = if to.add { simd.add_f32s(load::<S>(to_at), sums[column]) } else { sums[column] };
+                store::<S>(to_at, finish.apply(simd, sum));
             }
         }
     }
@@ -259,7 +323,7 @@ unsafe fn narrow<S: Simd, const ROWS: usize>(
     left: Left,
     right: *const f32,
     panel_width: usize,
-    to: To,
+    to: To<'_>,
 ) {
     // SAFETY: the caller's promise.
     unsafe {
@@ -271,9 +335,11 @@ unsafe fn narrow<S: Simd, const ROWS: usize>(
                 *sum = multiply_add(simd, value, column, *sum);
             }
         }
+        let finish = FinishRegister::load(simd, to.finish, 0);
         for (row, sum) in sums.iter().enumerate() {
             let to_at = to.at.add(row * to.row);
-            store::<S>(to_at, if to.add { simd.add_f32s(load::<S>(to_at), *sum) } else { *sum });
+            let sum = if to.add { simd.add_f32s(load::<S>(to_at), *sum) } else { *sum };
+            store::<S>(to_at, finish.apply(simd, sum));
         }
     }
 }

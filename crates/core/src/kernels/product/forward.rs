@@ -1,8 +1,8 @@
 //! Forward pass of a pointwise convolution over one part: normalise a block of rows on load, multiply, gather sums.
 
 use super::cpu::multiply;
-use crate::kernels::batch_norm::Affine;
 use crate::kernels::batch_norm::cpu::{Rows, normalize_rows, sum_rows};
+use crate::kernels::batch_norm::{Affine, Bounds, Finish};
 use crate::kernels::segments::{ROW_BLOCK, Sums};
 use pulp::{Simd, WithSimd};
 
@@ -53,12 +53,8 @@ impl WithSimd for Forward<'_> {
             let from = Rows::dense(&input[start * inputs..], inputs);
             normalize_rows(simd, from, block, stride, count, inputs, affine);
             let output = &mut output[start * outputs..][..count * outputs];
-            multiply(simd, count, outputs, inputs, block, stride, weight, output, outputs);
-            if let Some(bias) = bias {
-                for row in output.chunks_exact_mut(outputs) {
-                    row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
-                }
-            }
+            let finish = bias.map(|bias| Finish { bias, bounds: Bounds::NONE });
+            multiply(simd, count, outputs, inputs, block, stride, weight, output, outputs, finish);
             if let Some(sums) = sums.as_deref_mut() {
                 let output = Rows::dense(output, outputs);
                 sum_rows(simd, output, count, outputs, &mut sums.first, &mut sums.second);

@@ -7,12 +7,13 @@ pub mod backward;
 pub mod cpu;
 pub mod forward;
 #[cfg(test)]
-mod reference;
+pub(super) mod reference;
 #[cfg(test)]
 mod tests;
 
 use super::buffer::Buffer;
 use super::simd::Isa;
+use rayon::prelude::*;
 
 /// A weight matrix `[outputs, inputs]` packed both ways; as large as the weight each.
 #[derive(Debug)]
@@ -38,9 +39,14 @@ impl PackedWeight {
     /// Packs `weight` again, after it changed.
     pub fn pack(&mut self, isa: Isa, weight: &[f32]) {
         let width = cpu::panel_width(isa);
-        cpu::pack_transposed(weight, self.outputs, self.inputs, width, &mut self.forward);
-        if !self.backward.is_empty() {
-            cpu::pack(weight, self.outputs, self.inputs, width, &mut self.backward);
-        }
+        let Self { forward, backward, outputs, inputs } = self;
+        // A panel of `width` columns at a time, side by side; the last may be narrower, and so its chunk shorter.
+        forward.par_chunks_mut(width * *inputs).enumerate().for_each(|(panel, to)| {
+            let rows = to.len() / *inputs;
+            cpu::pack_transposed(&weight[panel * width * *inputs..], rows, *inputs, width, to);
+        });
+        backward.par_chunks_mut(width * *outputs).enumerate().for_each(|(panel, to)| {
+            cpu::pack_panel(&weight[panel * width..], *outputs, *inputs, to);
+        });
     }
 }

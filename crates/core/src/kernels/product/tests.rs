@@ -1,4 +1,4 @@
-use super::backward::Backward;
+use super::backward::{Backward, Operands, WEIGHT_ROWS, WeightGradient};
 use super::forward::{Forward, block_stride, scratch};
 use super::{PackedWeight, reference};
 use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
@@ -80,26 +80,48 @@ fn backward_is_the_definition() {
             let mut packed = PackedWeight::new(padded(outputs), padded(inputs), true);
             packed.pack(isa, &padded_weight(&weight, outputs, inputs));
             let mut input_gradient = vec![f32::NAN; rows * padded(inputs)];
-            let mut weight_gradient = vec![f32::NAN; padded(outputs) * padded(inputs)];
             let mut sums = Sums::new(padded(inputs));
-            isa.run(Backward {
-                rows,
-                inputs: padded(inputs),
-                outputs: padded(outputs),
-                input: &pad(&input, inputs),
-                input_affine: &affine,
-                output: &vec![0.0; rows * padded(outputs)],
-                output_affine: &Affine::identity(padded(outputs), Bounds::NONE),
-                output_gradient: &Gradient::new(padded(outputs)),
-                gradient: &pad(&gradient, outputs),
-                weight: &packed.backward,
-                input_gradient: &mut input_gradient,
-                weight_gradient: &mut weight_gradient,
-                sums: &mut sums,
-                gradient_block: &mut vec![f32::NAN; ROW_BLOCK * block_stride(padded(outputs))],
-                panels: &mut vec![f32::NAN; ROW_BLOCK * padded(inputs)],
-                tiles: &mut vec![f32::NAN; ROW_BLOCK * padded(outputs)],
-            });
+            let mut panels = vec![f32::NAN; rows.max(ROW_BLOCK) * padded(inputs)];
+            let mut tiles = vec![f32::NAN; rows.max(ROW_BLOCK) * padded(outputs)];
+            let mut backward = |weight_gradient: Option<&mut [f32]>| {
+                sums.clear(padded(inputs));
+                isa.run(Backward {
+                    rows,
+                    inputs: padded(inputs),
+                    outputs: padded(outputs),
+                    input: &pad(&input, inputs),
+                    input_affine: &affine,
+                    output: &vec![0.0; rows * padded(outputs)],
+                    output_affine: &Affine::identity(padded(outputs), Bounds::NONE),
+                    output_gradient: &Gradient::new(padded(outputs)),
+                    gradient: &pad(&gradient, outputs),
+                    weight: &packed.backward,
+                    input_gradient: &mut input_gradient,
+                    weight_gradient,
+                    sums: &mut sums,
+                    gradient_block: &mut vec![f32::NAN; ROW_BLOCK * block_stride(padded(outputs))],
+                    panels: &mut panels,
+                    tiles: &mut tiles,
+                });
+            };
+            let mut weight_gradient = vec![f32::NAN; padded(outputs) * padded(inputs)];
+            backward(Some(&mut weight_gradient));
+            backward(None);
+            let operands = |start: usize| Operands {
+                rows: ROW_BLOCK.min(rows - start),
+                tiles: &tiles[start * padded(outputs)..],
+                panels: &panels[start * padded(inputs)..],
+            };
+            let operands: Vec<_> = (0..rows).step_by(ROW_BLOCK).map(operands).collect();
+            let mut afterwards = vec![f32::NAN; padded(outputs) * padded(inputs)];
+            for (task, to) in afterwards.chunks_mut(WEIGHT_ROWS * padded(inputs)).enumerate() {
+                let outputs = task * WEIGHT_ROWS..padded(outputs).min((task + 1) * WEIGHT_ROWS);
+                isa.run(WeightGradient { inputs: padded(inputs), outputs, operands: &operands, to });
+            }
+            assert_eq!(
+                weight_gradient, afterwards,
+                "{rows} x {inputs} x {outputs}: both ways, the same bits"
+            );
             let what = format!("{rows} x {inputs} x {outputs}");
             assert_close(&format!("{what} input"), &unpad(&input_gradient, inputs), &expected_input, outputs);
             let surplus_rows = &weight_gradient[outputs * padded(inputs)..];

@@ -4,7 +4,7 @@ use super::{PATCH, PICTURE_CHANNELS, Shape};
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows};
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::padded;
-use crate::kernels::product::cpu::{add_transposed, pack};
+use crate::kernels::product::cpu::{multiply_tiles, pack, pack_tiles};
 use crate::kernels::simd::lanes;
 use pulp::{Simd, WithSimd};
 
@@ -55,7 +55,9 @@ impl WithSimd for Backward<'_> {
                 gradient_rows(simd, g, y, gradient_row, channels, side, channels, affine, gradient);
                 pack(gradient_row, side, channels, 2 * lanes::<S>(), panels);
                 shape.gather(input, row, patches);
-                add_transposed(simd, PATCH, channels, side, patches, PATCH, panels, weight_gradient, tiles);
+                pack_tiles::<S>(PATCH, side, patches, PATCH, tiles);
+                let to = &mut *weight_gradient;
+                multiply_tiles(simd, 0..PATCH, 0..channels, side, tiles, panels, to, channels, true);
             }
         }
     }

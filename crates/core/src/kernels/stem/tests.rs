@@ -1,7 +1,7 @@
 use super::backward::Backward;
 use super::forward::Forward;
 use super::{PATCH, PICTURE_CHANNELS, Shape, reference};
-use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
+use crate::kernels::batch_norm::{Affine, Bounds, Finish, Gradient};
 use crate::kernels::padded;
 use crate::kernels::product::cpu::{pack, panel_width};
 use crate::kernels::testing::{assert_close, numbers, on_every_isa, pad, unpad};
@@ -30,10 +30,10 @@ fn forward_is_the_definition() {
             let mut output = vec![f32::NAN; 2 * side * side * padded(outputs)];
             isa.run(Forward {
                 shape,
-                pictures: 2,
+                rows: 0..2 * side,
                 input: &input.iter().map(|value| *value as f32).collect::<Vec<_>>(),
                 weight: &packed,
-                bias: Some(&pad(&bias, outputs)),
+                finish: Some(Finish { bias: &pad(&bias, outputs), bounds: Bounds::NONE }),
                 output: &mut output,
                 sums: None,
                 patches: &mut vec![f32::NAN; PATCH * side],

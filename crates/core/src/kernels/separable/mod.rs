@@ -1,0 +1,154 @@
+//! A depthwise separable block in inference (MobileNet, section 3.1), in one pass: rows of the depthwise convolution's
+//! output go through the pointwise product while they are in cache, and are never stored as a map. Or a product alone.
+//!
+//! Batch norm is folded into the weights and the biases by then.
+
+#[cfg(test)]
+mod tests;
+
+use super::batch_norm::Finish;
+use super::buffer::Buffer;
+use super::depthwise::inference::output_row;
+use super::product::cpu::{multiply_into, panel_width};
+use super::product::forward::block_stride;
+use super::segments::ROW_BLOCK;
+use super::simd::Isa;
+use super::{depthwise, padded};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+use std::sync::{Mutex, PoisonError};
+
+/// Where the product's rows come from.
+#[derive(Clone, Copy)]
+pub enum Source<'a> {
+    /// They lie there: `[rows, inputs]`.
+    Rows(&'a [f32]),
+    /// They are a depthwise convolution's output.
+    Depthwise {
+        /// The convolution.
+        shape: depthwise::Shape,
+        /// `[pictures, side, side, channels]`.
+        input: &'a [f32],
+        /// `[K, K, channels]`.
+        weight: &'a [f32],
+        /// Done to its output.
+        finish: Finish<'a>,
+    },
+}
+
+/// The block.
+pub struct Separable<'a> {
+    /// The product's rows in all: pictures times pixels.
+    pub rows: usize,
+    /// Padded.
+    pub inputs: usize,
+    /// Padded.
+    pub outputs: usize,
+    /// Its left operand.
+    pub source: Source<'a>,
+    /// [`super::product::PackedWeight::forward`].
+    pub weight: &'a [f32],
+    /// Done to the product.
+    pub finish: Finish<'a>,
+}
+
+impl Separable<'_> {
+    /// Rows that belong together: a row of pixels, or one row of a matrix.
+    fn unit(&self) -> usize {
+        match self.source {
+            Source::Rows(_) => 1,
+            Source::Depthwise { shape, .. } => shape.output_side(),
+        }
+    }
+
+    /// Units that one tile holds: at most about [`ROW_BLOCK`] rows, and so many that every thread gets as many tiles.
+    fn tile_units(&self) -> usize {
+        let units = self.rows / self.unit();
+        let (most, threads) = ((ROW_BLOCK / self.unit()).max(1), rayon::current_num_threads());
+        let tiles = units.div_ceil(most);
+        if tiles < threads { most } else { units.div_ceil(tiles.next_multiple_of(threads)) }
+    }
+
+    /// Floats of scratch that a thread needs for a block with these pixels in a row (1 for a product alone).
+    pub fn scratch(unit: usize, inputs: usize) -> usize {
+        ROW_BLOCK.max(unit) * block_stride(inputs)
+    }
+
+    /// Writes `output`, `[rows, outputs]`. `scratch` has one for every thread of the pool it runs in. Every value is one
+    /// chain of additions in a fixed order, so that the bits don't depend on how the work is divided.
+    pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &[Mutex<Buffer>]) {
+        assert!(self.rows * self.outputs <= output.len());
+        let tile_units = self.tile_units();
+        let tiles = (self.rows / self.unit()).div_ceil(tile_units);
+        // Too few tiles for all threads: each is divided by columns. All of its columns need the same rows, which every
+        // one of these tasks makes for itself; that is little beside their product.
+        let width = panel_width(isa);
+        let panels = self.outputs.div_ceil(width);
+        let columns = panels.div_ceil(rayon::current_num_threads().div_ceil(tiles).min(panels)) * width;
+        let splits = self.outputs.div_ceil(columns);
+        let output = Shared(output.as_mut_ptr());
+        (0..tiles * splits).into_par_iter().for_each(|task| {
+            let thread = rayon::current_thread_index().unwrap_or(0) % scratch.len();
+            // A panic left only scratch behind, which every task writes before it reads.
+            let mut block = scratch[thread].lock().unwrap_or_else(PoisonError::into_inner);
+            let first = task % splits * columns;
+            isa.run(Tile {
+                block: self,
+                first_unit: task / splits * tile_units,
+                end_unit: (task / splits + 1) * tile_units,
+                first_column: first,
+                columns: columns.min(self.outputs - first),
+                output: &output,
+                rows: &mut block,
+            });
+        });
+    }
+}
+
+/// The output, of which every task writes rows and columns of its own.
+struct Shared(*mut f32);
+
+// SAFETY: only `Tile` uses the pointer, and no two tiles of a run write the same value.
+unsafe impl Sync for Shared {}
+
+/// Some columns of one tile of rows.
+struct Tile<'a, 'b> {
+    block: &'a Separable<'b>,
+    first_unit: usize,
+    end_unit: usize,
+    first_column: usize,
+    columns: usize,
+    output: &'a Shared,
+    rows: &'a mut [f32],
+}
+
+impl WithSimd for Tile<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { block, first_unit, end_unit, first_column, columns, output, rows } = self;
+        let Separable { inputs, outputs, source, weight, finish, .. } = *block;
+        let (unit, stride) = (block.unit(), block_stride(inputs));
+        let units = first_unit..end_unit.min(block.rows / unit);
+        for (index, at) in units.clone().enumerate() {
+            let to = &mut rows[index * unit * stride..];
+            match source {
+                Source::Rows(from) => to[..inputs].copy_from_slice(&from[at * inputs..][..inputs]),
+                Source::Depthwise { shape, input, weight, finish } => {
+                    let picture = shape.input_side * shape.input_side * padded(shape.channels);
+                    let input = &input[at / unit * picture..][..picture];
+                    output_row(simd, shape, input, weight, finish, at % unit, to, stride);
+                }
+            }
+        }
+        let weight = &weight[first_column * inputs..];
+        let finish = Finish { bias: &finish.bias[first_column..], ..finish };
+        let count = units.len() * unit;
+        // SAFETY: `run` checked that the output holds all rows and columns; these are this task's alone.
+        unsafe {
+            let to = output.0.add(units.start * unit * outputs + first_column);
+            multiply_into(simd, count, columns, inputs, rows, stride, weight, to, outputs, Some(finish));
+        }
+    }
+}

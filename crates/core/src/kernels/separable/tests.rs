@@ -1,0 +1,140 @@
+use super::{Separable, Source};
+use crate::kernels::batch_norm::{Bounds, Finish};
+use crate::kernels::buffer::Buffer;
+use crate::kernels::depthwise::{self, Shape};
+use crate::kernels::padded;
+use crate::kernels::product::{self, PackedWeight};
+use crate::kernels::simd::Isa;
+use crate::kernels::testing::{assert_close, numbers, on_every_isa, pad, unpad};
+use rayon::ThreadPoolBuilder;
+use std::sync::Mutex;
+
+const BOUNDS: Bounds = Bounds { low: 0.0, high: 1.5 };
+
+/// A product's weights: so small that its partial sums stay about as large as the upper bound, by which the tolerance
+/// goes.
+fn small_numbers(seed: u32, count: usize) -> Vec<f64> {
+    numbers(seed, count).iter().map(|value| value / 16.0).collect()
+}
+
+fn finished(mut sums: Vec<f64>, bias: &[f64]) -> Vec<f64> {
+    for (index, sum) in sums.iter_mut().enumerate() {
+        *sum = (*sum + bias[index % bias.len()]).clamp(f64::from(BOUNDS.low), f64::from(BOUNDS.high));
+    }
+    sums
+}
+
+/// A weight `[outputs, inputs]`, packed.
+fn packed(isa: Isa, weight: &[f64], outputs: usize, inputs: usize) -> PackedWeight {
+    let mut rows = pad(weight, inputs);
+    rows.resize(padded(outputs) * padded(inputs), 0.0);
+    let mut packed = PackedWeight::new(padded(outputs), padded(inputs), false);
+    packed.pack(isa, &rows);
+    packed
+}
+
+/// Runs with 1, 2 and 5 threads, which must give the same bits.
+fn run(isa: Isa, block: &Separable<'_>, unit: usize) -> Vec<f32> {
+    let outputs = [1, 2, 5].map(|threads| {
+        let scratch = || {
+            let mut scratch = Buffer::zeros(Separable::scratch(unit, block.inputs));
+            scratch.fill(f32::NAN);
+            Mutex::new(scratch)
+        };
+        let scratch: Vec<_> = (0..threads).map(|_| scratch()).collect();
+        let mut output = vec![f32::NAN; block.rows * block.outputs];
+        let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| block.run(isa, &mut output, &scratch));
+        output
+    });
+    assert!(outputs.iter().all(|output| *output == outputs[0]), "the bits depend on the threads");
+    let [output, ..] = outputs;
+    output
+}
+
+#[test]
+fn a_block_is_its_two_convolutions() {
+    // Odd and even sides, filters, strides and paddings; pictures in one tile and over several; narrow and wide.
+    let geometry = [(3, 1, 0), (3, 1, 1), (3, 2, 1), (3, 2, 0), (5, 1, 2), (5, 2, 2)];
+    let sizes =
+        [(1, 5, 1, 3), (17, 8, 40, 2), (33, 11, 70, 3), (8, 6, 300, 30), (20, 101, 8, 1), (300, 5, 16, 1)];
+    on_every_isa(|isa| {
+        for (kernel, stride, padding) in geometry {
+            for (channels, input_side, outputs, pictures) in sizes {
+                let shape = Shape { channels, kernel, stride, padding, input_side };
+                let side = shape.output_side();
+                let input = numbers(1, pictures * input_side * input_side * channels);
+                let (weight, bias) = (numbers(2, kernel * kernel * channels), numbers(3, channels));
+                let (product_weight, product_bias) =
+                    (small_numbers(4, outputs * channels), numbers(5, outputs));
+                let per_picture = input.chunks_exact(input_side * input_side * channels);
+                let depthwise: Vec<f64> = per_picture
+                    .flat_map(|picture| depthwise::reference::forward(shape, picture, &weight))
+                    .collect();
+                let rows = pictures * side * side;
+                let product = product::reference::multiply(
+                    &finished(depthwise, &bias),
+                    &product::reference::transpose(&product_weight, outputs, channels),
+                    rows,
+                    channels,
+                    outputs,
+                );
+                let expected = finished(product, &product_bias);
+                let output = run(
+                    isa,
+                    &Separable {
+                        rows,
+                        inputs: padded(channels),
+                        outputs: padded(outputs),
+                        source: Source::Depthwise {
+                            shape,
+                            input: &pad(&input, channels),
+                            weight: &pad(&weight, channels),
+                            finish: Finish { bias: &pad(&bias, channels), bounds: BOUNDS },
+                        },
+                        weight: &packed(isa, &product_weight, outputs, channels).forward,
+                        finish: Finish { bias: &pad(&product_bias, outputs), bounds: BOUNDS },
+                    },
+                    side,
+                );
+                assert_close(
+                    &format!("{shape:?} to {outputs}"),
+                    &unpad(&output, outputs),
+                    &expected,
+                    channels,
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_product_alone_is_the_definition() {
+    on_every_isa(|isa| {
+        for (rows, inputs, outputs) in [(1, 1, 1), (1, 64, 1000), (3, 20, 33), (16, 300, 40), (200, 17, 10)] {
+            let (input, weight) = (numbers(1, rows * inputs), small_numbers(2, outputs * inputs));
+            let bias = numbers(3, outputs);
+            let transposed = product::reference::transpose(&weight, outputs, inputs);
+            let product = product::reference::multiply(&input, &transposed, rows, inputs, outputs);
+            let expected = finished(product, &bias);
+            let output = run(
+                isa,
+                &Separable {
+                    rows,
+                    inputs: padded(inputs),
+                    outputs: padded(outputs),
+                    source: Source::Rows(&pad(&input, inputs)),
+                    weight: &packed(isa, &weight, outputs, inputs).forward,
+                    finish: Finish { bias: &pad(&bias, outputs), bounds: BOUNDS },
+                },
+                1,
+            );
+            assert_close(
+                &format!("{rows} x {inputs} x {outputs}"),
+                &unpad(&output, outputs),
+                &expected,
+                inputs,
+            );
+        }
+    });
+}
