@@ -13,7 +13,7 @@ import { checkKeys, type DeviceName, type Keys, withoutNulls } from './options.j
 export interface BenchmarkOptions extends NativeBenchmarkOptions {
   /** `auto` (the best that works; default), `cpu`, `cuda` or `cuda:N`. */
   device?: DeviceName
-  /** When it aborts, the benchmark ends after the current step, and rejects with the signal's reason. */
+  /** When it aborts, the benchmark rejects at once with the signal's reason; the step in work still ends, unheard. */
   signal?: AbortSignal
   /** Hears what is being measured, a few times a second. What it throws ends the benchmark. */
   onProgress?: (progress: BenchmarkProgress) => void
@@ -65,7 +65,7 @@ export async function benchmark(options: BenchmarkOptions = {}): Promise<Benchma
     }
   }
   try {
-    const asked = { ...withoutNulls(rest), ...(presets ? { presets } : {}) }
+    const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
     const found = await native(() => binding().benchmark(asked, cancel, report))
     if (failure) throw failure.error
     return { processor: processorName(), device, ...found }

@@ -1,7 +1,7 @@
 //! The benchmark of this machine.
 
 use crate::error::{Code, Result, thrown};
-use crate::job::{Promise, start};
+use crate::job::{Promise, start_abandonable};
 use crate::model::Cancel;
 use crate::options::{choice, whole};
 use mobilenet_core::{self as core, Error, config};
@@ -14,7 +14,7 @@ use napi_derive::napi;
 #[derive(Default)]
 pub struct BenchmarkOptions {
     /// Whose networks to measure; default every preset's.
-    #[napi(ts_type = "('course' | 'cifar' | 'quick')[] | null")]
+    #[napi(ts_type = "readonly ('course' | 'cifar' | 'quick')[] | null")]
     pub presets: Option<Vec<String>>,
     /// About how long it takes in all, above 0 and at most 3600; default 30. It takes longer where each work can't be
     /// done three times in that time: once to warm up, and twice to be timed.
@@ -118,7 +118,7 @@ pub struct BenchmarkReport {
 }
 
 /// Measures this machine. `onProgress` hears what is being measured a few times a second, and may still be called
-/// after the promise has settled.
+/// after the promise has settled. Cancelled, it fails at once, while the step in work goes on to its end.
 #[napi(
     ts_args_type = "options: BenchmarkOptions, cancel: Cancel, onProgress: (progress: BenchmarkProgress) => void",
     ts_return_type = "Promise<BenchmarkReport>"
@@ -132,10 +132,12 @@ pub fn benchmark(
     options.resolve().map_err(thrown)?;
     let send = on_progress
         .build_threadsafe_function::<BenchmarkProgress>()
+        // The promise keeps Node alive; a benchmark that was abandoned does not.
+        .weak::<true>()
         .build()
         .map_err(|error| napi::Error::new(Code::from(error.status), error.reason.clone()))?;
     let cancelled = cancel.inner.clone();
-    Ok(start(move || {
+    Ok(start_abandonable(cancelled.clone(), move || {
         let report = core::benchmark::run(&options, &cancelled, &mut |progress| {
             // Fails only when Node is closing down, and then nobody is left to tell.
             send.call(progress.into(), ThreadsafeFunctionCallMode::NonBlocking);

@@ -88,7 +88,7 @@ export declare function benchmark(options: BenchmarkOptions, cancel: Cancel, onP
 /** What to measure, and for how long. */
 export interface BenchmarkOptions {
   /** Whose networks to measure; default every preset's. */
-  presets?: ('course' | 'cifar' | 'quick')[] | null
+  presets?: readonly ('course' | 'cifar' | 'quick')[] | null
   /**
    * About how long it takes in all, above 0 and at most 3600; default 30. It takes longer where each work can't be
    * done three times in that time: once to warm up, and twice to be timed.

@@ -6,27 +6,45 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-/// How long a thread computes: long against its start, short enough to fall between the interruptions.
-const TIME: Duration = Duration::from_millis(20);
+/// How long a thread computes at a time: long against its start, and short enough to fall between the interruptions by
+/// whatever else runs.
+const TIME: Duration = Duration::from_millis(4);
+
+/// Times, of which the best counts.
+const TIMES: usize = 5;
 
 /// Steps of each chain between two looks at the clock: some 10 microseconds.
 const STEPS: usize = 4096;
 
+/// What one thread did at one time.
+struct Spell {
+    from: Instant,
+    to: Instant,
+    multiply_adds: usize,
+}
+
 /// Multiply-adds a second of all threads of the current pool together.
 pub(super) fn rate(isa: Isa) -> f64 {
     let together = Barrier::new(rayon::current_num_threads());
-    let threads = rayon::broadcast(|_| {
-        together.wait();
-        let started = Instant::now();
-        let mut multiply_adds = 0;
-        while started.elapsed() < TIME {
-            multiply_adds += isa.run(Chains);
-        }
-        (multiply_adds, started.elapsed())
+    let threads: Vec<[Spell; TIMES]> = rayon::broadcast(|_| {
+        std::array::from_fn(|_| {
+            together.wait();
+            let (from, mut multiply_adds) = (Instant::now(), 0);
+            while from.elapsed() < TIME {
+                multiply_adds += isa.run(Chains);
+            }
+            Spell { from, to: Instant::now(), multiply_adds }
+        })
     });
-    let multiply_adds: usize = threads.iter().map(|(count, _)| count).sum();
-    let time = threads.iter().map(|(_, time)| time).max().copied().unwrap_or(TIME);
-    multiply_adds as f64 / time.as_secs_f64()
+    let rates = (0..TIMES).filter_map(|time| {
+        let spells = || threads.iter().map(|thread| &thread[time]);
+        let multiply_adds: usize = spells().map(|spell| spell.multiply_adds).sum();
+        // From the first to the last: threads that had to take turns on a core did not compute together.
+        let from = spells().map(|spell| spell.from).min()?;
+        let to = spells().map(|spell| spell.to).max()?;
+        Some(multiply_adds as f64 / (to - from).as_secs_f64())
+    });
+    rates.fold(0.0, f64::max)
 }
 
 /// Chains of multiply-adds, each of which waits for the one before it in its chain alone. Gives how many there were.

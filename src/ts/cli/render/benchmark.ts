@@ -7,7 +7,7 @@ import {
   presets,
 } from '../../../../index.js'
 import { type Column, table } from './table.js'
-import { clock, colors, grouped, labelled, squeeze, wrapped } from './text.js'
+import { colors, grouped, labelled, squeeze, wrapped } from './text.js'
 
 /** What the machine is, and a line for each preset. */
 export function renderBenchmark(stdout: NodeJS.WriteStream, report: BenchmarkReport): string {
@@ -23,7 +23,7 @@ export function renderBenchmark(stdout: NodeJS.WriteStream, report: BenchmarkRep
   const notes = wrapped(stdout.columns, [
     ['of peak', "multiply-adds as a share of the machine's peak; a training step takes three forward passes"],
     ['one picture', 'from its pixels to its logits'],
-    ['whole run', 'every epoch over CIFAR-10 with validation and test, if nothing else runs; h:mm:ss'],
+    ['whole run', 'every epoch over CIFAR-10 with validation and test, if nothing else runs'],
   ])
   const [head = '', ...rows] = table(columns(report.presets), stdout.columns)
   const { dim } = colors(stdout)
@@ -40,14 +40,14 @@ function columns(rows: PresetSpeed[]): Column[] {
   })
   return [
     { title: 'preset', cells: rows.map(({ name }) => name) },
-    { title: 'network', cells: rows.map(({ name }) => shortNetwork(name)), spare: 4 },
-    numbers('step', ({ training }) => milliseconds(training.stepSeconds), 2),
+    { title: 'network', cells: rows.map(({ name }) => shortNetwork(name)), spare: 5 },
+    numbers('step', ({ training }) => milliseconds(training.stepSeconds), 4),
     numbers('training', ({ training }) => speed(training.imagesPerSecond)),
-    numbers('of peak', ({ training }) => share(training.shareOfPeak)),
+    numbers('of peak', ({ training }) => share(training.shareOfPeak), 1),
     numbers('evaluation', ({ evaluation }) => speed(evaluation.imagesPerSecond)),
-    numbers('of peak', ({ evaluation }) => share(evaluation.shareOfPeak), 1),
-    numbers('one picture', ({ prediction }) => milliseconds(prediction.latencySeconds), 3),
-    numbers('whole run', ({ presetSeconds }) => clock(presetSeconds)),
+    numbers('of peak', ({ evaluation }) => share(evaluation.shareOfPeak), 3),
+    numbers('one picture', ({ prediction }) => milliseconds(prediction.latencySeconds), 2),
+    numbers('whole run', ({ presetSeconds }) => about(presetSeconds)),
   ]
 }
 
@@ -60,6 +60,13 @@ const billions = (count: number) => (count / 1e9).toFixed(1)
 const speed = (imagesPerSecond: number) => `${grouped(Number(imagesPerSecond.toPrecision(3)))} img/s`
 const share = (part: number) => `${Math.round(100 * part)}%`
 const milliseconds = (seconds: number) => `${Number((1000 * seconds).toPrecision(3))} ms`
+
+/** An estimate, no finer than it deserves. */
+function about(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`
+  const minutes = Math.round(seconds / 60)
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
 
 /** How far a benchmark is: a bar on a terminal, which goes when it ends; else nothing. */
 export class BenchmarkBar {
