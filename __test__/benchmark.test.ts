@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type BenchmarkProgress, benchmark, MobileNetError } from 'mobilenet-native'
+import { type BenchmarkProgress, benchmark, MobileNet, MobileNetError, presets } from 'mobilenet-native'
 import { describe, expect, it } from 'vitest'
 import { cli, jsonLines, start } from './cli.js'
 
@@ -21,7 +21,7 @@ const report = {
   presets: [
     {
       name: 'quick',
-      multiplyAdds: 12_180_608,
+      multiplyAdds: 12_167_168,
       training: {
         batchSize: 64,
         stepSeconds: positive,
@@ -51,6 +51,12 @@ describe('benchmark', () => {
     expect(told[0]).toEqual({ work: 'peak', share: 0 })
     expect(told.map(({ share }) => share)).toEqual(told.map(({ share }) => share).sort((a, b) => a - b))
     for (const { work, preset } of told) expect(preset === undefined).toBe(['peak', 'memory'].includes(work))
+  })
+
+  it('counts the multiply-adds of the layers', async () => {
+    const { layers } = await MobileNet.create(presets().quick.model)
+    const [quick] = report.presets
+    expect(layers.reduce((sum, { multiplyAdds }) => sum + multiplyAdds, 0)).toBe(quick?.multiplyAdds)
   })
 
   it.each([

@@ -81,7 +81,7 @@ export interface Backward {
 
 /**
  * Measures this machine. `onProgress` hears what is being measured a few times a second, and may still be called
- * after the promise has settled.
+ * after the promise has settled. Cancelled, it fails at once, while the step in work goes on to its end.
  */
 export declare function benchmark(options: BenchmarkOptions, cancel: Cancel, onProgress: (progress: BenchmarkProgress) => void): Promise<BenchmarkReport>
 
