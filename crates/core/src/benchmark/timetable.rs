@@ -41,7 +41,9 @@ impl Work {
     /// Its share of the time, against the others'.
     fn weight(self) -> f64 {
         match self {
-            Self::Peak | Self::Memory | Self::Prediction => 1.0,
+            Self::Memory | Self::Prediction => 1.0,
+            // Other programs have to leave all threads alone at once for it.
+            Self::Peak => 2.0,
             Self::Training => 6.0,
             Self::Evaluation => 3.0,
         }
