@@ -1,3 +1,4 @@
+export { type BenchmarkOptions, type BenchmarkReport, benchmark } from './src/ts/benchmark.js'
 export type { DownloadProgress } from './src/ts/dataset/download.js'
 export { Cifar10, type Cifar10Options, type Dataset, type Part } from './src/ts/dataset.js'
 export { devices } from './src/ts/devices.js'
@@ -14,7 +15,18 @@ export type {
   TrainEvent,
 } from './src/ts/events.js'
 export { type Backward, MobileNet, type Picture, type RawPicture, type Tensor } from './src/ts/mobilenet.js'
-export type { Device, Layer, Metrics, OptimizerOptions, ScheduleOptions } from './src/ts/native/binding.js'
+export type {
+  BenchmarkProgress,
+  Device,
+  EvaluationSpeed,
+  Layer,
+  Metrics,
+  OptimizerOptions,
+  PredictionSpeed,
+  PresetSpeed,
+  ScheduleOptions,
+  TrainingSpeed,
+} from './src/ts/native/binding.js'
 export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
 export {
   type DeviceName,

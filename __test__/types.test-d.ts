@@ -1,4 +1,8 @@
 import {
+  type BenchmarkOptions,
+  type BenchmarkProgress,
+  type BenchmarkReport,
+  benchmark,
   Cifar10,
   type Dataset,
   type ErrorCode,
@@ -8,6 +12,7 @@ import {
   type ModelOptions,
   type Part,
   type Prediction,
+  type PresetName,
   presets,
   type Report,
   type RunConfig,
@@ -76,6 +81,38 @@ describe('options', () => {
     expectTypeOf({ ...train, data }).toExtend<TrainOptions>()
     // @ts-expect-error no such preset
     presets().fast
+  })
+})
+
+describe('the benchmark', () => {
+  it('takes nothing, or options that exist', () => {
+    expectTypeOf(benchmark).toBeCallableWith()
+    expectTypeOf(benchmark).toBeCallableWith({ presets: ['quick'], seconds: 5, threads: 2, device: 'cpu' })
+    expectTypeOf<BenchmarkOptions['signal']>().toEqualTypeOf<AbortSignal | undefined>()
+    // @ts-expect-error no such preset
+    benchmark({ presets: ['fast'] })
+    // @ts-expect-error misspelt
+    benchmark({ thread: 2 })
+    benchmark({
+      onProgress: (progress) => {
+        expectTypeOf(progress).toEqualTypeOf<BenchmarkProgress>()
+        expectTypeOf(progress.preset).toEqualTypeOf<PresetName | null | undefined>()
+      },
+    })
+  })
+
+  it('says what it measured in which unit', () => {
+    expectTypeOf(benchmark()).resolves.toEqualTypeOf<BenchmarkReport>()
+    const report = {} as BenchmarkReport
+    expectTypeOf(report.multiplyAddsPerSecond).toBeNumber()
+    expectTypeOf(report.bytesPerSecond).toBeNumber()
+    expectTypeOf(report.simd).toEqualTypeOf<'avx512' | 'avx2' | 'neon' | 'plain'>()
+    const [preset] = report.presets
+    expectTypeOf(preset?.name).toEqualTypeOf<PresetName | undefined>()
+    expectTypeOf(preset?.training.stepSeconds).toEqualTypeOf<number | undefined>()
+    expectTypeOf(preset?.prediction.latencySeconds).toEqualTypeOf<number | undefined>()
+    // @ts-expect-error one picture has no batches
+    preset?.prediction.batchSize
   })
 })
 

@@ -118,7 +118,8 @@ const trainKeys: Keys<TrainOptions> = {
   signal: true,
 }
 
-type Keys<T> = Record<keyof Required<T>, true>
+/** Every option of `T`: the compiler finds one that is missing. */
+export type Keys<T> = Record<keyof Required<T>, true>
 
 /** Rejects options that don't exist. */
 export function checkModelOptions(options: ModelOptions): void {

@@ -265,9 +265,7 @@ impl TrainOptions {
             log_every: self.log_every.unwrap_or(base.log_every),
         };
         config.check()?;
-        if self.threads == Some(0) || self.threads.is_some_and(|n| n > 1024) {
-            return Err(Error::invalid_option("threads must be from 1 to 1024"));
-        }
+        check_threads(self.threads)?;
         Ok(config)
     }
 }
@@ -330,6 +328,18 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// Every preset, the default first.
+    pub const ALL: [Self; 3] = [Self::Course, Self::Cifar, Self::Quick];
+
+    /// What options call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Course => "course",
+            Self::Cifar => "cifar",
+            Self::Quick => "quick",
+        }
+    }
+
     /// The preset's network and recipe.
     pub fn options(self) -> (ModelOptions, TrainOptions) {
         // One cycle of Adam up to 0.003. Not tuned yet: of the rates tried only this one was run to its end (81.28 %
@@ -347,5 +357,54 @@ impl Preset {
             // Half the width trains three times as fast, and 15 epochs then fill the ten minutes.
             Self::Quick => (ModelOptions { width: Some(0.5), ..cifar }, one_cycle(15)),
         }
+    }
+}
+
+/// A benchmark as asked for: what is absent takes its default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BenchmarkOptions {
+    /// Which presets' networks to measure; default all.
+    pub presets: Option<Vec<Preset>>,
+    /// About how long it takes in all; default 30. It takes longer where two runs of everything don't fit.
+    pub seconds: Option<f64>,
+    /// Threads that compute; default one a core.
+    pub threads: Option<usize>,
+}
+
+/// A benchmark, complete.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)] // Each field is described at `BenchmarkOptions`.
+pub struct BenchmarkConfig {
+    pub presets: Vec<Preset>,
+    pub seconds: f64,
+    pub threads: usize,
+}
+
+impl BenchmarkOptions {
+    /// Fills in the defaults and checks the result.
+    pub fn resolve(&self) -> Result<BenchmarkConfig> {
+        let presets = self.presets.clone().unwrap_or_else(|| Preset::ALL.to_vec());
+        if presets.is_empty() {
+            return Err(Error::invalid_option("presets must name at least one preset"));
+        }
+        let seconds = self.seconds.unwrap_or(30.0);
+        if !(seconds > 0.0 && seconds <= 3600.0) {
+            return Err(Error::invalid_option(format!(
+                "seconds must be above 0 and at most 3600, not {seconds}"
+            )));
+        }
+        check_threads(self.threads)?;
+        Ok(BenchmarkConfig {
+            presets,
+            seconds,
+            threads: self.threads.unwrap_or_else(crate::device::default_threads),
+        })
+    }
+}
+
+fn check_threads(threads: Option<usize>) -> Result<()> {
+    match threads {
+        Some(0 | 1025..) => Err(Error::invalid_option("threads must be from 1 to 1024")),
+        _ => Ok(()),
     }
 }

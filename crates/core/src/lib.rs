@@ -1,9 +1,10 @@
 //! MobileNet on candle: kernels, a static training plan, data, training and checkpoints.
 //!
 //! This crate knows nothing of Node and prints nothing. Dependencies run one way:
-//! `error, config, metrics, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train`;
+//! `error, config, metrics, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train, benchmark`;
 //! `data` and `optim` know no model.
 
+pub mod benchmark;
 pub mod checkpoint;
 pub mod config;
 pub mod data;

@@ -17,6 +17,8 @@ pub enum Purpose {
     Order,
     /// Crop and flip; `a` is the epoch, `b` the picture's place in the epoch.
     Augmentation,
+    /// Made-up pictures to measure with.
+    Benchmark,
 }
 
 impl Purpose {
@@ -25,6 +27,7 @@ impl Purpose {
             Self::Weights => 1,
             Self::Order => 2,
             Self::Augmentation => 3,
+            Self::Benchmark => 4,
         }
     }
 }

@@ -4,6 +4,10 @@ use crate::error::{caught, rejected};
 use mobilenet_core as core;
 use napi::bindgen_prelude::{AsyncTask, ToNapiValue, TypeName};
 use napi::{Env, Result, Task};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 /// Work that runs on one of Node's worker threads and gives a `T`.
 pub struct Job<T>(Option<Box<dyn FnOnce() -> core::Result<T> + Send>>);
@@ -17,6 +21,37 @@ where
     T: Send + ToNapiValue + TypeName + 'static,
 {
     AsyncTask::new(Job(Some(Box::new(work))))
+}
+
+/// Like [`start`], for work whose pieces take seconds: when `cancelled` is set, the promise is rejected at once, and the
+/// work ends unheard after its piece. Node waits at its end for its worker threads, so the work is on one of its own.
+pub fn start_abandonable<T>(
+    cancelled: Arc<AtomicBool>,
+    work: impl FnOnce() -> core::Result<T> + Send + 'static,
+) -> Promise<T>
+where
+    T: Send + ToNapiValue + TypeName + 'static,
+{
+    start(move || {
+        let (send, result) = channel();
+        std::thread::Builder::new()
+            .name("mobilenet-job".into())
+            // Nobody receives any more when the work was abandoned.
+            .spawn(move || drop(send.send(caught(work))))
+            .map_err(|error| core::Error::internal(format!("cannot start a thread: {error}")))?;
+        loop {
+            match result.recv_timeout(Duration::from_millis(20)) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(core::Error::internal("a job ended without a result"));
+                }
+                Err(RecvTimeoutError::Timeout) if cancelled.load(Ordering::Relaxed) => {
+                    return Err(core::Error::invalid_option("the work was cancelled"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    })
 }
 
 impl<T: Send + ToNapiValue + TypeName + 'static> Task for Job<T> {

@@ -1,6 +1,7 @@
 //! The border between the core and Node: converts, and hands over. What anything means is decided in the core,
 //! and how it is offered to people in TypeScript.
 
+mod benchmark;
 mod dataset;
 mod device;
 mod error;

@@ -82,11 +82,11 @@ pub struct RawPicture<'a> {
     pub channels: Option<f64>,
 }
 
-/// Ends a long evaluation early.
+/// Ends a long evaluation or benchmark early.
 #[napi]
 #[derive(Default)]
 pub struct Cancel {
-    inner: Arc<AtomicBool>,
+    pub(crate) inner: Arc<AtomicBool>,
 }
 
 #[napi]
@@ -97,7 +97,7 @@ impl Cancel {
         Self::default()
     }
 
-    /// The evaluation fails after the current batch.
+    /// The work fails after the current batch.
     #[napi]
     pub fn cancel(&self) {
         self.inner.store(true, Ordering::Relaxed);

@@ -119,12 +119,12 @@ pub struct NamedPreset {
 /// Every preset with all values filled in.
 #[napi]
 pub fn presets() -> Result<Vec<NamedPreset>> {
-    [Preset::Course, Preset::Cifar, Preset::Quick]
+    Preset::ALL
         .into_iter()
         .map(|preset| {
             let (model, train) = preset.options();
             Ok(NamedPreset {
-                name: json(&preset)?.as_str().unwrap_or_default().to_owned(),
+                name: preset.name().into(),
                 model: json(&model.resolve().map_err(thrown)?)?,
                 train: json(&train.resolve(&core::TrainConfig::default()).map_err(thrown)?)?,
             })
@@ -212,7 +212,7 @@ fn schedule(options: ScheduleOptions) -> std::result::Result<core::ScheduleConfi
 }
 
 /// A choice by the name that configuration files use for it; a wrong one is told what there is.
-fn choice<T: serde::de::DeserializeOwned>(option: &str, name: &str) -> std::result::Result<T, Error> {
+pub fn choice<T: serde::de::DeserializeOwned>(option: &str, name: &str) -> std::result::Result<T, Error> {
     serde_json::from_value(serde_json::Value::from(name)).map_err(|error| {
         // serde says: unknown variant `x`, expected `a` or `b`
         let words = error.to_string();

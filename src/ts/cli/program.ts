@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { version } from '../../../index.js'
+import { benchCommand } from './commands/bench.js'
 import { doctorCommand } from './commands/doctor.js'
 import { downloadCommand } from './commands/download.js'
 import { evaluateCommand } from './commands/evaluate.js'
@@ -21,6 +22,7 @@ export function createProgram(deps: Deps): Command {
     importCommand,
     summaryCommand,
     downloadCommand,
+    benchCommand,
     doctorCommand,
   ]) {
     program.addCommand(make(deps))

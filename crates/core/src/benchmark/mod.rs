@@ -1,0 +1,95 @@
+//! How fast this machine trains and runs the presets' networks, how near that is to what the machine could do, and how
+//! long each preset would take on it.
+
+mod memory;
+mod peak;
+mod preset;
+mod timetable;
+
+pub use preset::{EvaluationSpeed, PredictionSpeed, PresetReport, TrainingSpeed};
+pub use timetable::{Progress, Work};
+
+use crate::config::{BenchmarkConfig, BenchmarkOptions};
+use crate::error::{Error, Result};
+use crate::kernels::simd::Isa;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+use timetable::Timetable;
+
+/// What a benchmark found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The instruction set in use.
+    pub simd: &'static str,
+    /// Threads that computed.
+    pub threads: usize,
+    /// The most that all these threads can do together: float32 multiplications with an addition a second, in
+    /// registers.
+    pub multiply_adds_per_second: f64,
+    /// The most that all these threads can copy in main memory, bytes read and bytes written counted, a second.
+    pub bytes_per_second: f64,
+    /// In the order asked for.
+    pub presets: Vec<PresetReport>,
+    /// How long the benchmark took, in seconds.
+    pub seconds: f64,
+}
+
+/// Runs the benchmark on threads of its own; `None` when `cancelled` was set before the end, which is looked at after
+/// each piece of work (a training step at most).
+///
+/// # Errors
+/// `INVALID_OPTION`.
+pub fn run(
+    options: &BenchmarkOptions,
+    cancelled: &AtomicBool,
+    on_progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Option<Report>> {
+    let config = options.resolve()?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(config.threads)
+        .thread_name(|index| format!("mobilenet-{index}"))
+        .build()
+        .map_err(Error::internal)?;
+    pool.install(|| measure(&config, cancelled, on_progress))
+}
+
+fn measure(
+    config: &BenchmarkConfig,
+    cancelled: &AtomicBool,
+    on_progress: &mut (dyn FnMut(Progress) + Send),
+) -> Result<Option<Report>> {
+    let started = Instant::now();
+    let mut timetable = Timetable::new(config, cancelled, on_progress);
+    let isa = Isa::best();
+    let Some(rates) = timetable.repeat(Work::Peak, None, || Ok(peak::rate(isa)))? else { return Ok(None) };
+    let multiply_adds_per_second = largest(&rates);
+    let mut buffers = memory::Buffers::new();
+    let Some(rates) = timetable.repeat(Work::Memory, None, || Ok(buffers.copy_rate()))? else {
+        return Ok(None);
+    };
+    let bytes_per_second = largest(&rates);
+    drop(buffers);
+    let mut presets = Vec::with_capacity(config.presets.len());
+    for &preset in &config.presets {
+        let Some(report) = preset::measure(preset, multiply_adds_per_second, &mut timetable)? else {
+            return Ok(None);
+        };
+        presets.push(report);
+    }
+    Ok(Some(Report {
+        simd: isa.name(),
+        threads: config.threads,
+        multiply_adds_per_second,
+        bytes_per_second,
+        presets,
+        seconds: started.elapsed().as_secs_f64(),
+    }))
+}
+
+/// What the machine can do is what it did in its best moment: whatever else runs on it only takes away.
+fn largest(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests;

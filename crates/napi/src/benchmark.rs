@@ -1,0 +1,218 @@
+//! The benchmark of this machine.
+
+use crate::error::{Code, Result, thrown};
+use crate::job::{Promise, start_abandonable};
+use crate::model::Cancel;
+use crate::options::{choice, whole};
+use mobilenet_core::{self as core, Error, config};
+use napi::bindgen_prelude::Function;
+use napi::threadsafe_function::ThreadsafeFunctionCallMode;
+use napi_derive::napi;
+
+/// What to measure, and for how long.
+#[napi(object)]
+#[derive(Default)]
+pub struct BenchmarkOptions {
+    /// Whose networks to measure; default every preset's.
+    #[napi(ts_type = "readonly ('course' | 'cifar' | 'quick')[] | null")]
+    pub presets: Option<Vec<String>>,
+    /// About how long it takes in all, above 0 and at most 3600; default 30. It takes longer where each work can't be
+    /// done three times in that time: once to warm up, and twice to be timed.
+    #[napi(ts_type = "number | null")]
+    pub seconds: Option<f64>,
+    /// Threads that compute; default one a core.
+    #[napi(ts_type = "number | null")]
+    pub threads: Option<f64>,
+}
+
+/// How far a benchmark is.
+#[napi(object)]
+pub struct BenchmarkProgress {
+    /// What is being measured: multiply-adds in registers, a copy in main memory, or one of a network's works.
+    #[napi(ts_type = "'peak' | 'memory' | 'training' | 'evaluation' | 'prediction'")]
+    pub work: String,
+    /// Whose network; null where there is none.
+    #[napi(ts_type = "'course' | 'cifar' | 'quick' | null")]
+    pub preset: Option<String>,
+    /// How much of the whole benchmark is done, from 0 to 1.
+    pub share: f64,
+}
+
+/// How fast a network trains. Times are medians.
+#[napi(object)]
+pub struct TrainingSpeed {
+    /// Pictures a step.
+    pub batch_size: u32,
+    /// Time of a step: forward, loss, backward and Adam.
+    pub step_seconds: f64,
+    /// Pictures trained on in a second.
+    pub images_per_second: f64,
+    /// Multiply-adds a second as a share of `multiplyAddsPerSecond`. A picture takes those of the forward pass three
+    /// times: also for the gradients of the weights and of the maps (of the first layer only those of the weights).
+    pub share_of_peak: f64,
+    /// Steps that were timed.
+    pub repetitions: u32,
+}
+
+/// How fast a network evaluates. Times are medians.
+#[napi(object)]
+pub struct EvaluationSpeed {
+    /// Pictures a batch.
+    pub batch_size: u32,
+    /// Time of a batch: forward and loss.
+    pub batch_seconds: f64,
+    /// Pictures evaluated in a second.
+    pub images_per_second: f64,
+    /// Multiply-adds a second as a share of `multiplyAddsPerSecond`.
+    pub share_of_peak: f64,
+    /// Batches that were timed.
+    pub repetitions: u32,
+}
+
+/// How fast a network answers. Times are medians.
+#[napi(object)]
+pub struct PredictionSpeed {
+    /// Time from one normalised picture to its logits.
+    pub latency_seconds: f64,
+    /// Multiply-adds a second as a share of `multiplyAddsPerSecond`.
+    pub share_of_peak: f64,
+    /// Pictures that were timed.
+    pub repetitions: u32,
+}
+
+/// What one preset would do on this machine.
+#[napi(object)]
+pub struct PresetSpeed {
+    /// Which preset.
+    #[napi(ts_type = "'course' | 'cifar' | 'quick'")]
+    pub name: String,
+    /// Multiplications with addition for one picture, forward.
+    pub multiply_adds: f64,
+    /// Training, at the preset's batch size.
+    pub training: TrainingSpeed,
+    /// Evaluation, in the batches that validation and test use.
+    pub evaluation: EvaluationSpeed,
+    /// One picture by itself.
+    pub prediction: PredictionSpeed,
+    /// How long the preset's run would take: all its epochs over CIFAR-10, with validation and test. What prepares
+    /// the pictures meanwhile is not counted.
+    pub preset_seconds: f64,
+}
+
+/// What a benchmark found.
+#[napi(object)]
+pub struct BenchmarkReport {
+    /// The instruction set in use.
+    #[napi(ts_type = "'avx512' | 'avx2' | 'neon' | 'plain'")]
+    pub simd: String,
+    /// Threads that computed.
+    pub threads: u32,
+    /// The machine's peak: float32 multiplications with addition that all these threads did in a second, in registers.
+    pub multiply_adds_per_second: f64,
+    /// Bytes that all these threads read and wrote in a second, in a copy of main memory.
+    pub bytes_per_second: f64,
+    /// In the order asked for.
+    pub presets: Vec<PresetSpeed>,
+    /// How long the benchmark took.
+    pub seconds: f64,
+}
+
+/// Measures this machine. `onProgress` hears what is being measured a few times a second, and may still be called
+/// after the promise has settled. Cancelled, it fails at once, while the step in work goes on to its end.
+#[napi(
+    ts_args_type = "options: BenchmarkOptions, cancel: Cancel, onProgress: (progress: BenchmarkProgress) => void",
+    ts_return_type = "Promise<BenchmarkReport>"
+)]
+pub fn benchmark(
+    options: BenchmarkOptions,
+    cancel: &Cancel,
+    on_progress: Function<BenchmarkProgress, ()>,
+) -> Result<Promise<BenchmarkReport>> {
+    let options = config::BenchmarkOptions::try_from(options).map_err(thrown)?;
+    options.resolve().map_err(thrown)?;
+    let send = on_progress
+        .build_threadsafe_function::<BenchmarkProgress>()
+        // The promise keeps Node alive; a benchmark that was abandoned does not.
+        .weak::<true>()
+        .build()
+        .map_err(|error| napi::Error::new(Code::from(error.status), error.reason.clone()))?;
+    let cancelled = cancel.inner.clone();
+    Ok(start_abandonable(cancelled.clone(), move || {
+        let report = core::benchmark::run(&options, &cancelled, &mut |progress| {
+            // Fails only when Node is closing down, and then nobody is left to tell.
+            send.call(progress.into(), ThreadsafeFunctionCallMode::NonBlocking);
+        })?;
+        report.map(BenchmarkReport::from).ok_or_else(|| Error::invalid_option("the benchmark was cancelled"))
+    }))
+}
+
+impl TryFrom<BenchmarkOptions> for config::BenchmarkOptions {
+    type Error = Error;
+
+    fn try_from(options: BenchmarkOptions) -> std::result::Result<Self, Error> {
+        let presets = options.presets.map(|names| names.iter().map(|name| choice("presets", name)).collect());
+        Ok(Self {
+            presets: presets.transpose()?,
+            seconds: options.seconds,
+            threads: whole("threads", options.threads)?,
+        })
+    }
+}
+
+impl From<core::benchmark::Progress> for BenchmarkProgress {
+    fn from(progress: core::benchmark::Progress) -> Self {
+        Self {
+            work: progress.work.name().into(),
+            preset: progress.preset.map(|preset| preset.name().into()),
+            share: progress.share,
+        }
+    }
+}
+
+impl From<core::benchmark::Report> for BenchmarkReport {
+    fn from(report: core::benchmark::Report) -> Self {
+        Self {
+            simd: report.simd.into(),
+            threads: number(report.threads),
+            multiply_adds_per_second: report.multiply_adds_per_second,
+            bytes_per_second: report.bytes_per_second,
+            presets: report.presets.into_iter().map(PresetSpeed::from).collect(),
+            seconds: report.seconds,
+        }
+    }
+}
+
+impl From<core::benchmark::PresetReport> for PresetSpeed {
+    fn from(report: core::benchmark::PresetReport) -> Self {
+        let core::benchmark::PresetReport { training, evaluation, prediction, .. } = report;
+        Self {
+            name: report.preset.name().into(),
+            multiply_adds: report.multiply_adds as f64,
+            training: TrainingSpeed {
+                batch_size: number(training.batch_size),
+                step_seconds: training.step_seconds,
+                images_per_second: training.images_per_second,
+                share_of_peak: training.share_of_peak,
+                repetitions: number(training.repetitions),
+            },
+            evaluation: EvaluationSpeed {
+                batch_size: number(evaluation.batch_size),
+                batch_seconds: evaluation.batch_seconds,
+                images_per_second: evaluation.images_per_second,
+                share_of_peak: evaluation.share_of_peak,
+                repetitions: number(evaluation.repetitions),
+            },
+            prediction: PredictionSpeed {
+                latency_seconds: prediction.latency_seconds,
+                share_of_peak: prediction.share_of_peak,
+                repetitions: number(prediction.repetitions),
+            },
+            preset_seconds: report.preset_seconds,
+        }
+    }
+}
+
+/// Threads, pictures of a batch and repetitions in an hour are far below 2^32.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,85 @@
+import { cpus } from 'node:os'
+import { selectDevice } from './devices.js'
+import { native } from './errors.js'
+import type {
+  BenchmarkProgress,
+  BenchmarkOptions as NativeBenchmarkOptions,
+  BenchmarkReport as NativeBenchmarkReport,
+} from './native/binding.js'
+import { binding } from './native/load.js'
+import { checkKeys, type DeviceName, type Keys, withoutNulls } from './options.js'
+
+/** What to measure, and for how long. */
+export interface BenchmarkOptions extends NativeBenchmarkOptions {
+  /** `auto` (the best that works; default), `cpu`, `cuda` or `cuda:N`. */
+  device?: DeviceName
+  /** When it aborts, the benchmark rejects at once with the signal's reason; the step in work still ends, unheard. */
+  signal?: AbortSignal
+  /** Hears what is being measured, a few times a second. What it throws ends the benchmark. */
+  onProgress?: (progress: BenchmarkProgress) => void
+}
+
+/** What a benchmark found. */
+export interface BenchmarkReport extends NativeBenchmarkReport {
+  /** The processor's name, as the system has it. */
+  processor: string
+  /** `cpu`, or `cuda:N`. */
+  device: string
+}
+
+const keys: Keys<BenchmarkOptions> = {
+  presets: true,
+  seconds: true,
+  threads: true,
+  device: true,
+  signal: true,
+  onProgress: true,
+}
+
+/**
+ * Measures this machine: how fast it trains and runs the presets' networks, what share of its peak that is, and how
+ * long each preset's run would take. It uses every core, so nothing else should run meanwhile.
+ *
+ * @example
+ * const { presets } = await benchmark({ presets: ['quick'], seconds: 5 })
+ * console.log(presets[0]?.training.imagesPerSecond)
+ */
+export async function benchmark(options: BenchmarkOptions = {}): Promise<BenchmarkReport> {
+  checkKeys('benchmark', options, keys)
+  const { device: deviceName, signal, onProgress, presets, ...rest } = options
+  const device = selectDevice(deviceName ?? 'auto')
+  signal?.throwIfAborted()
+  const cancel = new (binding().Cancel)()
+  const stop = () => cancel.cancel()
+  signal?.addEventListener('abort', stop)
+  let settled = false
+  let failure: { error: unknown } | undefined
+  const report = (progress: BenchmarkProgress) => {
+    // What was sent before the end may arrive after it.
+    if (settled || failure || signal?.aborted) return
+    try {
+      onProgress?.(progress)
+    } catch (error) {
+      failure = { error }
+      stop()
+    }
+  }
+  try {
+    const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
+    const found = await native(() => binding().benchmark(asked, cancel, report))
+    if (failure) throw failure.error
+    return { processor: processorName(), device, ...found }
+  } catch (error) {
+    if (failure) throw failure.error
+    throw signal?.aborted ? signal.reason : error
+  } finally {
+    settled = true
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** Some systems, for example Linux on ARM, don't tell. */
+function processorName(): string {
+  const name = cpus()[0]?.model.trim()
+  return name && name !== 'unknown' ? name : `${process.arch} processor`
+}

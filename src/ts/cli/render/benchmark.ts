@@ -1,0 +1,108 @@
+import { Format, SingleBar } from 'cli-progress'
+import {
+  type BenchmarkProgress,
+  type BenchmarkReport,
+  type PresetName,
+  type PresetSpeed,
+  presets,
+} from '../../../../index.js'
+import { type Column, table } from './table.js'
+import { colors, grouped, labelled, squeeze, wrapped } from './text.js'
+
+/** What the machine is, and a line for each preset. */
+export function renderBenchmark(stdout: NodeJS.WriteStream, report: BenchmarkReport): string {
+  const { processor, device, simd, threads, multiplyAddsPerSecond, bytesPerSecond } = report
+  const machine = labelled(
+    stdout,
+    wrapped(stdout.columns, [
+      ['machine', `${processor}, ${device}, ${simd}, ${threads} thread${threads === 1 ? '' : 's'}`],
+      ['peak', `${billions(multiplyAddsPerSecond)} billion multiply-adds a second, in registers`],
+      ['memory', `${billions(bytesPerSecond)} GB a second, read and written by a copy`],
+    ]),
+  )
+  const notes = wrapped(stdout.columns, [
+    ['of peak', "multiply-adds as a share of the machine's peak; a training step takes three forward passes"],
+    ['one picture', 'from its pixels to its logits'],
+    ['whole run', 'every epoch over CIFAR-10 with validation and test, if nothing else runs'],
+  ])
+  const [head = '', ...rows] = table(columns(report.presets), stdout.columns)
+  const { dim } = colors(stdout)
+  const lines = [dim(head), ...rows].map((line) => `${line}\n`).join('')
+  return `${machine}\n${lines}\n${labelled(stdout, notes)}`
+}
+
+function columns(rows: PresetSpeed[]): Column[] {
+  const numbers = (title: string, cell: (row: PresetSpeed) => string, spare?: number): Column => ({
+    title,
+    cells: rows.map(cell),
+    right: true,
+    ...(spare === undefined ? {} : { spare }),
+  })
+  return [
+    { title: 'preset', cells: rows.map(({ name }) => name) },
+    { title: 'network', cells: rows.map(({ name }) => shortNetwork(name)), spare: 5 },
+    numbers('step', ({ training }) => milliseconds(training.stepSeconds), 4),
+    numbers('training', ({ training }) => speed(training.imagesPerSecond)),
+    numbers('of peak', ({ training }) => share(training.shareOfPeak), 1),
+    numbers('evaluation', ({ evaluation }) => speed(evaluation.imagesPerSecond)),
+    numbers('of peak', ({ evaluation }) => share(evaluation.shareOfPeak), 3),
+    numbers('one picture', ({ prediction }) => milliseconds(prediction.latencySeconds), 2),
+    numbers('whole run', ({ presetSeconds }) => about(presetSeconds)),
+  ]
+}
+
+function shortNetwork(name: PresetName): string {
+  const { variant, layout, width } = presets()[name].model
+  return `${variant} ${layout}, width ${width}`
+}
+
+const billions = (count: number) => (count / 1e9).toFixed(1)
+const speed = (imagesPerSecond: number) => `${grouped(Number(imagesPerSecond.toPrecision(3)))} img/s`
+const share = (part: number) => `${Math.round(100 * part)}%`
+const milliseconds = (seconds: number) => `${Number((1000 * seconds).toPrecision(3))} ms`
+
+/** An estimate, no finer than it deserves. */
+function about(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`
+  const minutes = Math.round(seconds / 60)
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/** How far a benchmark is: a bar on a terminal, which goes when it ends; else nothing. */
+export class BenchmarkBar {
+  readonly #stream: NodeJS.WriteStream
+  #bar: SingleBar | undefined
+
+  constructor(stream: NodeJS.WriteStream) {
+    this.#stream = stream
+  }
+
+  update({ work, preset, share }: BenchmarkProgress): void {
+    if (!this.#stream.isTTY) return
+    this.#bar ??= this.#start()
+    this.#bar.update(share, { work: preset ? `${work} of ${preset}` : work })
+  }
+
+  stop(): void {
+    this.#bar?.stop()
+    this.#bar = undefined
+  }
+
+  #start(): SingleBar {
+    const bar = new SingleBar({
+      stream: this.#stream,
+      hideCursor: true,
+      clearOnComplete: true,
+      barsize: 30,
+      format: (options, params, payload) => {
+        const percent = `${Math.floor(params.progress * 100)}%`.padStart(4)
+        const drawn = Format.BarFormat(params.progress, options)
+        return squeeze(this.#stream.columns, ['measuring', drawn, percent, payload.work], [1, 0])
+      },
+      barCompleteChar: '█',
+      barIncompleteChar: '░',
+    })
+    bar.start(1, 0, { work: '' })
+    return bar
+  }
+}
