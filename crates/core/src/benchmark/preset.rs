@@ -2,9 +2,9 @@
 
 use super::timetable::{Timetable, Work};
 use crate::config::{Preset, TrainConfig};
-use crate::engine::step::TrainingLoss;
-use crate::engine::{Plan, Purpose};
-use crate::error::{Error, Result};
+use crate::engine::step::TrainingStep;
+use crate::engine::{InferencePlan, TrainingPlan};
+use crate::error::Result;
 use crate::kernels::simd::Isa;
 use crate::mobilenet::evaluation_plan;
 use crate::model::network::Network;
@@ -156,7 +156,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// A run's steps, over one made-up batch.
 struct Training {
-    loss: TrainingLoss,
+    step: TrainingStep,
     adam: Adam,
     parameters: Var,
     pictures: Tensor,
@@ -166,14 +166,14 @@ struct Training {
 
 impl Training {
     fn new(network: &Network, train: &TrainConfig) -> Result<Self> {
-        let mut plan = Plan::new(network.clone(), Purpose::Training, train.batch_size, Isa::best());
+        let mut plan = TrainingPlan::new(network.clone(), train.batch_size, Isa::best());
         let (parameters, statistics) = plan.parameters().gather(&initial::tensors(network, train.seed));
         plan.statistics = statistics;
         let floats = parameters.len();
         let shape = (train.batch_size, network.resolution, network.resolution, 3);
         let pictures = pictures(train.batch_size * plan.picture_floats());
         Ok(Self {
-            loss: TrainingLoss::new(plan),
+            step: TrainingStep::new(plan)?,
             adam: Adam::new(Moments::new(floats)),
             parameters: Var::from_vec(parameters, floats, &Device::Cpu)?,
             pictures: Tensor::from_vec(pictures, shape, &Device::Cpu)?,
@@ -185,19 +185,15 @@ impl Training {
     /// One step; gives its seconds.
     fn step(&mut self) -> Result<f64> {
         let started = Instant::now();
-        let loss = self.loss.apply(&self.pictures, &self.labels, self.parameters.as_tensor())?;
-        let gradients = loss.backward()?;
-        let gradients =
-            gradients.get(&self.parameters).ok_or_else(|| Error::internal("a step without gradients"))?;
-        self.adam.step(&self.parameters, gradients, self.learning_rate)?;
+        self.step.run(&self.pictures, &self.labels, self.parameters.as_tensor())?;
+        self.adam.step(&self.parameters, self.step.gradients(), self.learning_rate)?;
         Ok(started.elapsed().as_secs_f64())
     }
 }
 
 /// The forward pass that validation, test and prediction use, over made-up pictures.
 struct Evaluation {
-    plan: Plan,
-    parameters: Vec<f32>,
+    plan: InferencePlan,
     pictures: Vec<f32>,
     labels: Vec<u32>,
 }
@@ -206,22 +202,21 @@ impl Evaluation {
     /// With the weights that the training left, as an epoch's end does it.
     fn new(network: &Network, training: Training) -> Result<Self> {
         let parameters = training.parameters.to_vec1::<f32>()?;
-        let statistics = training.loss.with_plan(|plan| plan.statistics.clone());
+        let statistics = training.step.with_plan(|plan| plan.statistics.clone());
         // Its buffers are the larger part of the memory.
         drop(training);
         let mut plan = evaluation_plan(network);
-        plan.statistics = statistics;
-        plan.prepare(&parameters);
+        plan.prepare(&parameters, &statistics);
         let pictures = pictures(plan.capacity() * plan.picture_floats());
         let labels = labels(plan.capacity(), network.classes);
-        Ok(Self { plan, parameters, pictures, labels })
+        Ok(Self { plan, pictures, labels })
     }
 
     /// A batch of so many pictures; gives its seconds.
     fn batch(&mut self, count: usize) -> f64 {
         let input = &self.pictures[..count * self.plan.picture_floats()];
         let started = Instant::now();
-        self.plan.forward(input, &self.parameters, count);
+        self.plan.forward(input, count);
         self.plan.loss(&self.labels[..count]);
         started.elapsed().as_secs_f64()
     }
