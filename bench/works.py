@@ -24,7 +24,7 @@ class Work:
 
 
 WORKS = [
-    Work("train", "unpadded", 64, steps=5),
+    Work("train", "unpadded", 64, steps=5, quick=False),
     Work("train", "cifar", 64, steps=10),
     Work("evaluate", "unpadded", 64, steps=10, quick=False),
     Work("evaluate", "cifar", 64, steps=30),
