@@ -77,13 +77,13 @@ def measure_programs(setup, works, report):
     """All of them; what can't be measured is named in the report."""
     trained = [work for work in works if work.kind == "train"]
     for work in trained:
-        report.attempt(f"second thread, {work.layout}", "threads", lambda: second_thread(setup, work))
+        report.attempt(f"second thread, {work.layout}", "second_thread", lambda: second_thread(setup, work))
     missing = package_missing()
     if missing:
         report.leave_out("cold predict", missing)
         report.leave_out("epoch beside bare steps", missing)
         return
-    report.attempt("cold predict", "predict", lambda: cold_predict(setup))
+    report.attempt("cold predict", "cold_predict", lambda: cold_predict(setup))
     for work in trained:
         report.attempt(f"epoch beside bare steps, {work.layout}", "epochs", lambda: epoch(setup, work))
 

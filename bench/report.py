@@ -12,7 +12,7 @@ class Report:
         self.versions = {}
         # Every mode's probe; ours beside a peer's fastest mode; the three of programs.py; what wasn't measured.
         self.modes, self.comparisons = [], []
-        self.threads, self.predict, self.epochs = [], [], []
+        self.second_thread, self.cold_predict, self.epochs = [], [], []
         self.left_out = []
 
     def leave_out(self, what, why):
@@ -28,7 +28,7 @@ class Report:
             self.leave_out(what, str(failed))
 
     def json(self):
-        kinds = ("versions", "comparisons", "modes", "threads", "predict", "epochs", "left_out")
+        kinds = ("versions", "comparisons", "modes", "second_thread", "cold_predict", "epochs", "left_out")
         return json.dumps({**self.facts, **{kind: getattr(self, kind) for kind in kinds}}, indent=2) + "\n"
 
     def markdown(self):
@@ -91,13 +91,13 @@ class Report:
                 "A second thread",
                 "Training steps of 64 pictures; the ratio is the speed-up.",
                 ["layout", "one thread", "two threads", *ratios],
-                [[entry["layout"], *sides(entry)] for entry in self.threads],
+                [[entry["layout"], *sides(entry)] for entry in self.second_thread],
             ),
             section(
                 "A cold `predict`",
                 "A whole process for one picture, beside a Node that only reads the checkpoint.",
                 ["layout", "predict", "Node and reading", *ratios],
-                [[entry["layout"], *sides(entry)] for entry in self.predict],
+                [[entry["layout"], *sides(entry)] for entry in self.cold_predict],
             ),
             section(
                 "An epoch beside bare steps",
