@@ -84,5 +84,6 @@ def compare(pairs):
 
 
 def scaled(process, factor):
-    """A measurement of a smaller batch as if it were the whole one."""
-    return {**process, "seconds": [second * factor for second in process["seconds"]]}
+    """A measurement of a smaller batch as if it were the whole one; of its memory that says nothing."""
+    peak = process["peak_bytes"] if factor == 1 else None
+    return {**process, "seconds": [second * factor for second in process["seconds"]], "peak_bytes": peak}

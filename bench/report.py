@@ -58,7 +58,7 @@ class Report:
             rows.append([
                 entry["work"], entry["peer"] + (f" ({entry['note']})" if entry.get("note") else ""), entry["mode"],
                 duration(ours["median_seconds"]), duration(theirs["median_seconds"]), ratio(entry),
-                f"{entry['ratio_of_minima']:.2f}", f"{ours['spread']:.0%}, {theirs['spread']:.0%}",
+                number(entry["ratio_of_minima"]), f"{ours['spread']:.0%}, {theirs['spread']:.0%}",
                 f"{ours['n']}, {theirs['n']}", f"{size(ours['peak_bytes'])}, {size(theirs['peak_bytes'])}",
             ])  # fmt: skip
         text = (
@@ -123,12 +123,16 @@ def section(title, text, head, rows):
 
 def sides(entry):
     times = [duration(entry[side]["median_seconds"]) for side in ("ours", "theirs")]
-    return [*times, ratio(entry), f"{entry['ratio_of_minima']:.2f}"]
+    return [*times, ratio(entry), number(entry["ratio_of_minima"])]
 
 
 def ratio(entry):
     values = entry["ratio"]
-    return f"{values['median']:.2f} ({values['minimum']:.2f} to {values['maximum']:.2f})"
+    return f"{number(values['median'])} ({number(values['minimum'])} to {number(values['maximum'])})"
+
+
+def number(value):
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def duration(seconds):
