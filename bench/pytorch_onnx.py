@@ -3,6 +3,8 @@
 
     pip install torch onnx onnxscript
     python bench/pytorch_onnx.py unpadded|cifar|imagenet BATCH FILE
+
+Prints the versions as a line of JSON.
 """
 
 import json
