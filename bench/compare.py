@@ -46,14 +46,14 @@ def arguments():
     parser.add_argument("--python", default=sys.executable, help="the Python that has PyTorch (default: this one)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--pairs", type=int, help="of each comparison (default: 7, quick 2)")
-    parser.add_argument("--timeout", type=int, help="seconds for one process (default: 1200, quick 300)")
+    parser.add_argument("--timeout", type=int, help="seconds for one process (default: 1800, quick 600)")
     parser.add_argument("--works", help=f"comma-separated, of {', '.join(work.key for work in WORKS)}")
     parser.add_argument("--peers", help=f"comma-separated, of {', '.join(peer.__name__ for peer in PEERS)}, or -")
     parser.add_argument("--name", help="of the files in bench/results (default: the date)")
     parser.add_argument("--no-build", action="store_true", help="take the examples as they lie in target/release")
     args = parser.parse_args()
     args.pairs = args.pairs or (2 if args.quick else 7)
-    args.timeout = args.timeout or (300 if args.quick else 1200)
+    args.timeout = args.timeout or (600 if args.quick else 1800)
     names = {"works": {work.key for work in WORKS}, "peers": {peer.__name__ for peer in PEERS} | {"-"}}
     for option, known in names.items():
         chosen = getattr(args, option)
