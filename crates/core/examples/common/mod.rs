@@ -55,7 +55,8 @@ impl Case {
         (0..self.steps).map(|_| one()).collect()
     }
 
-    /// Prints the case, its times and this process's peak memory; `more` is what only this program knows.
+    /// Prints the case, its times and this process's peak memory; `more` is what only this program knows. The spread is
+    /// the middle half of the times by their median.
     pub fn report(&self, seconds: &[f64], more: Value) {
         let mut sorted = seconds.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -63,7 +64,7 @@ impl Case {
         let mut line = json!({
             "work": self.work, "layout": self.layout, "batch": self.batch, "threads": self.threads,
             "n": sorted.len(), "minimum_seconds": at(0.0), "median_seconds": at(0.5),
-            "quartiles_seconds": [at(0.25), at(0.75)], "seconds": seconds, "peak_bytes": peak_bytes(),
+            "spread": (at(0.75) - at(0.25)) / at(0.5), "seconds": seconds, "peak_bytes": peak_bytes(),
         });
         line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         println!("{line}");
