@@ -1,0 +1,102 @@
+//! What the timed programs share: what to run, made-up weights and pictures, and the line of JSON that each prints.
+
+use mobilenet_core::config::{Layout, ModelConfig, ModelOptions};
+use mobilenet_core::model::network::Network;
+use mobilenet_core::model::tensors::{NamedTensor, specs};
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// What to run, from the command line: `train|evaluate unpadded|cifar|imagenet [batch] [threads] [steps]`.
+pub struct Case {
+    pub work: String,
+    pub layout: String,
+    pub batch: usize,
+    pub threads: usize,
+    pub steps: usize,
+}
+
+impl Case {
+    pub fn from_arguments() -> Self {
+        let arguments: Vec<String> = std::env::args().skip(1).collect();
+        let text =
+            |index: usize, default: &str| arguments.get(index).map_or(default, |text| text).to_string();
+        let number = |index: usize, default: &str| text(index, default).parse().expect("a number");
+        Self {
+            work: text(0, "train"),
+            layout: text(1, "unpadded"),
+            batch: number(2, "64"),
+            threads: number(3, "2"),
+            steps: number(4, "5"),
+        }
+    }
+
+    pub fn config(&self) -> ModelConfig {
+        let layout: Layout = serde_json::from_value(json!(self.layout)).expect("unpadded, cifar or imagenet");
+        ModelOptions { layout: Some(layout), ..Default::default() }.resolve().unwrap()
+    }
+
+    pub fn labels(&self) -> Vec<u32> {
+        (0..self.batch as u32).map(|index| index % 10).collect()
+    }
+
+    /// Threads are rayon's default pool's, which is what candle's own operations use, too.
+    pub fn set_threads(&self) {
+        rayon::ThreadPoolBuilder::new().num_threads(self.threads).build_global().unwrap();
+    }
+
+    /// Times `steps` calls of `step`, after `warm_up` that don't count.
+    pub fn time(&self, warm_up: usize, mut step: impl FnMut()) -> Vec<f64> {
+        (0..warm_up).for_each(|_| step());
+        let mut one = || {
+            let start = Instant::now();
+            step();
+            start.elapsed().as_secs_f64()
+        };
+        (0..self.steps).map(|_| one()).collect()
+    }
+
+    /// Prints the case, its times and this process's peak memory; `more` is what only this program knows. The spread is
+    /// the middle half of the times by their median.
+    pub fn report(&self, seconds: &[f64], more: Value) {
+        let mut sorted = seconds.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
+        let mut line = json!({
+            "work": self.work, "layout": self.layout, "batch": self.batch, "threads": self.threads,
+            "n": sorted.len(), "minimum_seconds": at(0.0), "median_seconds": at(0.5),
+            "spread": (at(0.75) - at(0.25)) / at(0.5), "seconds": seconds, "peak_bytes": peak_bytes(),
+        });
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        println!("{line}");
+    }
+}
+
+/// Numbers in [-1, 1): any will do.
+pub fn numbers() -> impl FnMut() -> f32 {
+    let mut state = 1u32;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state as f32 / u32::MAX as f32 * 2.0 - 1.0
+    }
+}
+
+/// He-sized weights, ones and zeros for batch norm, so that no map dies out or grows.
+pub fn tensors(network: &Network, mut number: impl FnMut() -> f32) -> Vec<NamedTensor> {
+    let tensor = |spec: mobilenet_core::model::tensors::TensorSpec| {
+        let fan_in: usize = spec.shape[1..].iter().product();
+        let values = match spec.shape.len() {
+            1 if spec.name.ends_with("bias") || spec.name.ends_with("mean") => vec![0.0; spec.count()],
+            1 => vec![1.0; spec.count()],
+            _ => (0..spec.count()).map(|_| number() * (6.0 / fan_in as f32).sqrt()).collect(),
+        };
+        NamedTensor { name: spec.name, shape: spec.shape, values }
+    };
+    specs(network).into_iter().map(tensor).collect()
+}
+
+/// The most memory that this process has had so far; none where there is no `/proc`.
+fn peak_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? * 1024)
+}
