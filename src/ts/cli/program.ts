@@ -1,32 +1,41 @@
 import { Command } from 'commander'
 import { version } from '../../../index.js'
-import { benchCommand } from './commands/bench.js'
-import { doctorCommand } from './commands/doctor.js'
-import { downloadCommand } from './commands/download.js'
-import { evaluateCommand } from './commands/evaluate.js'
-import { importCommand } from './commands/import.js'
-import { predictCommand } from './commands/predict.js'
-import { summaryCommand } from './commands/summary.js'
-import { trainCommand } from './commands/train.js'
 import type { Deps } from './deps.js'
 
-/** The command line. Failures are thrown, and not yet printed. */
-export function createProgram(deps: Deps): Command {
+/**
+ * The commands, each loaded when it is called: reading the files of all of them takes as long as a prediction (10 ms).
+ * By `require`, because an `import()` would first start Node's second loader.
+ */
+const commands: Record<string, (deps: Deps) => Command> = {
+  train: (deps) =>
+    (require('./commands/train.js') as typeof import('./commands/train.js')).trainCommand(deps),
+  evaluate: (deps) =>
+    (require('./commands/evaluate.js') as typeof import('./commands/evaluate.js')).evaluateCommand(deps),
+  predict: (deps) =>
+    (require('./commands/predict.js') as typeof import('./commands/predict.js')).predictCommand(deps),
+  import: (deps) =>
+    (require('./commands/import.js') as typeof import('./commands/import.js')).importCommand(deps),
+  summary: (deps) =>
+    (require('./commands/summary.js') as typeof import('./commands/summary.js')).summaryCommand(deps),
+  download: (deps) =>
+    (require('./commands/download.js') as typeof import('./commands/download.js')).downloadCommand(deps),
+  bench: (deps) =>
+    (require('./commands/bench.js') as typeof import('./commands/bench.js')).benchCommand(deps),
+  doctor: (deps) =>
+    (require('./commands/doctor.js') as typeof import('./commands/doctor.js')).doctorCommand(deps),
+}
+
+/**
+ * The command line. Failures are thrown, and not yet printed.
+ *
+ * @param called the first word of the call; when it is no command, all of them are there, for the help.
+ */
+export function createProgram(deps: Deps, called: string | undefined): Command {
   const program = new Command('mobilenet-native')
     .description('Train and run MobileNet on this machine.')
     .version(version)
-  for (const make of [
-    trainCommand,
-    evaluateCommand,
-    predictCommand,
-    importCommand,
-    summaryCommand,
-    downloadCommand,
-    benchCommand,
-    doctorCommand,
-  ]) {
-    program.addCommand(make(deps))
-  }
+  const one = called !== undefined && Object.hasOwn(commands, called) ? commands[called] : undefined
+  for (const make of one ? [one] : Object.values(commands)) program.addCommand(make(deps))
   for (const command of [program, ...program.commands]) {
     command
       .exitOverride()
