@@ -32,6 +32,8 @@ pub struct InferencePlan {
     as_it_is: Affine,
     features: Buffer,
     logits: Buffer,
+    /// A layer's weight while it is folded, before it is packed.
+    folded_weight: Buffer,
     /// One for every thread; see [`Self::scratch_floats`].
     scratch: Vec<Mutex<Buffer>>,
     scratch_floats: usize,
@@ -94,6 +96,13 @@ impl InferencePlan {
             .unwrap_or(0);
         let product_scratch = |layer: &Layer| Separable::scratch(layer.output_side(), padded(layer.inputs));
         let scratch_floats = layers.iter().map(product_scratch).max().unwrap_or(0);
+        let weight_floats = layers.iter().map(|layer| {
+            let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
+            match layer.operation {
+                Operation::Pointwise => inputs * outputs,
+                Operation::Stem | Operation::Depthwise => PATCH.max(layer.kernel * layer.kernel) * outputs,
+            }
+        });
         let stem_scratch = PATCH * layers[0].output_side();
         Self {
             parameters: Parameters::new(&network),
@@ -106,6 +115,7 @@ impl InferencePlan {
             as_it_is: Affine::identity(features, Bounds::NONE),
             features: Buffer::zeros(capacity * features),
             logits: Buffer::zeros(capacity * classes),
+            folded_weight: Buffer::zeros(weight_floats.max().unwrap_or(0)),
             scratch: Vec::new(),
             scratch_floats: scratch_floats.max(Separable::scratch(1, features)).max(stem_scratch),
             timings: Timings::new(layers.len()),
@@ -152,20 +162,31 @@ impl InferencePlan {
             } else {
                 folded.bias.copy_from_slice(&parameters[slot.bias.clone()]);
             }
-            let mut weight = parameters[slot.weight.clone()].to_vec();
-            let inputs = padded(layer.inputs);
-            for (index, value) in weight.iter_mut().enumerate() {
-                // Outputs are the rows of a product's weight, and the columns of the others'.
-                let channel =
-                    if layer.operation == Operation::Pointwise { index / inputs } else { index % outputs };
-                *value = (f64::from(*value) * scale[channel]) as f32;
-            }
-            match &mut folded.weight {
-                Weight::Packed(packed) => packed.pack(isa, &weight),
-                Weight::Plain(to) if layer.operation == Operation::Stem => {
-                    pack(&weight, PATCH, outputs, panel_width(isa), to);
+            let from = &parameters[slot.weight.clone()];
+            let weight = &mut self.folded_weight[..from.len()];
+            let scaled = |value: &f32, scale: &f64| (f64::from(*value) * scale) as f32;
+            // Outputs are the rows of a product's weight, and the columns of the others'.
+            if layer.operation == Operation::Pointwise {
+                let inputs = padded(layer.inputs);
+                let rows = weight.par_chunks_mut(inputs).zip(from.par_chunks(inputs)).zip(&scale);
+                rows.for_each(|((to, from), scale)| {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = scaled(from, scale));
+                });
+            } else {
+                for (to, from) in weight.chunks_exact_mut(outputs).zip(from.chunks_exact(outputs)) {
+                    to.iter_mut()
+                        .zip(from)
+                        .zip(&scale)
+                        .for_each(|((to, from), scale)| *to = scaled(from, scale));
                 }
-                Weight::Plain(to) => to.copy_from_slice(&weight),
+            }
+            let weight = &*weight;
+            match &mut folded.weight {
+                Weight::Packed(packed) => packed.pack(isa, weight),
+                Weight::Plain(to) if layer.operation == Operation::Stem => {
+                    pack(weight, PATCH, outputs, panel_width(isa), to);
+                }
+                Weight::Plain(to) => to.copy_from_slice(weight),
             }
         }
         let slot = &slots[self.network.layers.len()];

@@ -73,7 +73,11 @@ impl Parameters {
         for ((spec, range), tensor) in self.specs.iter().zip(&self.ranges).zip(tensors) {
             let array = if spec.role.is_parameter() { &mut parameters } else { &mut statistics };
             let to = &mut array[range.clone()];
-            for_each_place(spec, |from, place| to[place] = tensor.values[from]);
+            if to.len() == tensor.values.len() && lies_as_in_pytorch(spec) {
+                to.copy_from_slice(&tensor.values);
+            } else {
+                for_each_place(spec, |from, place| to[place] = tensor.values[from]);
+            }
         }
         (parameters, statistics)
     }
@@ -120,6 +124,11 @@ fn arranged_floats(spec: &TensorSpec) -> usize {
         Role::Weight(Some(Operation::Pointwise) | None) => padded(shape[0]) * padded(shape[1]),
         _ => padded(shape[0]),
     }
+}
+
+/// Whether the kernels read a tensor in PyTorch's order, padding aside.
+fn lies_as_in_pytorch(spec: &TensorSpec) -> bool {
+    !matches!(spec.role, Role::Weight(Some(Operation::Stem | Operation::Depthwise)))
 }
 
 /// Calls `visit(index in PyTorch's order, index as the kernels read it)` for every value of a tensor.
