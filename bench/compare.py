@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 import machine
-from measure import Failed, compare, in_turns
+from measure import Failed, compare, in_turns, summary
 from peers import PEERS, ROOT, Ours
 from programs import measure_programs
 from report import Report
@@ -64,20 +64,19 @@ def arguments():
 
 
 def probe(setup, peer, work, report):
-    """The time of each of a peer's modes that works."""
+    """The least time of each of a peer's modes that works: in a short process, what others disturb the least."""
     times = {}
     for mode in peer.modes:
         entry = {"work": work.name, "peer": peer.name, "mode": mode}
         try:
             result = peer.measure(work, mode, max(PROBE_STEPS, setup.steps(work) // 3))
             setup.note_versions(result)
-            entry |= {"median_seconds": compare([(result, result)])["ours"]["median_seconds"]}
-            entry |= {key: result.get(key) for key in ("threads", "peak_bytes")}
-            times[mode] = entry["median_seconds"]
+            entry |= {"threads": result.get("threads"), **summary([result])}
+            times[mode] = entry["minimum_seconds"]
         except Failed as failed:
             entry["failed"] = str(failed)
         report.modes.append(entry)
-        print(f"  {peer.name} {mode}: {entry.get('median_seconds') or entry['failed']}", file=sys.stderr)
+        print(f"  {peer.name} {mode}: {entry.get('minimum_seconds') or entry['failed']}", file=sys.stderr)
     return times
 
 
