@@ -58,7 +58,7 @@ pub fn peaks(record: &mut Record, isa: Isa) {
     let work = Work { flops: 2 * size * size * size, floats: 3 * size * size };
     let (left, right) = (numbers(size * block_stride(size)), numbers(size * size));
     let (mut packed, mut to) = (zeros(size * size), zeros(size * size));
-    product::cpu::pack(&right, size, size, panel_width(isa), &mut packed);
+    product::pack::pack(&right, size, size, panel_width(isa), &mut packed);
     record.measure(PRODUCTS[0].into(), work, || {
         isa.run(Multiply { size, left: &left, right: &packed, to: &mut to });
     });

@@ -22,7 +22,7 @@ impl TrainingPlan {
         });
         let outputs = padded(self.network.layers[0].outputs);
         let width = product::cpu::panel_width(isa);
-        product::cpu::pack(
+        product::pack::pack(
             &parameters[slots[0].weight.clone()],
             stem::PATCH,
             outputs,

@@ -4,8 +4,9 @@
 //! Where the weight is large and the rows are few, a gradient a part would cost more than its product: such a layer's
 //! parts only leave their operands packed, and [`WeightGradient`] multiplies those of all parts afterwards.
 
-use super::cpu::{multiply, multiply_tiles, pack_tiles};
+use super::cpu::{multiply, multiply_tiles};
 use super::forward::block_stride;
+use super::pack::pack_tiles;
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows, normalize_panels, sum_gradient_rows};
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};

@@ -6,6 +6,7 @@
 pub mod backward;
 pub mod cpu;
 pub mod forward;
+pub mod pack;
 #[cfg(test)]
 pub(super) mod reference;
 #[cfg(test)]
@@ -43,10 +44,10 @@ impl PackedWeight {
         // A panel of `width` columns at a time, side by side; the last may be narrower, and so its chunk shorter.
         forward.par_chunks_mut(width * *inputs).enumerate().for_each(|(panel, to)| {
             let rows = to.len() / *inputs;
-            cpu::pack_transposed(&weight[panel * width * *inputs..], rows, *inputs, width, to);
+            pack::pack_transposed(&weight[panel * width * *inputs..], rows, *inputs, width, to);
         });
         backward.par_chunks_mut(width * *outputs).enumerate().for_each(|(panel, to)| {
-            cpu::pack_panel(&weight[panel * width..], *outputs, *inputs, to);
+            pack::pack_panel(&weight[panel * width..], *outputs, *inputs, to);
         });
     }
 }

@@ -4,7 +4,8 @@ use super::{PATCH, PICTURE_CHANNELS, Shape};
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows};
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::padded;
-use crate::kernels::product::cpu::{multiply_tiles, pack, pack_tiles};
+use crate::kernels::product::cpu::multiply_tiles;
+use crate::kernels::product::pack::{pack, pack_tiles};
 use crate::kernels::simd::lanes;
 use pulp::{Simd, WithSimd};
 

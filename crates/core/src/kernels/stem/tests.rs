@@ -3,7 +3,8 @@ use super::forward::Forward;
 use super::{PATCH, PICTURE_CHANNELS, Shape, reference};
 use crate::kernels::batch_norm::{Affine, Bounds, Finish, Gradient};
 use crate::kernels::padded;
-use crate::kernels::product::cpu::{pack, panel_width};
+use crate::kernels::product::cpu::panel_width;
+use crate::kernels::product::pack::pack;
 use crate::kernels::testing::{assert_close, numbers, on_every_isa, pad, unpad};
 
 fn shapes() -> impl Iterator<Item = Shape> {
