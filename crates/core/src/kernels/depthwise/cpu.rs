@@ -54,10 +54,10 @@ pub fn sum_taps<S: Simd>(
     }
 }
 
-#[allow(clippy::too_many_arguments)] // As its caller.
 /// # Safety
 /// `taps` has T entries and all sizes are as [`sum_taps`] checks them.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // As its caller.
 unsafe fn few<S: Simd, const T: usize>(
     simd: S,
     taps: &[Tap<'_>],
@@ -101,6 +101,7 @@ unsafe fn few<S: Simd, const T: usize>(
 /// # Safety
 /// All sizes are as [`sum_taps`] checks them.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // As its caller.
 unsafe fn many<S: Simd>(
     simd: S,
     taps: &[Tap<'_>],

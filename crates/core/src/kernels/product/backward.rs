@@ -97,7 +97,7 @@ pub const fn leaves_operands(rows: usize, inputs: usize, outputs: usize) -> bool
 pub struct Operands<'a> {
     /// Its rows.
     pub rows: usize,
-    /// The output's gradient, [`super::cpu::pack_tiles`].
+    /// The output's gradient, [`super::pack::pack_tiles`].
     pub tiles: &'a [f32],
     /// The normalised input, in panels.
     pub panels: &'a [f32],

@@ -104,7 +104,7 @@ pub const fn gradient_tile_rows<S: Simd>() -> usize {
     }
 }
 
-/// Rows `at` of `left^T * right`, with `left` `[depth, rows]` in tiles ([`pack_tiles`]) and `right` in panels, `[depth,
+/// Rows `at` of `left^T * right`, with `left` `[depth, rows]` in tiles ([`super::pack::pack_tiles`]) and `right` in panels, `[depth,
 /// columns]`, set or added to the rows of `to`, `[rows of at, columns]`, dense. `at` begins at a tile.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // Three matrices.
