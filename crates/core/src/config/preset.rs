@@ -30,9 +30,9 @@ impl Preset {
 
     /// The preset's network and recipe.
     pub fn options(self) -> (ModelOptions, TrainOptions) {
-        // One cycle of Adam. The top rate by the validation accuracy of short runs with seed 1. Half the width, 6 epochs:
-        // 59.5 % at 0.0015, 66.9 at 0.003, 72.8 at 0.006, 76.5 at 0.012, 77.0 at 0.024 and at 0.048; with batches of 128
-        // and 0.006 51.3, of 32 and 0.003 72.5. The full width, 3 epochs: 71.5 at 0.012, 73.0 at 0.024.
+        // One cycle of Adam. The top rate by the validation accuracy of short runs with seed 1. Half the width after 6
+        // epochs: 59.5 % at 0.0015, 66.9 at 0.003, 72.8 at 0.006, 76.5 at 0.012, 77.0 at 0.024 and at 0.048; in batches
+        // of 128 and at 0.006 51.3, of 32 and at 0.003 72.5. The full width after 3: 71.5 at 0.012, 73.0 at 0.024.
         let one_cycle = |epochs| TrainOptions {
             epochs: Some(epochs),
             optimizer: Some(OptimizerConfig::Adam { learning_rate: 0.024 }),
