@@ -33,8 +33,9 @@ fn measures_what_can_be() {
     }
     assert!([training.repetitions, evaluation.repetitions, prediction.repetitions].iter().all(|n| *n >= 2));
     assert_eq!((report.threads, report.presets.len(), quick.preset), (1, 1, Preset::Quick));
-    // 15 epochs of 45,000 pictures and 15,000 more.
-    let expected = 15.0 * (45e3 / training.images_per_second + 15e3 / evaluation.images_per_second);
+    // Epochs of 45,000 pictures and 15,000 more.
+    let epochs = Preset::Quick.options().1.epochs.unwrap() as f64;
+    let expected = epochs * (45e3 / training.images_per_second + 15e3 / evaluation.images_per_second);
     assert!((quick.preset_seconds / expected - 1.0).abs() < 1e-9);
 
     let mut works: Vec<Work> = told.iter().map(|progress| progress.work).collect();
