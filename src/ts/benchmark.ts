@@ -1,8 +1,10 @@
 import { cpus } from 'node:os'
+import { cancellable } from './abort.js'
 import { selectDevice } from './devices.js'
 import { native } from './errors.js'
 import type {
   BenchmarkProgress,
+  Cancel,
   BenchmarkOptions as NativeBenchmarkOptions,
   BenchmarkReport as NativeBenchmarkReport,
 } from './native/binding.js'
@@ -49,32 +51,31 @@ export async function benchmark(options: BenchmarkOptions = {}): Promise<Benchma
   const { device: deviceName, signal, onProgress, presets, ...rest } = options
   const device = selectDevice(deviceName ?? 'auto')
   signal?.throwIfAborted()
-  const cancel = new (binding().Cancel)()
-  const stop = () => cancel.cancel()
-  signal?.addEventListener('abort', stop)
   let settled = false
   let failure: { error: unknown } | undefined
-  const report = (progress: BenchmarkProgress) => {
-    // What was sent before the end may arrive after it.
-    if (settled || failure || signal?.aborted) return
-    try {
-      onProgress?.(progress)
-    } catch (error) {
-      failure = { error }
-      stop()
-    }
+  const measure = (cancel: Cancel) => {
+    const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
+    return native(() =>
+      binding().benchmark(asked, cancel, (progress) => {
+        // What was sent before the end may arrive after it.
+        if (settled || failure || signal?.aborted) return
+        try {
+          onProgress?.(progress)
+        } catch (error) {
+          failure = { error }
+          cancel.cancel()
+        }
+      }),
+    )
   }
   try {
-    const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
-    const found = await native(() => binding().benchmark(asked, cancel, report))
+    const found = await cancellable(measure, signal)
     if (failure) throw failure.error
     return { processor: processorName(), device, ...found }
   } catch (error) {
-    if (failure) throw failure.error
-    throw signal?.aborted ? signal.reason : error
+    throw failure ? failure.error : error
   } finally {
     settled = true
-    signal?.removeEventListener('abort', stop)
   }
 }
 

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { abortable } from './abort.js'
+import { abortable, cancellable } from './abort.js'
 import { Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
@@ -164,19 +164,11 @@ export class MobileNet {
     if (!(part instanceof Part)) {
       throw new MobileNetError('INVALID_OPTION', 'evaluate takes a part of a data set, for example data.test')
     }
-    const { signal } = options
-    const cancel = new (binding().Cancel)()
-    const stop = () => cancel.cancel()
-    signal?.throwIfAborted()
-    signal?.addEventListener('abort', stop)
-    try {
-      const { dataset, name, validationFraction } = part
-      return await native(() => this.#native.evaluate(dataset.native, name, validationFraction, cancel))
-    } catch (error) {
-      throw signal?.aborted ? signal.reason : error
-    } finally {
-      signal?.removeEventListener('abort', stop)
-    }
+    const { dataset, name, validationFraction } = part
+    return cancellable(
+      (cancel) => native(() => this.#native.evaluate(dataset.native, name, validationFraction, cancel)),
+      options.signal,
+    )
   }
 
   /**

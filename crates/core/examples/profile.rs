@@ -1,85 +1,52 @@
-//! Where a training step's and an evaluation's time goes: a table a layer and pass, with the rates reached.
+//! Where the time of training steps or of inference goes: a table a layer and pass, with the rates reached.
 //!
-//! `cargo run --release --example profile -- unpadded|cifar|imagenet [batch] [threads] [steps]`, as Markdown.
+//! `cargo run --release --example profile -- train|evaluate unpadded|cifar|imagenet [batch] [threads] [steps]`, as
+//! Markdown.
 
-use candle_core::{Device, Tensor, Var};
-use mobilenet_core::config::{Layout, ModelOptions};
-use mobilenet_core::engine::step::TrainingStep;
-use mobilenet_core::engine::{InferencePlan, Timings, TrainingPlan};
+mod common;
+mod ours;
+
+use common::Case;
+use mobilenet_core::engine::Timings;
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::network::{Layer, Network};
 use mobilenet_core::model::v1;
-use mobilenet_core::optim::adam::{Adam, Moments};
+use ours::{Inference, Training};
 use std::time::Instant;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number =
-        |index: usize, default: usize| arguments.get(index).map_or(default, |text| text.parse().unwrap());
-    let layout = match arguments.first().map(String::as_str) {
-        Some("cifar") => Layout::Cifar,
-        Some("imagenet") => Layout::Imagenet,
-        _ => Layout::Unpadded,
-    };
-    let (batch, threads, steps) = (number(1, 64), number(2, 2), number(3, 5));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| {
-        let network =
-            v1::network(&ModelOptions { layout: Some(layout), ..Default::default() }.resolve().unwrap());
-        println!(
-            "V1 {layout:?}, batch {batch}, {threads} threads, {}, mean of {steps}\n",
-            Isa::best().name()
-        );
-        let parameters = train(&network, batch, steps);
-        evaluate(&network, batch, steps, &parameters);
-    });
-}
-
-fn train(network: &Network, batch: usize, steps: usize) -> Vec<f32> {
-    let plan = TrainingPlan::new(network.clone(), batch, Isa::best());
-    let floats = plan.parameters().parameter_floats;
-    // Weights of about the right size, from a fixed sequence; batch norm's factors near 0 do no harm to times.
-    let values: Vec<f32> =
-        (0..floats as u32).map(|i| (i.wrapping_mul(2_654_435_761) as f32 / 4e9 - 0.5) * 0.1).collect();
-    let parameters = Var::from_vec(values, floats, &Device::Cpu).unwrap();
-    let side = network.resolution;
-    let pictures = Tensor::ones((batch, side, side, 3), candle_core::DType::F32, &Device::Cpu).unwrap();
-    let labels: Vec<u32> = (0..batch as u32).map(|index| index % 10).collect();
-    let training = TrainingStep::new(plan).unwrap();
-    let adam = Adam::new(Moments::new(floats));
-    let (mut adam_seconds, mut start) = (0.0, Instant::now());
-    for step in 0..=steps {
-        if step == 1 {
-            training.with_plan(|plan| plan.timings.clear());
-            (adam_seconds, start) = (0.0, Instant::now());
-        }
-        training.run(&pictures, &labels, &parameters).unwrap();
-        let before = Instant::now();
-        adam.step(&parameters, training.gradients(), 0.001).unwrap();
-        adam_seconds += before.elapsed().as_secs_f64();
+    let case = Case::from_arguments();
+    case.set_threads();
+    let (network, simd) = (v1::network(&case.config()), Isa::best().name());
+    let Case { work, layout, batch, threads, steps } = &case;
+    println!("{work}, V1 {layout}, batch {batch}, {threads} threads, {simd}, mean of {steps}\n");
+    if work == "train" {
+        let training = Training::new(&case);
+        // The first step doesn't count: it touches the buffers.
+        training.gradients();
+        training.update();
+        training.step.with_plan(|plan| plan.timings.clear());
+        let mut adam_seconds = 0.0;
+        let whole = case.time(0, || {
+            training.gradients();
+            let start = Instant::now();
+            training.update();
+            adam_seconds += start.elapsed().as_secs_f64();
+        });
+        let timings = training.step.with_plan(|plan| plan.timings.clone());
+        table(&network, &case, &timings, whole.iter().sum(), adam_seconds);
+    } else {
+        let mut inference = Inference::new(&case);
+        inference.run();
+        inference.plan.timings.clear();
+        let whole = case.time(0, || inference.run());
+        table(&network, &case, &inference.plan.timings, whole.iter().sum(), 0.0);
     }
-    let whole = start.elapsed().as_secs_f64();
-    let timings = training.with_plan(|plan| plan.timings.clone());
-    println!("## Training\n");
-    table(network, batch, steps, &timings, whole, &[("Adam", adam_seconds)]);
-    parameters.to_vec1::<f32>().unwrap()
 }
 
-fn evaluate(network: &Network, batch: usize, steps: usize, parameters: &[f32]) {
-    let mut plan = InferencePlan::new(network.clone(), batch, Isa::best());
-    plan.prepare(parameters, &vec![1.0; plan.parameters().statistic_floats]);
-    let input = vec![0.5; batch * plan.picture_floats()];
-    plan.forward(&input, batch);
-    plan.timings.clear();
-    let start = Instant::now();
-    for _ in 0..steps {
-        plan.forward(&input, batch);
-    }
-    println!("\n## Evaluation\n");
-    table(network, batch, steps, &plan.timings, start.elapsed().as_secs_f64(), &[]);
-}
-
-fn table(network: &Network, batch: usize, steps: usize, timings: &Timings, whole: f64, more: &[(&str, f64)]) {
+/// Times are in seconds, of all steps together.
+fn table(network: &Network, case: &Case, timings: &Timings, whole: f64, adam: f64) {
+    let Case { batch, steps, .. } = *case;
     let milliseconds = |seconds: f64| seconds / steps as f64 * 1e3;
     // Two operations a multiply-add; backward takes two products for forward's one.
     let rate = |layer: &Layer, times: usize, seconds: f64| {
@@ -104,12 +71,8 @@ fn table(network: &Network, batch: usize, steps: usize, timings: &Timings, whole
     row("pool", timings.forward[layers], 0.0, timings.backward[layers], 0.0);
     row("classifier", timings.forward[layers + 1], 0.0, timings.backward[layers + 1], 0.0);
     row("prepare", timings.prepare, 0.0, 0.0, 0.0);
-    for (name, seconds) in more {
-        row(name, *seconds, 0.0, 0.0, 0.0);
-    }
-    let known: f64 = timings.forward.iter().chain(&timings.backward).sum::<f64>()
-        + timings.prepare
-        + more.iter().map(|(_, seconds)| seconds).sum::<f64>();
+    row("Adam", adam, 0.0, 0.0, 0.0);
+    let known = timings.forward.iter().chain(&timings.backward).sum::<f64>() + timings.prepare + adam;
     row("the rest", whole - known, 0.0, 0.0, 0.0);
     println!("| **whole** | {:.2} | | | | |", milliseconds(whole));
 }

@@ -6,6 +6,7 @@
 //! its own and that of this crate's engine on the same weights and pictures.
 
 mod common;
+mod report;
 
 use candle_core::{Device, Result, Tensor, Var};
 use common::Case;
@@ -14,6 +15,7 @@ use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::network::{Network, Operation};
 use mobilenet_core::model::tensors::NamedTensor;
 use mobilenet_core::model::v1;
+use report::report;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -51,7 +53,7 @@ fn main() -> Result<()> {
             forward(&network, &tensors, &pictures, false).unwrap();
         }
     });
-    case.report(&seconds, json!({ "loss": loss, "our_loss": our_loss }));
+    report(&case, &seconds, json!({ "loss": loss, "our_loss": our_loss }));
     Ok(())
 }
 

@@ -252,7 +252,7 @@ impl MobileNet {
     pub fn predict(&self, pictures: &[Rgb]) -> Result<Vec<f32>> {
         let resolution = self.shared.config.resolution;
         let lookup = Lookup::new(&self.normalization());
-        let floats = resolution * resolution * 3;
+        let floats = self.shared.network.picture_floats();
         let mut input = vec![0.0; pictures.len() * floats];
         for (picture, to) in pictures.iter().zip(input.chunks_exact_mut(floats)) {
             lookup.apply(&image::fit(picture, resolution)?, to);

@@ -3,6 +3,7 @@
 use crate::record::{Record, Work};
 use crate::{PICTURES, RELU, numbers, zeros};
 use mobilenet_core::kernels::batch_norm::{Affine, Finish, Gradient};
+use mobilenet_core::kernels::buffer::Scratch;
 use mobilenet_core::kernels::product::PackedWeight;
 use mobilenet_core::kernels::product::cpu::panel_width;
 use mobilenet_core::kernels::product::forward::scratch;
@@ -13,7 +14,6 @@ use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::kernels::stem::{PATCH, PICTURE_CHANNELS};
 use mobilenet_core::kernels::{depthwise, padded, pooling, product, stem};
 use mobilenet_core::model::network::{Layer, Network};
-use std::sync::Mutex;
 
 pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
     let (inputs, outputs, side) = (padded(layer.inputs), padded(layer.outputs), layer.output_side());
@@ -185,7 +185,8 @@ pub fn separable(record: &mut Record, isa: Isa, layout: &str, depthwise: &Layer,
     let taps = depthwise.kernel * depthwise.kernel;
     let (weight, biases) = (numbers(taps * inputs), numbers(inputs.max(outputs)));
     let finish = Finish { bias: &biases, bounds: RELU };
-    let scratch = [Mutex::new(zeros(Separable::scratch(side, inputs)))];
+    let mut scratch = Scratch::new(Separable::scratch(side, inputs));
+    scratch.cover_threads();
     for pictures in [PICTURES, 1] {
         let input = numbers(pictures * input_side * input_side * inputs);
         let mut output = zeros(pictures * side * side * outputs);

@@ -7,9 +7,10 @@ use mobilenet_core::kernels::batch_norm::cpu::{self as rows, Rows};
 use mobilenet_core::kernels::batch_norm::{Affine, Gradient};
 use mobilenet_core::kernels::loss::cross_entropy;
 use mobilenet_core::kernels::padded;
+use mobilenet_core::kernels::product::cpu::width;
 use mobilenet_core::kernels::product::forward::{block_stride, scratch};
 use mobilenet_core::kernels::segments::{ROW_BLOCK, Sums};
-use mobilenet_core::kernels::simd::{Isa, lanes};
+use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::optim::adam::{Adam, Moments};
 use pulp::{Simd, WithSimd};
 use std::hint::black_box;
@@ -35,7 +36,7 @@ impl WithSimd for RowKernel<'_> {
         let (g, y) = (Rows::dense(self.g, CHANNELS), Rows::dense(self.y, CHANNELS));
         let (count, affine, to, sums) = (ROW_BLOCK, self.affine, self.to, self.sums);
         let (first, second) = (&mut sums.first[..], &mut sums.second[..]);
-        let (stride, width) = (block_stride(CHANNELS), 2 * lanes::<S>());
+        let (stride, width) = (block_stride(CHANNELS), width::<S>());
         match self.name {
             "normalize_rows" => rows::normalize_rows(simd, y, to, stride, count, CHANNELS, affine),
             "normalize_panels" => rows::normalize_panels(simd, y, to, width, count, CHANNELS, affine),

@@ -1,9 +1,9 @@
-//! What the timed programs share: what to run, made-up weights and pictures, and the line of JSON that each prints.
+//! What the timed programs share: what to run, and made-up weights and pictures.
 
 use mobilenet_core::config::{Layout, ModelConfig, ModelOptions};
 use mobilenet_core::model::network::Network;
 use mobilenet_core::model::tensors::{NamedTensor, specs};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Instant;
 
 /// What to run, from the command line: `train|evaluate unpadded|cifar|imagenet [batch] [threads] [steps]`.
@@ -54,21 +54,6 @@ impl Case {
         };
         (0..self.steps).map(|_| one()).collect()
     }
-
-    /// Prints the case, its times and this process's peak memory; `more` is what only this program knows. The spread is
-    /// the middle half of the times by their median.
-    pub fn report(&self, seconds: &[f64], more: Value) {
-        let mut sorted = seconds.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
-        let mut line = json!({
-            "work": self.work, "layout": self.layout, "batch": self.batch, "threads": self.threads,
-            "n": sorted.len(), "minimum_seconds": at(0.0), "median_seconds": at(0.5),
-            "spread": (at(0.75) - at(0.25)) / at(0.5), "seconds": seconds, "peak_bytes": peak_bytes(),
-        });
-        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        println!("{line}");
-    }
 }
 
 /// Numbers in [-1, 1): any will do.
@@ -92,11 +77,4 @@ pub fn tensors(network: &Network, mut number: impl FnMut() -> f32) -> Vec<NamedT
         NamedTensor { name: spec.name, shape: spec.shape, values }
     };
     specs(network).into_iter().map(tensor).collect()
-}
-
-/// The most memory that this process has had so far; none where there is no `/proc`.
-fn peak_bytes() -> Option<usize> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix(" kB")?.parse::<usize>().ok()? * 1024)
 }

@@ -5,7 +5,7 @@ use super::plan::{Part, TrainingPlan};
 use super::timings::lap;
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::product::backward::{Operands, WEIGHT_ROWS, WeightGradient, leaves_operands};
-use crate::kernels::segments::{ROW_BLOCK, Sums, segment};
+use crate::kernels::segments::{Sums, segment};
 use crate::kernels::simd::Isa;
 use crate::kernels::{depthwise, padded, pooling, product, stem};
 use crate::model::network::Operation;
@@ -239,11 +239,7 @@ impl Product<'_> {
     fn multiply_operands(&self, isa: Isa, parts: &[Part], weight_gradient: &mut [f32]) {
         let blocks = parts.iter().enumerate().flat_map(|(index, part)| {
             let rows = segment(self.rows, index).len();
-            (0..rows).step_by(ROW_BLOCK).map(move |start| Operands {
-                rows: ROW_BLOCK.min(rows - start),
-                tiles: &part.tiles[start * self.outputs..],
-                panels: &part.panels[start * self.inputs..],
-            })
+            Operands::of_part(rows, self.inputs, self.outputs, &part.tiles, &part.panels)
         });
         let operands: Vec<_> = blocks.collect();
         let tasks = weight_gradient.par_chunks_mut(WEIGHT_ROWS * self.inputs).enumerate();

@@ -3,18 +3,17 @@
 use super::parameters::Parameters;
 use super::timings::{Timings, lap};
 use crate::kernels::batch_norm::{Affine, Bounds, Finish};
-use crate::kernels::buffer::{Buffer, Values, values};
+use crate::kernels::buffer::{Buffer, Scratch, Values, values};
 use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::PackedWeight;
 use crate::kernels::product::cpu::panel_width;
 use crate::kernels::product::pack::pack;
 use crate::kernels::separable::{Separable, Source};
 use crate::kernels::simd::Isa;
-use crate::kernels::stem::{self, PATCH, PICTURE_CHANNELS};
+use crate::kernels::stem::{self, PATCH};
 use crate::kernels::{padded, pooling};
 use crate::model::network::{Layer, Network, Operation};
 use rayon::prelude::*;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// A network compiled for inference.
@@ -35,9 +34,7 @@ pub struct InferencePlan {
     logits: Buffer,
     /// A layer's weight while it is folded, before it is packed.
     folded_weight: Buffer,
-    /// One for every thread; see [`Self::scratch_floats`].
-    scratch: Vec<Mutex<Buffer>>,
-    scratch_floats: usize,
+    scratch: Scratch,
     /// Where the time went so far: a block's under its pointwise layer.
     pub timings: Timings,
 }
@@ -117,8 +114,7 @@ impl InferencePlan {
             features: Buffer::zeros(capacity * features),
             logits: Buffer::zeros(capacity * classes),
             folded_weight: Buffer::zeros(weight_floats.max().unwrap_or(0)),
-            scratch: Vec::new(),
-            scratch_floats: scratch_floats.max(Separable::scratch(1, features)).max(stem_scratch),
+            scratch: Scratch::new(scratch_floats.max(Separable::scratch(1, features)).max(stem_scratch)),
             timings: Timings::new(layers.len()),
             network,
         }
@@ -136,7 +132,7 @@ impl InferencePlan {
 
     /// Floats of one picture: `[resolution, resolution, 3]`.
     pub fn picture_floats(&self) -> usize {
-        self.network.resolution * self.network.resolution * PICTURE_CHANNELS
+        self.network.picture_floats()
     }
 
     /// Takes over new parameters and running statistics: folds and packs them.
@@ -201,9 +197,7 @@ impl InferencePlan {
         assert!(pictures > 0 && pictures <= self.capacity, "a batch of 1 to {} pictures", self.capacity);
         assert_eq!(input.len(), pictures * self.picture_floats());
         let mut start = Instant::now();
-        self.scratch.resize_with(rayon::current_num_threads().max(self.scratch.len()), || {
-            Mutex::new(Buffer::zeros(self.scratch_floats))
-        });
+        self.scratch.cover_threads();
         let Self { network, isa, layers: folded, maps, scratch, timings, .. } = self;
         let layers = &network.layers;
         let [mut from, mut to] = maps.each_mut();
@@ -277,13 +271,12 @@ fn forward_stem(
     input: &[f32],
     pictures: usize,
     output: &mut [f32],
-    scratch: &[Mutex<Buffer>],
+    scratch: &Scratch,
 ) {
     let (side, outputs) = (layer.output_side(), padded(layer.outputs));
     let output = &mut output[..pictures * side * side * outputs];
     output.par_chunks_exact_mut(side * outputs).enumerate().for_each(|(row, output)| {
-        let thread = rayon::current_thread_index().unwrap_or(0) % scratch.len();
-        let mut patches = scratch[thread].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut patches = scratch.take();
         isa.run(stem::forward::Forward {
             shape: layer.stem_shape(),
             rows: row..row + 1,

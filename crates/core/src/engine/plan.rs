@@ -10,7 +10,7 @@ use crate::kernels::product::backward::leaves_operands;
 use crate::kernels::product::forward::scratch;
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
 use crate::kernels::simd::Isa;
-use crate::kernels::stem::{PATCH, PICTURE_CHANNELS};
+use crate::kernels::stem::PATCH;
 use crate::kernels::{depthwise, padded, stem};
 use crate::model::network::{Layer, Network, Operation};
 
@@ -123,7 +123,7 @@ impl TrainingPlan {
 
     /// Floats of one picture: `[resolution, resolution, 3]`.
     pub fn picture_floats(&self) -> usize {
-        self.network.resolution * self.network.resolution * PICTURE_CHANNELS
+        self.network.picture_floats()
     }
 
     /// Loss of the last forward pass against `labels`; sets the gradient that the backward pass starts from.

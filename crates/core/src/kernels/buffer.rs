@@ -2,8 +2,9 @@
 
 use aligned_vec::{AVec, ConstAlign, avec};
 use memmap2::MmapMut;
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Bytes of a cache line, and of an AVX-512 register.
 const LINE_BYTES: usize = 64;
@@ -46,11 +47,10 @@ impl Buffer {
         let _ = memory.advise(memmap2::Advice::HugePage);
         Self { memory, first_byte, floats }
     }
-}
 
-impl Default for Buffer {
-    fn default() -> Self {
-        Self::zeros(0)
+    /// Where the values lie.
+    fn bytes(&self) -> Range<usize> {
+        self.first_byte..self.first_byte + self.floats * size_of::<f32>()
     }
 }
 
@@ -58,15 +58,41 @@ impl Deref for Buffer {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        let bytes = self.first_byte..self.first_byte + self.floats * size_of::<f32>();
+        let bytes = self.bytes();
         bytemuck::cast_slice(&self.memory[bytes])
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        let bytes = self.first_byte..self.first_byte + self.floats * size_of::<f32>();
+        let bytes = self.bytes();
         bytemuck::cast_slice_mut(&mut self.memory[bytes])
+    }
+}
+
+/// Scratch for every thread of a pool, for passes whose tasks are not tied to a part.
+#[derive(Debug)]
+pub struct Scratch {
+    threads: Vec<Mutex<Buffer>>,
+    floats: usize,
+}
+
+impl Scratch {
+    /// `floats` values a thread, once there are threads: see [`Self::cover_threads`].
+    pub fn new(floats: usize) -> Self {
+        Self { threads: Vec::new(), floats }
+    }
+
+    /// Sees to it that every thread of the current pool has its own.
+    pub fn cover_threads(&mut self) {
+        let threads = rayon::current_num_threads().max(self.threads.len());
+        self.threads.resize_with(threads, || Mutex::new(Buffer::zeros(self.floats)));
+    }
+
+    /// The current thread's. What it holds is of no use to the next task: a panic while it was taken does no harm.
+    pub fn take(&self) -> MutexGuard<'_, Buffer> {
+        let thread = rayon::current_thread_index().unwrap_or(0) % self.threads.len();
+        self.threads[thread].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 /// Parts that a pass is divided into, whatever the number of threads. Each has its own sums and its own weight
 /// gradient, added up in order at the end. More parts serve more threads, but each costs a weight gradient of its own
-/// (4 MB for 1024 x 1024): 8 cost 1 to 2 % of a step over 4, and keep 8 threads busy.
+/// where rows are many: 8 cost 1 to 2 % of a step over 4, and keep 8 threads busy.
 pub const SEGMENTS: usize = 8;
 
 /// Rows of a map that are handled together by a product: with 512 channels 192 KB, which leaves room in a 512 KB L2

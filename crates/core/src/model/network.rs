@@ -1,6 +1,7 @@
 //! A network as a list of layers, in the order of the forward pass: what a model file makes and the engine compiles.
 
 use crate::config::Activation;
+use crate::kernels::stem::PICTURE_CHANNELS;
 
 /// What a layer computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,11 @@ pub struct Network {
 }
 
 impl Network {
+    /// Floats of a picture: `[resolution, resolution, 3]`.
+    pub fn picture_floats(&self) -> usize {
+        self.resolution * self.resolution * PICTURE_CHANNELS
+    }
+
     /// Inputs of the classifier.
     pub fn features(&self) -> usize {
         self.layers[self.layers.len() - 1].outputs

@@ -22,7 +22,7 @@ pub struct Forward<'a> {
     pub weight: &'a [f32],
     /// `[pictures, output side, output side, channels]`.
     pub output: &'a mut [f32],
-    /// Sums of the output and of its squares; none in evaluation.
+    /// Sums of the output and of its squares; none where no batch norm follows.
     pub sums: Option<&'a mut Sums>,
     /// K rows of [`Shape::input_ring_row`].
     pub ring: &'a mut [f32],

@@ -4,13 +4,12 @@
 //! Where the weight is large and the rows are few, a gradient a part would cost more than its product: such a layer's
 //! parts only leave their operands packed, and [`WeightGradient`] multiplies those of all parts afterwards.
 
-use super::cpu::{multiply, multiply_tiles};
+use super::cpu::{multiply, multiply_tiles, width};
 use super::forward::block_stride;
 use super::pack::pack_tiles;
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows, normalize_panels, sum_gradient_rows};
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
-use crate::kernels::simd::lanes;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
@@ -71,7 +70,7 @@ impl WithSimd for Backward<'_> {
             let x = Rows::dense(&self.input[start * inputs..], inputs);
             let kept = if weight_gradient.is_some() { 0 } else { start };
             let (panels, tiles) = (&mut self.panels[kept * inputs..], &mut self.tiles[kept * outputs..]);
-            normalize_panels(simd, x, panels, 2 * lanes::<S>(), count, inputs, input_affine);
+            normalize_panels(simd, x, panels, width::<S>(), count, inputs, input_affine);
             pack_tiles::<S>(outputs, count, gradient_block, stride, tiles);
             if let Some(to) = weight_gradient.as_deref_mut() {
                 let columns = 0..inputs;
@@ -103,6 +102,23 @@ pub struct Operands<'a> {
     pub panels: &'a [f32],
 }
 
+impl<'a> Operands<'a> {
+    /// Those of a part of so many rows, from the `tiles` and `panels` that its [`Backward`] kept.
+    pub fn of_part(
+        rows: usize,
+        inputs: usize,
+        outputs: usize,
+        tiles: &'a [f32],
+        panels: &'a [f32],
+    ) -> impl Iterator<Item = Self> {
+        (0..rows).step_by(ROW_BLOCK).map(move |start| Self {
+            rows: ROW_BLOCK.min(rows - start),
+            tiles: &tiles[start * outputs..],
+            panels: &panels[start * inputs..],
+        })
+    }
+}
+
 /// Rows of a weight gradient that one task computes: a multiple of every tile's rows (8, 6, 4), and few, so that 512
 /// rows make enough tasks for many threads.
 pub const WEIGHT_ROWS: usize = 24;
@@ -125,7 +141,7 @@ impl WithSimd for WeightGradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { inputs, outputs, operands, to } = self;
-        let width = 2 * lanes::<S>();
+        let width = width::<S>();
         // A panel of the result stays in L1 while all rows go by.
         for panel in (0..inputs).step_by(width) {
             for (index, &Operands { rows, tiles, panels }) in operands.iter().enumerate() {

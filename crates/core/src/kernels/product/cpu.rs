@@ -14,7 +14,7 @@ const TILE_REGISTERS: usize = 2;
 const DEPTH_BLOCK: usize = 256;
 
 /// Columns of a panel.
-const fn width<S: Simd>() -> usize {
+pub const fn width<S: Simd>() -> usize {
     TILE_REGISTERS * lanes::<S>()
 }
 

@@ -24,7 +24,7 @@ pub struct Forward<'a> {
     pub bias: Option<&'a [f32]>,
     /// `[rows, outputs]`.
     pub output: &'a mut [f32],
-    /// Sums of the output and of its squares; none in evaluation.
+    /// Sums of the output and of its squares; none where no batch norm follows.
     pub sums: Option<&'a mut Sums>,
     /// [`super::forward::scratch`] floats.
     pub block: &'a mut [f32],

@@ -107,12 +107,8 @@ fn backward_is_the_definition() {
             let mut weight_gradient = vec![f32::NAN; padded(outputs) * padded(inputs)];
             backward(Some(&mut weight_gradient));
             backward(None);
-            let operands = |start: usize| Operands {
-                rows: ROW_BLOCK.min(rows - start),
-                tiles: &tiles[start * padded(outputs)..],
-                panels: &panels[start * padded(inputs)..],
-            };
-            let operands: Vec<_> = (0..rows).step_by(ROW_BLOCK).map(operands).collect();
+            let operands: Vec<_> =
+                Operands::of_part(rows, padded(inputs), padded(outputs), &tiles, &panels).collect();
             let mut afterwards = vec![f32::NAN; padded(outputs) * padded(inputs)];
             for (task, to) in afterwards.chunks_mut(WEIGHT_ROWS * padded(inputs)).enumerate() {
                 let outputs = task * WEIGHT_ROWS..padded(outputs).min((task + 1) * WEIGHT_ROWS);

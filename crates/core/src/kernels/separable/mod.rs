@@ -7,7 +7,7 @@
 mod tests;
 
 use super::batch_norm::Finish;
-use super::buffer::Buffer;
+use super::buffer::Scratch;
 use super::depthwise::inference::output_row;
 use super::product::cpu::{multiply_into, panel_width};
 use super::product::forward::block_stride;
@@ -16,7 +16,6 @@ use super::simd::Isa;
 use super::{depthwise, padded};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
-use std::sync::{Mutex, PoisonError};
 
 /// Where the product's rows come from.
 #[derive(Clone, Copy)]
@@ -74,9 +73,9 @@ impl Separable<'_> {
         ROW_BLOCK.max(unit) * block_stride(inputs)
     }
 
-    /// Writes `output`, `[rows, outputs]`. `scratch` has one for every thread of the pool it runs in. Every value is one
+    /// Writes `output`, `[rows, outputs]`. `scratch` covers the threads of the pool that it runs in. Every value is one
     /// chain of additions in a fixed order, so that the bits don't depend on how the work is divided.
-    pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &[Mutex<Buffer>]) {
+    pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &Scratch) {
         assert!(self.rows * self.outputs <= output.len());
         let tile_units = self.tile_units();
         let tiles = (self.rows / self.unit()).div_ceil(tile_units);
@@ -88,9 +87,7 @@ impl Separable<'_> {
         let splits = self.outputs.div_ceil(columns);
         let output = Shared(output.as_mut_ptr());
         (0..tiles * splits).into_par_iter().for_each(|task| {
-            let thread = rayon::current_thread_index().unwrap_or(0) % scratch.len();
-            // A panic left only scratch behind, which every task writes before it reads.
-            let mut block = scratch[thread].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut block = scratch.take();
             let first = task % splits * columns;
             isa.run(Tile {
                 block: self,

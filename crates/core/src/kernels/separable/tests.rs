@@ -1,13 +1,12 @@
 use super::{Separable, Source};
 use crate::kernels::batch_norm::{Bounds, Finish};
-use crate::kernels::buffer::Buffer;
+use crate::kernels::buffer::Scratch;
 use crate::kernels::depthwise::{self, Shape};
 use crate::kernels::padded;
 use crate::kernels::product::{self, PackedWeight};
 use crate::kernels::simd::Isa;
 use crate::kernels::testing::{assert_close, numbers, on_every_isa, pad, unpad};
 use rayon::ThreadPoolBuilder;
-use std::sync::Mutex;
 
 const BOUNDS: Bounds = Bounds { low: 0.0, high: 1.5 };
 
@@ -36,14 +35,11 @@ fn packed(isa: Isa, weight: &[f64], outputs: usize, inputs: usize) -> PackedWeig
 /// Runs with 1, 2 and 5 threads, which must give the same bits.
 fn run(isa: Isa, block: &Separable<'_>, unit: usize) -> Vec<f32> {
     let outputs = [1, 2, 5].map(|threads| {
-        let scratch = || {
-            let mut scratch = Buffer::zeros(Separable::scratch(unit, block.inputs));
-            scratch.fill(f32::NAN);
-            Mutex::new(scratch)
-        };
-        let scratch: Vec<_> = (0..threads).map(|_| scratch()).collect();
+        let mut scratch = Scratch::new(Separable::scratch(unit, block.inputs));
         let mut output = vec![f32::NAN; block.rows * block.outputs];
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| scratch.cover_threads());
+        pool.broadcast(|_| scratch.take().fill(f32::NAN));
         pool.install(|| block.run(isa, &mut output, &scratch));
         output
     });

@@ -4,9 +4,8 @@ use super::{PATCH, PICTURE_CHANNELS, Shape};
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows};
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::padded;
-use crate::kernels::product::cpu::multiply_tiles;
+use crate::kernels::product::cpu::{multiply_tiles, width};
 use crate::kernels::product::pack::{pack, pack_tiles};
-use crate::kernels::simd::lanes;
 use pulp::{Simd, WithSimd};
 
 /// The pictures of one part.
@@ -54,7 +53,7 @@ impl WithSimd for Backward<'_> {
                 let y = Rows::dense(&self.output[at..], channels);
                 let (affine, gradient) = (self.output_affine, self.output_gradient);
                 gradient_rows(simd, g, y, gradient_row, channels, side, channels, affine, gradient);
-                pack(gradient_row, side, channels, 2 * lanes::<S>(), panels);
+                pack(gradient_row, side, channels, width::<S>(), panels);
                 shape.gather(input, row, patches);
                 pack_tiles::<S>(PATCH, side, patches, PATCH, tiles);
                 let to = &mut *weight_gradient;

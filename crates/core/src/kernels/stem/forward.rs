@@ -23,7 +23,7 @@ pub struct Forward<'a> {
     pub finish: Option<Finish<'a>>,
     /// `[rows, output side, outputs]`.
     pub output: &'a mut [f32],
-    /// Sums of the output and of its squares; none in evaluation.
+    /// Sums of the output and of its squares; none where no batch norm follows.
     pub sums: Option<&'a mut Sums>,
     /// Scratch: [`PATCH`] x output side.
     pub patches: &'a mut [f32],
