@@ -1,6 +1,6 @@
 //! Where the time of training steps or of inference goes: a table a layer and pass, with the rates reached.
 //!
-//! `cargo run --release --example profile -- train|evaluate unpadded|cifar|imagenet [batch] [threads] [steps]`, as
+//! `cargo run --release --example profile -- train|evaluate NETWORK [batch] [threads] [steps]`, as
 //! Markdown.
 
 mod common;
@@ -10,16 +10,16 @@ use common::Case;
 use mobilenet_core::engine::Timings;
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::network::{Layer, Network};
-use mobilenet_core::model::v1;
+use mobilenet_core::model;
 use ours::{Inference, Training};
 use std::time::Instant;
 
 fn main() {
     let case = Case::from_arguments();
     case.set_threads();
-    let (network, simd) = (v1::network(&case.config()), Isa::best().name());
-    let Case { work, layout, batch, threads, steps } = &case;
-    println!("{work}, V1 {layout}, batch {batch}, {threads} threads, {simd}, mean of {steps}\n");
+    let (network, simd) = (model::network(&case.config()), Isa::best().name());
+    let Case { work, network: name, batch, threads, steps } = &case;
+    println!("{work}, {name}, batch {batch}, {threads} threads, {simd}, mean of {steps}\n");
     if work == "train" {
         let training = Training::new(&case);
         // The first step doesn't count: it touches the buffers.
@@ -61,15 +61,12 @@ fn table(network: &Network, case: &Case, timings: &Timings, whole: f64, adam: f6
             (forward + backward) / whole * 100.0
         );
     };
-    let layers = network.layers.len();
     for (index, layer) in network.layers.iter().enumerate() {
         let (forward, backward) = (timings.forward[index], timings.backward[index]);
         let name =
             format!("{} {}x{}x{}", layer.name, layer.output_side(), layer.output_side(), layer.outputs);
         row(&name, forward, rate(layer, 1, forward), backward, rate(layer, 2, backward));
     }
-    row("pool", timings.forward[layers], 0.0, timings.backward[layers], 0.0);
-    row("classifier", timings.forward[layers + 1], 0.0, timings.backward[layers + 1], 0.0);
     row("prepare", timings.prepare, 0.0, 0.0, 0.0);
     row("Adam", adam, 0.0, 0.0, 0.0);
     let known = timings.forward.iter().chain(&timings.backward).sum::<f64>() + timings.prepare + adam;

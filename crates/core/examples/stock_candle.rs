@@ -12,7 +12,7 @@ use candle_core::{Device, Result, Tensor, Var};
 use common::Case;
 use mobilenet_core::engine::TrainingPlan;
 use mobilenet_core::kernels::simd::Isa;
-use mobilenet_core::model::network::{Network, Operation};
+use mobilenet_core::model::network::{Layer, Network, Operation};
 use mobilenet_core::model::tensors::NamedTensor;
 use mobilenet_core::model::v1;
 use report::report;
@@ -60,7 +60,8 @@ fn main() -> Result<()> {
 /// The logits, in training mode with the batch's statistics.
 fn forward(network: &Network, tensors: &Tensors, pictures: &Tensor, train: bool) -> Result<Tensor> {
     let mut map = pictures.clone();
-    for layer in &network.layers {
+    let convolution = |layer: &&Layer| layer.has_weight() && layer.operation != Operation::Linear;
+    for layer in network.layers.iter().filter(convolution) {
         let groups = if layer.operation == Operation::Depthwise { layer.inputs } else { 1 };
         let weight = &tensors[&format!("{}.weight", layer.name)];
         map = map.conv2d(weight, layer.padding, layer.stride, 1, groups)?;
@@ -81,7 +82,7 @@ fn forward(network: &Network, tensors: &Tensors, pictures: &Tensor, train: bool)
         };
         map = map.relu()?;
     }
-    let name = &network.classifier;
+    let name = &network.classifier().name;
     let weight = tensors[&format!("{name}.weight")].t()?;
     map.mean((2, 3))?.matmul(&weight)?.broadcast_add(&tensors[&format!("{name}.bias")])
 }

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::model::network::Network;
 use crate::model::summary::{LayerSummary, layers};
 use crate::model::tensors::{NamedTensor, specs};
-use crate::model::{initial, v1};
+use crate::model::{self, initial};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -74,7 +74,7 @@ impl MobileNet {
     /// `INVALID_OPTION`.
     pub fn create(options: &ModelOptions, seed: u64) -> Result<Self> {
         let config = options.resolve()?;
-        let tensors = initial::tensors(&v1::network(&config), seed);
+        let tensors = initial::tensors(&model::network(&config), seed);
         let checkpoint = Checkpoint {
             classes: class_names(&config),
             config,
@@ -109,7 +109,7 @@ impl MobileNet {
         };
         Self {
             shared: Arc::new(Shared {
-                network: v1::network(&checkpoint.config),
+                network: model::network(&checkpoint.config),
                 config: checkpoint.config,
                 origin,
                 state: Mutex::new(state),

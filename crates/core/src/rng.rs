@@ -19,6 +19,8 @@ pub enum Purpose {
     Augmentation,
     /// Made-up pictures to measure with.
     Benchmark,
+    /// What dropout leaves out; `a` is the step in all, `b` the picture's place in the batch.
+    Dropout,
 }
 
 impl Purpose {
@@ -28,6 +30,7 @@ impl Purpose {
             Self::Order => 2,
             Self::Augmentation => 3,
             Self::Benchmark => 4,
+            Self::Dropout => 5,
         }
     }
 }
@@ -52,6 +55,13 @@ pub fn below(rng: &mut impl Rng, end: u64) -> u64 {
 pub fn unit(rng: &mut impl Rng) -> f64 {
     const STEP: f64 = 1.0 / (1u64 << 53) as f64;
     (rng.next_u64() >> 11) as f64 * STEP
+}
+
+/// A normally distributed float with mean 0 and variance 1 (Box and Muller 1958).
+pub fn normal(rng: &mut impl Rng) -> f64 {
+    // 1 - u, because the logarithm of 0 is none.
+    let radius = (-2.0 * (1.0 - unit(rng)).ln()).sqrt();
+    radius * (std::f64::consts::TAU * unit(rng)).cos()
 }
 
 /// Puts the items in a random order (Fisher and Yates, from the end).

@@ -10,14 +10,14 @@ mod reference;
 
 use candle_core::{Device, Tensor, Var};
 use figures::{channels_last, numbers, parity_case, pictures};
-use mobilenet_core::config::{Activation, Layout, ModelOptions};
+use mobilenet_core::config::{Activation, Layout, ModelOptions, Variant};
 use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{InferencePlan, TrainingPlan};
 use mobilenet_core::kernels::simd::Isa;
+use mobilenet_core::model;
 use mobilenet_core::model::names::course_name;
 use mobilenet_core::model::network::Network;
 use mobilenet_core::model::tensors::{NamedTensor, specs};
-use mobilenet_core::model::v1;
 use mobilenet_core::optim::adam::{Adam, Moments};
 use reference::{filled, uniform};
 use serde_json::Value;
@@ -38,8 +38,8 @@ struct Case {
 
 impl Case {
     fn new(name: &str, options: ModelOptions) -> Self {
-        let network = v1::network(&options.resolve().unwrap());
-        let course = options.layout != Some(Layout::Cifar) && options.layout != Some(Layout::Imagenet);
+        let network = model::network(&options.resolve().unwrap());
+        let course = options == ModelOptions::default();
         let names: Vec<String> = specs(&network)
             .iter()
             .map(|spec| if course { course_name(&network, &spec.name).unwrap() } else { spec.name.clone() })
@@ -98,26 +98,45 @@ fn logits(case: &Case, tensors: &[NamedTensor], input: &[f32], count: usize, isa
     f64s(&plan.logits(count))
 }
 
-fn check_training_case(case: &Case, isa: Isa) {
-    let (test, _) = pictures("test_batch.bin", 8);
-    let (train, labels) = pictures("data_batch_1.bin", 80);
-    let ours = logits(case, &case.tensors, &test, 8, isa);
+/// Pictures `[n, side, side, 3]` and their labels.
+type Pictures = (Vec<f32>, Vec<u32>);
+
+/// Pictures that follow from their size: see `made_up` in make_parity.py.
+fn made_up(count: usize, side: usize, classes: usize) -> Pictures {
+    let name = format!("input:{count}x3x{side}x{side}");
+    let values: Vec<f32> = uniform(&name, count * 3 * side * side)
+        .into_iter()
+        .map(|u| ((2.0 * u - 1.0) * 2.0) as f32)
+        .collect();
+    let labels = uniform(&format!("label:{count}"), count);
+    (channels_last(&values, side), labels.into_iter().map(|u| (u * classes as f64) as u32).collect())
+}
+
+/// Evaluation, five steps of Adam, and evaluation again.
+fn check_training_case(case: &Case, train: Pictures, evaluated: Pictures, isa: Isa) {
+    const STEPS: usize = 5;
+    let ((train, labels), (test, test_labels)) = (train, evaluated);
+    let tested = test_labels.len();
+    let ours = logits(case, &case.tensors, &test, tested, isa);
     check_group(
         "eval_logits",
         &[(ours, numbers(&case.float32["eval_logits"]), numbers(&case.float64["eval_logits"]))],
     );
 
-    let (plan, parameters) = case.training_plan(16, isa);
+    let count = labels.len() / STEPS;
+    let (plan, parameters) = case.training_plan(count, isa);
     let layout = plan.parameters().clone();
+    let side = case.network.resolution;
     let parameters = Var::from_vec(parameters, layout.parameter_floats, &Device::Cpu).unwrap();
     let training = TrainingStep::new(plan).unwrap();
     let adam = Adam::new(Moments::new(layout.parameter_floats));
     let mut losses = Vec::new();
-    for step in 0..5 {
-        let input = train[step * 16 * 3072..][..16 * 3072].to_vec();
-        let input = Tensor::from_vec(input, (16, 32, 32, 3), &Device::Cpu).unwrap();
-        let loss = training.run(&input, &labels[step * 16..][..16], &parameters).unwrap();
-        losses.push(loss.sum / 16.0);
+    for (step, (input, labels)) in
+        train.chunks_exact(count * side * side * 3).zip(labels.chunks_exact(count)).enumerate()
+    {
+        let input = Tensor::from_slice(input, (count, side, side, 3), &Device::Cpu).unwrap();
+        let loss = training.run(&input, labels, &parameters).unwrap();
+        losses.push(loss.sum / count as f64);
         if step == 0 {
             check_first_step(case, &training);
         }
@@ -129,7 +148,7 @@ fn check_training_case(case: &Case, isa: Isa) {
     let statistics = training.with_plan(|plan| plan.statistics.clone());
     let after = layout.scatter(&parameters.to_vec1::<f32>().unwrap(), &statistics);
     let (float32, float64) = figures("eval_logits_after");
-    check_group("eval_logits_after", &[(logits(case, &after, &test, 8, isa), float32, float64)]);
+    check_group("eval_logits_after", &[(logits(case, &after, &test, tested, isa), float32, float64)]);
 }
 
 fn check_first_step(case: &Case, training: &TrainingStep) {
@@ -169,14 +188,55 @@ fn check_first_step(case: &Case, training: &TrainingStep) {
     check_group("running", &running);
 }
 
+fn cifar_pictures() -> (Pictures, Pictures) {
+    (pictures("data_batch_1.bin", 80), pictures("test_batch.bin", 8))
+}
+
 #[test]
 fn unpadded_trains_like_pytorch() {
-    check_training_case(&Case::unpadded(), Isa::best());
+    let (train, test) = cifar_pictures();
+    check_training_case(&Case::unpadded(), train, test, Isa::best());
 }
 
 #[test]
 fn cifar_trains_like_pytorch() {
-    check_training_case(&Case::cifar(), Isa::best());
+    let (train, test) = cifar_pictures();
+    check_training_case(&Case::cifar(), train, test, Isa::best());
+}
+
+fn variant(name: &str, variant: Variant, resolution: usize, classes: usize) -> Case {
+    let options = ModelOptions {
+        variant: Some(variant),
+        layout: Some(Layout::Imagenet),
+        resolution: Some(resolution),
+        classes: Some(classes),
+        dropout: Some(0.0),
+        ..Default::default()
+    };
+    Case::new(name, options)
+}
+
+fn check_variant(name: &str, which: Variant) {
+    let case = variant(name, which, 64, 10);
+    for isa in Isa::all() {
+        println!("{}", isa.name());
+        check_training_case(&case, made_up(20, 64, 10), made_up(4, 64, 10), isa);
+    }
+}
+
+#[test]
+fn v2_trains_like_pytorch() {
+    check_variant("v2-64-10", Variant::V2);
+}
+
+#[test]
+fn v3_large_trains_like_pytorch() {
+    check_variant("v3-large-64-10", Variant::V3Large);
+}
+
+#[test]
+fn v3_small_trains_like_pytorch() {
+    check_variant("v3-small-64-10", Variant::V3Small);
 }
 
 #[test]
@@ -193,19 +253,20 @@ fn every_instruction_set_evaluates_like_pytorch() {
 
 #[test]
 fn imagenet_evaluates_like_pytorch() {
-    let options = ModelOptions {
+    let v1 = ModelOptions {
         layout: Some(Layout::Imagenet),
         activation: Some(Activation::Relu6),
         ..Default::default()
     };
-    let case = Case::new("v1-224-relu6-1000", options);
-    let input: Vec<f32> = uniform("input:1x3x224x224", 3 * 224 * 224)
-        .into_iter()
-        .map(|u| ((2.0 * u - 1.0) * 2.0) as f32)
-        .collect();
-    let ours = logits(&case, &case.tensors, &channels_last(&input, 224), 1, Isa::best());
-    check_group(
-        "eval_logits",
-        &[(ours, numbers(&case.float32["eval_logits"]), numbers(&case.float64["eval_logits"]))],
-    );
+    let (input, _) = made_up(1, 224, 1000);
+    for case in [
+        Case::new("v1-224-relu6-1000", v1),
+        variant("v2-224-1000", Variant::V2, 224, 1000),
+        variant("v3-large-224-1000", Variant::V3Large, 224, 1000),
+        variant("v3-small-224-1000", Variant::V3Small, 224, 1000),
+    ] {
+        let ours = logits(&case, &case.tensors, &input, 1, Isa::best());
+        let figures = |value: &Value| numbers(&value["eval_logits"]);
+        check_group("eval_logits", &[(ours, figures(&case.float32), figures(&case.float64))]);
+    }
 }

@@ -10,7 +10,7 @@ mod record;
 mod rows;
 
 use mobilenet_core::config::{Layout, ModelOptions};
-use mobilenet_core::kernels::batch_norm::Bounds;
+use mobilenet_core::kernels::batch_norm::Curve;
 use mobilenet_core::kernels::buffer::Buffer;
 use mobilenet_core::kernels::segments::SEGMENTS;
 use mobilenet_core::kernels::simd::Isa;
@@ -20,7 +20,7 @@ use record::Record;
 
 const BATCH: usize = 64;
 const PICTURES: usize = BATCH / SEGMENTS;
-const RELU: Bounds = Bounds { low: 0.0, high: f32::INFINITY };
+const RELU: Curve = Curve::Cut { low: 0.0, high: f32::INFINITY };
 
 /// Layers to measure: large maps with few channels, small ones with many, and what lies between; both strides.
 const LAYERS: [(&str, Layout, &[&str]); 2] = [
@@ -42,6 +42,7 @@ fn main() {
                 Operation::Stem => passes::stem(&mut record, isa, layout, layer),
                 Operation::Depthwise => passes::depthwise(&mut record, isa, layout, layer),
                 Operation::Pointwise => passes::product(&mut record, isa, layout, layer),
+                Operation::Linear | Operation::Pool | Operation::Add { .. } => {}
             }
         }
         for pair in network.layers[1..].chunks_exact(2) {

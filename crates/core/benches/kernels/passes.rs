@@ -39,6 +39,7 @@ pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
             outputs,
             input: &input,
             affine: &input_affine,
+            factors: None,
             weight: &weight.forward,
             bias: None,
             output: &mut output,
@@ -59,7 +60,10 @@ pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
             output_gradient: &output_gradient,
             gradient: &gradient,
             weight: &weight.backward,
+            factors: None,
+            factors_gradient: None,
             input_gradient: &mut input_gradient,
+            accumulate: false,
             weight_gradient: Some(&mut weight_gradient),
             sums: &mut sums,
             gradient_block: &mut gradient_block,
@@ -117,6 +121,7 @@ pub fn depthwise(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
             gradient: &gradient,
             weight: &weight,
             input_gradient: &mut input_gradient,
+            accumulate: false,
             weight_gradient: &mut weight_gradient,
             sums: &mut sums,
             ring: &mut ring,
@@ -184,7 +189,7 @@ pub fn separable(record: &mut Record, isa: Isa, layout: &str, depthwise: &Layer,
     packed.pack(isa, &numbers(outputs * inputs));
     let taps = depthwise.kernel * depthwise.kernel;
     let (weight, biases) = (numbers(taps * inputs), numbers(inputs.max(outputs)));
-    let finish = Finish { bias: &biases, bounds: RELU };
+    let finish = Finish { bias: &biases, curve: RELU };
     let mut scratch = Scratch::new(Separable::scratch(side, inputs));
     scratch.cover_threads();
     for pictures in [PICTURES, 1] {
@@ -206,6 +211,7 @@ pub fn separable(record: &mut Record, isa: Isa, layout: &str, depthwise: &Layer,
             source: Source::Depthwise { shape, input: &input, weight: &weight, finish },
             weight: &packed.forward,
             finish,
+            shortcut: None,
         };
         let name = format!("{layout} {inputs} to {outputs} at {side}x{side}, {pictures} pictures");
         record.measure(format!("separable inference/{name}"), Work { flops, floats }, || {
@@ -215,8 +221,9 @@ pub fn separable(record: &mut Record, isa: Isa, layout: &str, depthwise: &Layer,
 }
 
 pub fn pooling(record: &mut Record, isa: Isa, layout: &str, network: &Network) {
-    let last = network.layers.last().unwrap();
-    let (side, channels) = (last.output_side(), padded(last.outputs));
+    let is_pool = |layer: &&Layer| layer.operation == Operation::Pool;
+    let pool = network.layers.iter().find(is_pool).expect("every network has one");
+    let (side, channels) = (pool.input_side, padded(pool.outputs));
     let pixels = side * side;
     let affine = Affine::identity(channels, RELU);
     let (map, mut features) = (numbers(PICTURES * pixels * channels), zeros(PICTURES * channels));
@@ -233,6 +240,7 @@ pub fn pooling(record: &mut Record, isa: Isa, layout: &str, network: &Network) {
             map: &map,
             affine: &affine,
             features_gradient: &features,
+            factors: None,
             gradient: &mut gradient,
             sums: &mut sums,
         });

@@ -38,6 +38,7 @@ impl WithSimd for Multiply<'_> {
                 self.right,
                 to,
                 size,
+                false,
                 None,
             );
         }

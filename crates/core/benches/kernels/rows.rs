@@ -38,8 +38,8 @@ impl WithSimd for RowKernel<'_> {
         let (first, second) = (&mut sums.first[..], &mut sums.second[..]);
         let (stride, width) = (block_stride(CHANNELS), width::<S>());
         match self.name {
-            "normalize_rows" => rows::normalize_rows(simd, y, to, stride, count, CHANNELS, affine),
-            "normalize_panels" => rows::normalize_panels(simd, y, to, width, count, CHANNELS, affine),
+            "normalize_rows" => rows::normalize_rows(simd, y, to, stride, count, CHANNELS, affine, None),
+            "normalize_panels" => rows::normalize_panels(simd, y, to, width, count, CHANNELS, affine, None),
             "gradient_rows" => {
                 rows::gradient_rows(simd, g, y, to, stride, count, CHANNELS, affine, self.gradient);
             }

@@ -1,15 +1,16 @@
 //! What the timed programs share: what to run, and made-up weights and pictures.
 
-use mobilenet_core::config::{Layout, ModelConfig, ModelOptions};
+use mobilenet_core::config::{ModelConfig, ModelOptions};
 use mobilenet_core::model::network::Network;
 use mobilenet_core::model::tensors::{NamedTensor, specs};
 use serde_json::json;
 use std::time::Instant;
 
-/// What to run, from the command line: `train|evaluate unpadded|cifar|imagenet [batch] [threads] [steps]`.
+/// What to run, from the command line: `train|evaluate NETWORK [batch] [threads] [steps]`. A network is a layout of V1
+/// (`unpadded`, `cifar`, `imagenet`), or a variant with its layout (`v2-cifar`, `v3-small-imagenet`).
 pub struct Case {
     pub work: String,
-    pub layout: String,
+    pub network: String,
     pub batch: usize,
     pub threads: usize,
     pub steps: usize,
@@ -23,7 +24,7 @@ impl Case {
         let number = |index: usize, default: &str| text(index, default).parse().expect("a number");
         Self {
             work: text(0, "train"),
-            layout: text(1, "unpadded"),
+            network: text(1, "unpadded"),
             batch: number(2, "64"),
             threads: number(3, "2"),
             steps: number(4, "5"),
@@ -31,8 +32,9 @@ impl Case {
     }
 
     pub fn config(&self) -> ModelConfig {
-        let layout: Layout = serde_json::from_value(json!(self.layout)).expect("unpadded, cifar or imagenet");
-        ModelOptions { layout: Some(layout), ..Default::default() }.resolve().unwrap()
+        let (variant, layout) = self.network.rsplit_once('-').unwrap_or(("v1", &self.network));
+        let options = json!({ "variant": variant, "layout": layout });
+        serde_json::from_value::<ModelOptions>(options).expect("a network").resolve().unwrap()
     }
 
     pub fn labels(&self) -> Vec<u32> {

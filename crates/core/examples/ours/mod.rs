@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor, Var};
 use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{InferencePlan, TrainingPlan};
 use mobilenet_core::kernels::simd::Isa;
-use mobilenet_core::model::v1;
+use mobilenet_core::model;
 use mobilenet_core::optim::adam::{Adam, Moments};
 
 /// A run's steps over one batch.
@@ -20,7 +20,7 @@ pub struct Training {
 impl Training {
     pub fn new(case: &Case) -> Self {
         let (config, mut number) = (case.config(), common::numbers());
-        let network = v1::network(&config);
+        let network = model::network(&config);
         let tensors = common::tensors(&network, &mut number);
         let mut plan = TrainingPlan::new(network, case.batch, Isa::best());
         let (parameters, statistics) = plan.parameters().gather(&tensors);
@@ -57,7 +57,7 @@ pub struct Inference {
 impl Inference {
     pub fn new(case: &Case) -> Self {
         let mut number = common::numbers();
-        let network = v1::network(&case.config());
+        let network = model::network(&case.config());
         let tensors = common::tensors(&network, &mut number);
         let mut plan = InferencePlan::new(network, case.batch, Isa::best());
         let (parameters, statistics) = plan.parameters().gather(&tensors);

@@ -9,7 +9,7 @@ use crate::kernels::simd::Isa;
 use crate::mobilenet::evaluation_plan;
 use crate::model::network::Network;
 use crate::model::summary::layers;
-use crate::model::{initial, v1};
+use crate::model::{self, initial};
 use crate::optim::adam::{Adam, Moments};
 use crate::rng;
 use candle_core::{Device, Tensor, Var};
@@ -82,9 +82,9 @@ pub struct PredictionSpeed {
 
 /// Measures one preset against `peak` multiply-adds a second; `None` when the benchmark was cancelled.
 pub(super) fn measure(preset: Preset, peak: f64, timetable: &mut Timetable) -> Result<Option<PresetReport>> {
-    let (model, train) = preset.options();
+    let (model_options, train) = preset.options();
     let train = train.resolve(&TrainConfig::default())?;
-    let network = v1::network(&model.resolve()?);
+    let network = model::network(&model_options.resolve()?);
     let multiply_adds: usize = layers(&network).iter().map(|layer| layer.multiply_adds).sum();
     let training_multiply_adds = 3 * multiply_adds - network.layers[0].multiply_adds();
     let share_of_peak = |multiply_adds: usize, pictures: f64| multiply_adds as f64 * pictures / peak;
@@ -177,7 +177,7 @@ impl Training {
             adam: Adam::new(Moments::new(floats)),
             parameters: Var::from_vec(parameters, floats, &Device::Cpu)?,
             pictures: Tensor::from_vec(pictures, shape, &Device::Cpu)?,
-            labels: labels(train.batch_size, network.classes),
+            labels: labels(train.batch_size, network.classes()),
             learning_rate: train.optimizer.learning_rate(),
         })
     }
@@ -208,7 +208,7 @@ impl Evaluation {
         let mut plan = evaluation_plan(network);
         plan.prepare(&parameters, &statistics);
         let pictures = pictures(plan.capacity() * plan.picture_floats());
-        let labels = labels(plan.capacity(), network.classes);
+        let labels = labels(plan.capacity(), network.classes());
         Ok(Self { plan, pictures, labels })
     }
 

@@ -5,7 +5,7 @@ use crate::config::{ModelOptions, Normalization};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::names::course_name;
 use crate::model::tensors::{NamedTensor, specs};
-use crate::model::v1;
+use crate::model;
 use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub fn import(path: &Path, options: &ModelOptions) -> Result<Checkpoint> {
     let tensors = load(path)?;
     let counted = ["classifier.weight", "fc.weight"].iter().find_map(|name| tensors.get(*name)?.dim(0).ok());
     let config = ModelOptions { classes: options.classes.or(counted), ..options.clone() }.resolve()?;
-    let network = v1::network(&config);
+    let network = model::network(&config);
     let mismatch =
         |why: String| Error::new(ErrorCode::CheckpointMismatch, format!("{}: {why}", path.display()));
     let tensor = |spec: crate::model::tensors::TensorSpec| {

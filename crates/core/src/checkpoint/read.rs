@@ -4,7 +4,7 @@ use super::{Checkpoint, FIRST, FORMAT, Progress, SECOND, TrainingState, VERSION}
 use crate::config::{ModelConfig, Normalization};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model::tensors::{NamedTensor, TensorSpec, specs};
-use crate::model::v1;
+use crate::model;
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
     let file = File::new(&bytes, path)?;
     let config: ModelConfig = file.json("config")?;
     config.check().map_err(|error| file.corrupt(error))?;
-    let network = v1::network(&config);
+    let network = model::network(&config);
     let specs = specs(&network);
     let tensors = specs.iter().map(|spec| file.tensor("", spec)).collect::<Result<_>>()?;
     let batches_tracked = specs

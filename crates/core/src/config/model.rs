@@ -9,28 +9,41 @@ use serde::{Deserialize, Serialize};
 pub enum Variant {
     /// Howard et al. 2017, arXiv 1704.04861.
     V1,
+    /// Sandler et al. 2018, arXiv 1801.04381.
+    V2,
+    /// Howard et al. 2019, arXiv 1905.02244, table 1.
+    V3Large,
+    /// Howard et al. 2019, arXiv 1905.02244, table 2.
+    V3Small,
 }
 
 /// How the network is laid out for its pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// The course's: no padding, all strides 1, a stem with a bias and without batch norm. For 32x32.
+    /// The course's: no padding, all strides 1, a stem with a bias and without batch norm. V1 only, for 32x32.
     Unpadded,
-    /// The paper's with the stem's stride set to 1. For 32x32.
+    /// The paper's with fewer strides, for 32x32. V1: the stem's is 1, so the last map is 2x2. V2 and V3: also the
+    /// first stage's that has one, so the last map is 4x4.
     Cifar,
-    /// The paper's, table 1. For 224x224.
+    /// The paper's. For 224x224.
     Imagenet,
 }
 
-/// The non-linearity of V1.
+/// A non-linearity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
-    /// `max(0, x)`, as in the paper.
+    /// None: the linear bottleneck of V2 (section 3.2).
+    Identity,
+    /// `max(0, x)`, as in V1's paper.
     Relu,
-    /// `min(max(0, x), 6)`, as in the paper's released weights and in timm.
+    /// `min(max(0, x), 6)`, as in V1's released weights and in V2.
     Relu6,
+    /// `x * min(max(0, x + 3), 6) / 6`, in V3 (section 5.2).
+    HardSwish,
+    /// `min(max(0, x + 3), 6) / 6`, behind V3's squeeze-and-excitation (section 5.3).
+    HardSigmoid,
 }
 
 /// A network, complete: what a checkpoint's metadata holds.
@@ -41,7 +54,8 @@ pub struct ModelConfig {
     pub variant: Variant,
     /// How it is laid out.
     pub layout: Layout,
-    /// Its non-linearity.
+    /// Its non-linearity. V1: `relu` or `relu6`; V2: `relu6`; V3: `hard-swish` (beside the `relu` that its table asks
+    /// for in the first stages).
     pub activation: Activation,
     /// The width multiplier alpha; channel counts are rounded to multiples of 8 (at least 8).
     pub width: f64,
@@ -49,6 +63,9 @@ pub struct ModelConfig {
     pub resolution: usize,
     /// How many classes.
     pub classes: usize,
+    /// Share of the classifier's inputs that a training step leaves out, from 0 to below 1.
+    #[serde(default)]
+    pub dropout: f64,
 }
 
 /// A network as asked for: what is absent takes its default.
@@ -57,9 +74,9 @@ pub struct ModelConfig {
 pub struct ModelOptions {
     /// Default `v1`.
     pub variant: Option<Variant>,
-    /// Default `unpadded`.
+    /// Default `unpadded` for V1, `cifar` for the others.
     pub layout: Option<Layout>,
-    /// Default `relu`.
+    /// Default `relu` for V1; the others have but one.
     pub activation: Option<Activation>,
     /// Default 1.
     pub width: Option<f64>,
@@ -67,20 +84,36 @@ pub struct ModelOptions {
     pub resolution: Option<usize>,
     /// Default 10, or 1000 in layout `imagenet`.
     pub classes: Option<usize>,
+    /// Default 0 for V1, 0.2 for the others (as torchvision has it).
+    pub dropout: Option<f64>,
+}
+
+impl Variant {
+    /// What its blocks use where nothing else is asked for.
+    fn activation(self) -> Activation {
+        match self {
+            Self::V1 => Activation::Relu,
+            Self::V2 => Activation::Relu6,
+            Self::V3Large | Self::V3Small => Activation::HardSwish,
+        }
+    }
 }
 
 impl ModelOptions {
     /// Fills in the defaults and checks the result.
     pub fn resolve(&self) -> Result<ModelConfig> {
-        let layout = self.layout.unwrap_or(Layout::Unpadded);
+        let variant = self.variant.unwrap_or(Variant::V1);
+        let v1 = variant == Variant::V1;
+        let layout = self.layout.unwrap_or(if v1 { Layout::Unpadded } else { Layout::Cifar });
         let imagenet = layout == Layout::Imagenet;
         let config = ModelConfig {
-            variant: self.variant.unwrap_or(Variant::V1),
+            variant,
             layout,
-            activation: self.activation.unwrap_or(Activation::Relu),
+            activation: self.activation.unwrap_or(variant.activation()),
             width: self.width.unwrap_or(1.0),
             resolution: self.resolution.unwrap_or(if imagenet { 224 } else { 32 }),
             classes: self.classes.unwrap_or(if imagenet { 1000 } else { 10 }),
+            dropout: self.dropout.unwrap_or(if v1 { 0.0 } else { 0.2 }),
         };
         config.check()?;
         Ok(config)
@@ -94,6 +127,23 @@ impl ModelConfig {
             return Err(Error::invalid_option(format!(
                 "width must be above 0 and at most 4, not {}",
                 self.width
+            )));
+        }
+        if self.variant != Variant::V1 && self.layout == Layout::Unpadded {
+            return Err(Error::invalid_option(
+                "layout unpadded is V1's, the course's network; V2 and V3 have cifar and imagenet",
+            ));
+        }
+        let other_relu = self.variant == Variant::V1 && self.activation == Activation::Relu6;
+        if self.activation != self.variant.activation() && !other_relu {
+            return Err(Error::invalid_option(
+                "activation can be chosen for V1 only, relu or relu6; V2 has relu6 and V3 hard-swish",
+            ));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(Error::invalid_option(format!(
+                "dropout must be at least 0 and below 1, not {}",
+                self.dropout
             )));
         }
         // Unpadded: 14 convolutions take 2 pixels each, and at least one must be left.

@@ -1,14 +1,18 @@
 //! The backward pass: from the logits' gradient to every parameter's, a layer at a time, each in parts side by side.
+//!
+//! A layer's pass reads the gradient of what was read from its own map, writes that of its input's, and gathers the sums
+//! that the layer before it needs for its batch norm or its bias.
 
-use super::forward::for_each_part;
-use super::plan::{Part, TrainingPlan};
+use super::part::{Part, for_each_part, keeps_operands};
+use super::plan::TrainingPlan;
 use super::timings::lap;
-use crate::kernels::batch_norm::{Affine, Gradient};
-use crate::kernels::product::backward::{Operands, WEIGHT_ROWS, WeightGradient, leaves_operands};
-use crate::kernels::segments::{Sums, segment};
-use crate::kernels::simd::Isa;
+use crate::kernels::batch_norm::Factors;
+use crate::kernels::batch_norm::sum::SumGradient;
+use crate::kernels::buffer::Buffer;
+use crate::kernels::product::backward::{Operands, WEIGHT_ROWS, WeightGradient};
+use crate::kernels::segments::{Sums, segment, split_mut};
 use crate::kernels::{depthwise, padded, pooling, product, stem};
-use crate::model::network::Operation;
+use crate::model::network::{Layer, Operation};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -16,239 +20,273 @@ use std::time::Instant;
 const CHUNK: usize = 16_384;
 
 impl TrainingPlan {
-    /// Writes the gradient of every parameter, laid out as they are, from the loss of the last forward pass, whose
-    /// gradient stands in `logits_gradient`. `input`, `parameters` and `pictures` are those of that pass.
+    /// Writes the gradient of every parameter, laid out as they are, from the loss of the last forward pass.
+    /// `input`, `parameters` and `pictures` are those of that pass.
     pub fn backward(&mut self, input: &[f32], parameters: &[f32], pictures: usize, gradients: &mut [f32]) {
         let (layers, mut start) = (self.network.layers.len(), Instant::now());
-        self.backward_classifier(pictures, gradients);
-        lap(&mut start, &mut self.timings.backward[layers + 1]);
-        self.backward_pooling(pictures);
-        lap(&mut start, &mut self.timings.backward[layers]);
+        self.sum_gradient(layers - 1, layers - 1, pictures);
         for index in (0..layers).rev() {
-            self.backward_layer(index, input, parameters, pictures, gradients);
+            self.take_sums(index, pictures, gradients);
+            match self.network.layers[index].operation {
+                Operation::Stem => self.backward_stem(index, input, pictures, gradients),
+                Operation::Depthwise => self.backward_depthwise(index, parameters, pictures, gradients),
+                Operation::Pointwise | Operation::Linear => {
+                    self.backward_product(index, pictures, gradients);
+                }
+                Operation::Pool => self.backward_pool(index, pictures),
+                // Its gradient is that of both that it adds, and stands where theirs do.
+                Operation::Add { .. } => self.sum_gradient(index, index - 1, pictures),
+            }
             lap(&mut start, &mut self.timings.backward[index]);
-            self.map_gradients.swap(0, 1);
         }
-        // After an odd number of layers the two stand the other way round, which nothing depends on.
     }
 
-    fn backward_classifier(&mut self, pictures: usize, gradients: &mut [f32]) {
-        let layers = self.network.layers.len();
-        let (inputs, outputs) = (padded(self.network.features()), padded(self.network.classes));
-        let slot = &self.parameters.slots[layers];
-        let bias = &mut gradients[slot.bias.clone()];
-        bias.fill(0.0);
-        for row in self.logits_gradient[..pictures * outputs].chunks_exact(outputs) {
-            bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-        let product = Product {
-            rows: pictures,
-            inputs,
-            outputs,
-            input: &self.features,
-            input_affine: &self.affines[layers],
-            output: &self.logits,
-            output_affine: &Affine::identity(outputs, crate::kernels::batch_norm::Bounds::NONE),
-            output_gradient: &self.gradients[layers],
-            gradient: &self.logits_gradient,
-            leaves_operands: leaves_operands(self.capacity, inputs, outputs),
-            weight: &self.packed[layers].as_ref().expect("the classifier is packed").backward,
-        };
-        let weight_gradient = &mut gradients[slot.weight.clone()];
-        product.run(self.isa, &mut self.parts, &mut self.features_gradient, weight_gradient);
-    }
-
-    fn backward_pooling(&mut self, pictures: usize) {
-        let layers = self.network.layers.len();
-        let last = &self.network.layers[layers - 1];
-        let (pixels, channels) = (last.output_side() * last.output_side(), padded(last.outputs));
-        let (map, affine, isa) = (&self.maps[layers - 1], &self.affines[layers - 1], self.isa);
-        let features_gradient = &self.features_gradient;
-        for_each_part(
-            &mut self.parts,
-            &mut self.map_gradients[0],
-            pictures,
-            pixels * channels,
-            |index, part, gradient| {
-                let pictures = segment(pictures, index);
-                part.sums.clear(channels);
-                isa.run(pooling::Backward {
-                    pixels,
-                    channels,
-                    map: &map[pictures.start * pixels * channels..pictures.end * pixels * channels],
-                    affine,
-                    features_gradient: &features_gradient[pictures.start * channels..],
-                    gradient,
-                    sums: &mut part.sums,
-                });
-            },
-        );
-    }
-
-    fn backward_layer(
-        &mut self,
-        index: usize,
-        input: &[f32],
-        parameters: &[f32],
-        pictures: usize,
-        gradients: &mut [f32],
-    ) {
+    /// Gathers the sums for the map of layer `index`, of which `from`'s gradient is the gradient.
+    fn sum_gradient(&mut self, from: usize, index: usize, pictures: usize) {
         let layer = &self.network.layers[index];
-        let slot = &self.parameters.slots[index];
-        let (inputs, outputs, side) = (padded(layer.inputs), padded(layer.outputs), layer.output_side());
+        let (channels, size, isa) = (padded(layer.outputs), layer.map_floats(), self.isa);
+        let (gradient, map, affine) = (
+            &*self.map_gradients[self.gradient_places[from]],
+            &*self.maps[index],
+            &self.affines[index],
+        );
+        self.parts.par_iter_mut().enumerate().with_max_len(1).for_each(|(index, part)| {
+            let pictures = segment(pictures, index);
+            part.sums.clear(channels);
+            isa.run(SumGradient {
+                rows: pictures.len() * size / channels,
+                channels,
+                gradient: &gradient[pictures.start * size..],
+                map: &map[pictures.start * size..],
+                affine,
+                sums: &mut part.sums,
+            });
+        });
+    }
+
+    /// Makes of the gathered sums the gradients of the layer's batch norm or bias, and what its pass needs.
+    fn take_sums(&mut self, index: usize, pictures: usize, gradients: &mut [f32]) {
+        let (layer, slot) = (&self.network.layers[index], &self.parameters.slots[index]);
+        if !layer.has_weight() {
+            return;
+        }
+        let (outputs, affine) = (padded(layer.outputs), &self.affines[index]);
         let (sum, products) = Sums::total(self.parts.iter().map(|part| &part.sums), outputs);
         if layer.norm.is_some() {
             let (mut weight, mut bias) = (vec![0.0; outputs], vec![0.0; outputs]);
-            let count = pictures * side * side;
-            self.gradients[index].set(&self.affines[index], &sum, &products, count, &mut weight, &mut bias);
+            let count = pictures * layer.output_side() * layer.output_side();
+            self.gradients[index].set(affine, &sum, &products, count, &mut weight, &mut bias);
             gradients[slot.norm_weight.clone()].copy_from_slice(&weight);
             gradients[slot.norm_bias.clone()].copy_from_slice(&bias);
         } else {
-            gradients[slot.bias.clone()].iter_mut().zip(&sum).for_each(|(to, sum)| *to = *sum as f32);
+            let bias = &mut gradients[slot.bias.clone()];
+            for ((to, sum), scale) in bias.iter_mut().zip(&sum).zip(affine.scale.iter()) {
+                *to = (*sum * f64::from(*scale)) as f32;
+            }
         }
+    }
 
-        let [gradient, input_gradient] = &mut self.map_gradients;
-        let gradient: &[f32] = gradient;
+    fn backward_pool(&mut self, index: usize, pictures: usize) {
+        let layer = &self.network.layers[index];
+        let Some(input) = layer.input else { unreachable!("a pool reads a map") };
+        let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
+        // Another reader of the same map: the layer that reads it with the factors that follow from this pool.
+        let excited = self.network.layers.iter().rposition(|other| {
+            other.input == Some(input) && other.excitation.is_some()
+        });
+        let factors = excited.and_then(|excited| self.factors[excited].as_deref());
+        let (map, affine, isa) = (&self.maps[input], &self.affines[input], self.isa);
+        let places = [self.gradient_places[index], self.gradient_places[input]];
+        let [features_gradient, gradient] = two(&mut self.map_gradients, places);
+        let size = pixels * channels;
+        for_each_part(&mut self.parts, gradient, pictures, size, |index, part, gradient| {
+            let pictures = segment(pictures, index);
+            part.sums.clear(channels);
+            isa.run(pooling::Backward {
+                pixels,
+                channels,
+                map: &map[pictures.start * size..pictures.end * size],
+                affine,
+                features_gradient: &features_gradient[pictures.start * channels..],
+                factors: factors.map(|factors| &factors[pictures.start * channels..]),
+                gradient,
+                sums: &mut part.sums,
+            });
+        });
+    }
+
+    fn backward_stem(&mut self, index: usize, input: &[f32], pictures: usize, gradients: &mut [f32]) {
+        let layer = &self.network.layers[index];
+        let isa = self.isa;
+        let (picture, map) = (self.network.picture_floats(), layer.map_floats());
         let (output, output_affine, output_gradient) =
             (&self.maps[index], &self.affines[index], &self.gradients[index]);
-        let isa = self.isa;
-        match layer.operation {
-            Operation::Stem => {
-                let size = layer.input_side * layer.input_side * stem::PICTURE_CHANNELS;
-                let map = side * side * outputs;
-                self.parts.par_iter_mut().enumerate().with_max_len(1).for_each(|(index, part)| {
-                    let pictures = segment(pictures, index);
-                    isa.run(stem::backward::Backward {
-                        shape: layer.stem_shape(),
-                        pictures: pictures.len(),
-                        input: &input[pictures.start * size..],
-                        output: &output[pictures.start * map..],
-                        output_affine,
-                        output_gradient,
-                        gradient: &gradient[pictures.start * map..],
-                        weight_gradient: &mut part.weight_gradient,
-                        patches: &mut part.input,
-                        gradient_row: &mut part.gradient,
-                        panels: &mut part.panels,
-                        tiles: &mut part.tiles,
-                    });
-                });
-            }
-            Operation::Depthwise => {
-                let weight = &parameters[slot.weight.clone()];
-                let (map, input_affine) = (&self.maps[index - 1], &self.affines[index - 1]);
-                let (input_size, size) =
-                    (layer.input_side * layer.input_side * inputs, side * side * outputs);
-                for_each_part(
-                    &mut self.parts,
-                    input_gradient,
-                    pictures,
-                    input_size,
-                    |index, part, input_gradient| {
-                        let pictures = segment(pictures, index);
-                        part.sums.clear(inputs);
-                        isa.run(depthwise::backward::Backward {
-                            shape: layer.depthwise_shape(),
-                            pictures: pictures.len(),
-                            input: &map[pictures.start * input_size..],
-                            input_affine,
-                            output: &output[pictures.start * size..],
-                            output_affine,
-                            output_gradient,
-                            gradient: &gradient[pictures.start * size..],
-                            weight,
-                            input_gradient,
-                            weight_gradient: &mut part.weight_gradient,
-                            sums: &mut part.sums,
-                            ring: &mut part.input,
-                            gradient_ring: &mut part.gradient,
-                            zeros: &self.zeros,
-                        });
-                    },
-                );
-            }
-            Operation::Pointwise => {
-                let product = Product {
-                    rows: pictures * side * side,
-                    inputs,
-                    outputs,
-                    input: &self.maps[index - 1],
-                    input_affine: &self.affines[index - 1],
-                    output,
-                    output_affine,
-                    output_gradient,
-                    gradient,
-                    leaves_operands: leaves_operands(self.capacity * side * side, inputs, outputs),
-                    weight: &self.packed[index].as_ref().expect("pointwise weights are packed").backward,
-                };
-                let weight_gradient = &mut gradients[slot.weight.clone()];
-                return product.run(isa, &mut self.parts, input_gradient, weight_gradient);
-            }
-        }
-        add_up(&self.parts, &mut gradients[slot.weight.clone()]);
+        let gradient = &self.map_gradients[self.gradient_places[index]];
+        self.parts.par_iter_mut().enumerate().with_max_len(1).for_each(|(index, part)| {
+            let pictures = segment(pictures, index);
+            isa.run(stem::backward::Backward {
+                shape: layer.stem_shape(),
+                pictures: pictures.len(),
+                input: &input[pictures.start * picture..],
+                output: &output[pictures.start * map..],
+                output_affine,
+                output_gradient,
+                gradient: &gradient[pictures.start * map..],
+                weight_gradient: &mut part.weight_gradient,
+                patches: &mut part.input,
+                gradient_row: &mut part.gradient,
+                panels: &mut part.panels,
+                tiles: &mut part.tiles,
+            });
+        });
+        add_up(&self.parts, &mut gradients[self.parameters.slots[index].weight.clone()]);
     }
-}
 
-/// The backward pass of a product: a pointwise layer or the classifier.
-struct Product<'a> {
-    rows: usize,
-    inputs: usize,
-    outputs: usize,
-    input: &'a [f32],
-    input_affine: &'a Affine,
-    output: &'a [f32],
-    output_affine: &'a Affine,
-    output_gradient: &'a Gradient,
-    gradient: &'a [f32],
-    leaves_operands: bool,
-    weight: &'a [f32],
-}
+    fn backward_depthwise(&mut self, index: usize, parameters: &[f32], pictures: usize, gradients: &mut [f32]) {
+        let accumulate = self.accumulates(index);
+        let layer = &self.network.layers[index];
+        let weight = self.parameters.slots[index].weight.clone();
+        let Some(input) = layer.input else { unreachable!("a depthwise convolution reads a map") };
+        let (map, input_affine, isa) = (&self.maps[input], &self.affines[input], self.isa);
+        let (output, output_affine, output_gradient) =
+            (&self.maps[index], &self.affines[index], &self.gradients[index]);
+        let channels = padded(layer.inputs);
+        let (input_size, size) = (layer.input_side * layer.input_side * channels, layer.map_floats());
+        let places = [self.gradient_places[index], self.gradient_places[input]];
+        let [gradient, input_gradient] = two(&mut self.map_gradients, places);
+        for_each_part(&mut self.parts, input_gradient, pictures, input_size, |index, part, input_gradient| {
+            let pictures = segment(pictures, index);
+            part.sums.clear(channels);
+            isa.run(depthwise::backward::Backward {
+                shape: layer.depthwise_shape(),
+                pictures: pictures.len(),
+                input: &map[pictures.start * input_size..],
+                input_affine,
+                output: &output[pictures.start * size..],
+                output_affine,
+                output_gradient,
+                gradient: &gradient[pictures.start * size..],
+                weight: &parameters[weight.clone()],
+                input_gradient,
+                accumulate,
+                weight_gradient: &mut part.weight_gradient,
+                sums: &mut part.sums,
+                ring: &mut part.input,
+                gradient_ring: &mut part.gradient,
+                zeros: &self.zeros,
+            });
+        });
+        add_up(&self.parts, &mut gradients[weight]);
+    }
 
-impl Product<'_> {
-    fn run(&self, isa: Isa, parts: &mut [Part], input_gradient: &mut [f32], weight_gradient: &mut [f32]) {
-        for_each_part(parts, input_gradient, self.rows, self.inputs, |index, part, input_gradient| {
-            let rows = segment(self.rows, index);
-            part.sums.clear(self.inputs);
+    fn backward_product(&mut self, index: usize, pictures: usize, gradients: &mut [f32]) {
+        let accumulate = self.accumulates(index);
+        let layer = &self.network.layers[index];
+        let Some(input) = layer.input else { unreachable!("a product reads a map") };
+        let (map, input_affine, isa) = (&self.maps[input], &self.affines[input], self.isa);
+        let (output, output_affine, output_gradient) =
+            (&self.maps[index], &self.affines[index], &self.gradients[index]);
+        let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
+        let pixels = layer.output_side() * layer.output_side();
+        let weight = &self.packed[index].as_ref().expect("products are packed").backward;
+        let leaves_operands = keeps_operands(layer, self.capacity);
+        let factors = self.factors[index].as_deref();
+        let places = [self.gradient_places[index], self.gradient_places[input]];
+        let (gradient, input_gradient, mut excitation) = match layer.excitation {
+            None => {
+                let [gradient, input_gradient] = two(&mut self.map_gradients, places);
+                (gradient, input_gradient, None)
+            }
+            Some(excitation) => {
+                let places = [places[0], places[1], self.gradient_places[excitation]];
+                let [gradient, input_gradient, excitation] = self
+                    .map_gradients
+                    .get_disjoint_mut(places)
+                    .expect("gradients that are needed together lie apart");
+                (gradient, input_gradient, Some(excitation))
+            }
+        };
+        let gradient = &**gradient;
+        let shares: Vec<Option<&mut [f32]>> = match &mut excitation {
+            None => (0..self.parts.len()).map(|_| None).collect(),
+            Some(excitation) => {
+                excitation[..pictures * inputs].fill(0.0);
+                split_mut(excitation, pictures, inputs).into_iter().map(Some).collect()
+            }
+        };
+        let input_shares = split_mut(input_gradient, pictures, pixels * inputs);
+        let work = self.parts.par_iter_mut().zip(input_shares).zip(shares).enumerate().with_max_len(1);
+        work.for_each(|(index, ((part, input_gradient), factors_gradient))| {
+            let pictures = segment(pictures, index);
+            let rows = pictures.start * pixels..pictures.end * pixels;
+            part.sums.clear(inputs);
+            let factors = factors.map(|values| &values[pictures.start * inputs..]);
             isa.run(product::backward::Backward {
                 rows: rows.len(),
-                inputs: self.inputs,
-                outputs: self.outputs,
-                input: &self.input[rows.start * self.inputs..],
-                input_affine: self.input_affine,
-                output: &self.output[rows.start * self.outputs..],
-                output_affine: self.output_affine,
-                output_gradient: self.output_gradient,
-                gradient: &self.gradient[rows.start * self.outputs..],
-                weight: self.weight,
+                inputs,
+                outputs,
+                input: &map[rows.start * inputs..],
+                input_affine,
+                output: &output[rows.start * outputs..],
+                output_affine,
+                output_gradient,
+                gradient: &gradient[rows.start * outputs..],
+                weight,
+                factors: factors.map(|values| Factors { values, pixels, skipped: 0 }),
+                factors_gradient,
                 input_gradient,
-                weight_gradient: (!self.leaves_operands).then_some(&mut *part.weight_gradient),
+                accumulate,
+                weight_gradient: (!leaves_operands).then_some(&mut *part.weight_gradient),
                 sums: &mut part.sums,
                 gradient_block: &mut part.gradient,
                 panels: &mut part.panels,
                 tiles: &mut part.tiles,
             });
         });
-        if self.leaves_operands {
-            self.multiply_operands(isa, parts, weight_gradient);
+        let to = &mut gradients[self.parameters.slots[index].weight.clone()];
+        if leaves_operands {
+            self.multiply_operands(index, pictures, to);
         } else {
-            add_up(parts, weight_gradient);
+            add_up(&self.parts, to);
+        }
+        if let Some(excitation) = self.network.layers[index].excitation {
+            self.sum_gradient(excitation, excitation, pictures);
         }
     }
 
-    /// The weight gradient from what the parts left, some rows a task.
-    fn multiply_operands(&self, isa: Isa, parts: &[Part], weight_gradient: &mut [f32]) {
-        let blocks = parts.iter().enumerate().flat_map(|(index, part)| {
-            let rows = segment(self.rows, index).len();
-            Operands::of_part(rows, self.inputs, self.outputs, &part.tiles, &part.panels)
+    /// The weight gradient of a product from what the parts left, some rows a task.
+    fn multiply_operands(&self, index: usize, pictures: usize, weight_gradient: &mut [f32]) {
+        let layer = &self.network.layers[index];
+        let (inputs, outputs, isa) = (padded(layer.inputs), padded(layer.outputs), self.isa);
+        let pixels = layer.output_side() * layer.output_side();
+        let blocks = self.parts.iter().enumerate().flat_map(|(index, part)| {
+            let rows = segment(pictures, index).len() * pixels;
+            Operands::of_part(rows, inputs, outputs, &part.tiles, &part.panels)
         });
         let operands: Vec<_> = blocks.collect();
-        let tasks = weight_gradient.par_chunks_mut(WEIGHT_ROWS * self.inputs).enumerate();
+        let tasks = weight_gradient.par_chunks_mut(WEIGHT_ROWS * inputs).enumerate();
         tasks.with_max_len(1).for_each(|(task, to)| {
             let first = task * WEIGHT_ROWS;
-            let outputs = first..self.outputs.min(first + WEIGHT_ROWS);
-            isa.run(WeightGradient { inputs: self.inputs, outputs, operands: &operands, to });
+            let outputs = first..outputs.min(first + WEIGHT_ROWS);
+            isa.run(WeightGradient { inputs, outputs, operands: &operands, to });
         });
     }
+
+    /// Whether the gradient of the layer's input holds already what came along a shortcut round this layer.
+    fn accumulates(&self, index: usize) -> bool {
+        let layers = &self.network.layers;
+        let input = layers[index].input;
+        let shortcut = |layer: &Layer| match layer.operation {
+            Operation::Add { shortcut } => Some(shortcut),
+            _ => None,
+        };
+        layers[index..].iter().any(|layer| shortcut(layer).is_some() && shortcut(layer) == input)
+    }
+}
+
+/// Two of the gradients: one to read and one to write.
+fn two(gradients: &mut [Buffer], places: [usize; 2]) -> [&mut Buffer; 2] {
+    gradients.get_disjoint_mut(places).expect("gradients that are needed together lie apart")
 }
 
 /// Adds up the parts' weight gradients, in order.

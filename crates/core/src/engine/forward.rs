@@ -1,11 +1,15 @@
 //! The forward pass: a layer at a time, each in parts side by side.
 
-use super::plan::{Part, TrainingPlan};
+use super::part::for_each_part;
+use super::plan::TrainingPlan;
 use super::timings::lap;
-use crate::kernels::batch_norm::{Affine, Bounds, Finish, moments, update_running};
-use crate::kernels::segments::{SEGMENTS, Sums, segment, split_mut};
-use crate::kernels::{depthwise, padded, pooling, product, stem};
+use crate::kernels::batch_norm::cpu::{Rows, normalize_rows};
+use crate::kernels::batch_norm::{Affine, Curve, Factors, Finish, moments, update_running};
+use crate::kernels::segments::{Sums, segment};
+use crate::kernels::{depthwise, padded, pooling, product, shortcut, stem};
 use crate::model::network::Operation;
+use crate::rng::{Purpose, stream, unit};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -39,34 +43,37 @@ impl TrainingPlan {
         assert_eq!(input.len(), pictures * self.picture_floats());
         let mut start = Instant::now();
         for index in 0..self.network.layers.len() {
+            self.set_factors(index, pictures);
             self.forward_layer(index, input, parameters, pictures);
+            if self.network.layers[index].norm.is_some() {
+                self.normalize(index, parameters, pictures);
+            }
             lap(&mut start, &mut self.timings.forward[index]);
         }
-        let layers = self.network.layers.len();
-        let last = &self.network.layers[layers - 1];
-        let (pixels, channels) = (last.output_side() * last.output_side(), padded(last.outputs));
-        let map = &self.maps[layers - 1][..pictures * pixels * channels];
-        pooling::forward(self.isa, map, &self.affines[layers - 1], pixels, channels, &mut self.features);
-        lap(&mut start, &mut self.timings.forward[layers]);
+    }
 
-        let classes = padded(self.network.classes);
-        let Self { parts, features, logits, affines, packed, isa, .. } = self;
-        let product = Product {
-            rows: pictures,
-            inputs: channels,
-            outputs: classes,
-            input: features,
-            affine: &affines[layers],
-            weight: &packed[layers].as_ref().expect("the classifier is packed").forward,
-            bias: Some(&parameters[self.parameters.slots[layers].bias.clone()]),
-        };
-        product.run(*isa, parts, logits, false);
-        lap(&mut start, &mut self.timings.forward[layers + 1]);
+    /// What the layer's input will be multiplied by: the output of its excitation, or dropout's choice.
+    fn set_factors(&mut self, index: usize, pictures: usize) {
+        let Some(factors) = &mut self.factors[index] else { return };
+        let layer = &self.network.layers[index];
+        let channels = padded(layer.inputs);
+        let factors = &mut factors[..pictures * channels];
+        if let Some(excitation) = layer.excitation {
+            let (map, affine) = (&self.maps[excitation], &self.affines[excitation]);
+            self.isa.run(Read { map, affine, channels, to: factors });
+            return;
+        }
+        let (seed, step) = self.dropout_stream;
+        let (dropout, kept) = (self.network.dropout, (1.0 / (1.0 - self.network.dropout)) as f32);
+        factors.par_chunks_exact_mut(channels).enumerate().for_each(|(picture, factors)| {
+            let mut random = stream(seed, Purpose::Dropout, step, picture as u64);
+            factors.fill_with(|| if unit(&mut random) < dropout { 0.0 } else { kept });
+        });
     }
 
     fn forward_layer(&mut self, index: usize, input: &[f32], parameters: &[f32], pictures: usize) {
         let (before, maps) = self.maps.split_at_mut(index);
-        let (input_map, output) = (before.last(), &mut *maps[0]);
+        let output = &mut *maps[0];
         let layer = &self.network.layers[index];
         let slot = &self.parameters.slots[index];
         let (channels, side) = (padded(layer.outputs), layer.output_side());
@@ -77,129 +84,114 @@ impl TrainingPlan {
         let weight = &parameters[slot.weight.clone()];
         let bias = (!slot.bias.is_empty()).then(|| &parameters[slot.bias.clone()]);
         let isa = self.isa;
-        match (layer.operation, input_map) {
+        let size = layer.map_floats();
+        let read = |index: usize| (&before[index][..], &self.affines[index]);
+        match (layer.operation, layer.input.map(read)) {
             (Operation::Stem, _) => {
-                for_each_part(
-                    &mut self.parts,
-                    output,
-                    pictures,
-                    side * side * channels,
-                    |index, part, output| {
-                        let pictures = segment(pictures, index);
-                        isa.run(stem::forward::Forward {
-                            shape: layer.stem_shape(),
-                            rows: pictures.start * side..pictures.end * side,
-                            input,
-                            weight: &self.stem_weight,
-                            finish: bias.map(|bias| Finish { bias, bounds: Bounds::NONE }),
-                            output,
-                            sums: gather.then_some(&mut part.sums),
-                            patches: &mut part.input,
-                        });
-                    },
-                );
+                for_each_part(&mut self.parts, output, pictures, size, |index, part, output| {
+                    let pictures = segment(pictures, index);
+                    isa.run(stem::forward::Forward {
+                        shape: layer.stem_shape(),
+                        rows: pictures.start * side..pictures.end * side,
+                        input,
+                        weight: &self.stem_weight,
+                        finish: bias.map(|bias| Finish { bias, curve: Curve::NONE }),
+                        output,
+                        sums: gather.then_some(&mut part.sums),
+                        patches: &mut part.input,
+                    });
+                });
             }
-            (Operation::Depthwise, Some(map)) => {
-                let affine = &self.affines[index - 1];
-                let size = layer.input_side * layer.input_side * channels;
-                for_each_part(
-                    &mut self.parts,
-                    output,
-                    pictures,
-                    side * side * channels,
-                    |index, part, output| {
-                        let pictures = segment(pictures, index);
-                        isa.run(depthwise::forward::Forward {
-                            shape: layer.depthwise_shape(),
-                            pictures: pictures.len(),
-                            input: &map[pictures.start * size..],
-                            affine,
-                            weight,
-                            output,
-                            sums: gather.then_some(&mut part.sums),
-                            ring: &mut part.input,
-                            zeros: &self.zeros,
-                        });
-                    },
-                );
+            (Operation::Depthwise, Some((map, affine))) => {
+                let input_size = layer.input_side * layer.input_side * channels;
+                for_each_part(&mut self.parts, output, pictures, size, |index, part, output| {
+                    let pictures = segment(pictures, index);
+                    isa.run(depthwise::forward::Forward {
+                        shape: layer.depthwise_shape(),
+                        pictures: pictures.len(),
+                        input: &map[pictures.start * input_size..],
+                        affine,
+                        weight,
+                        output,
+                        sums: gather.then_some(&mut part.sums),
+                        ring: &mut part.input,
+                        zeros: &self.zeros,
+                    });
+                });
             }
-            (Operation::Pointwise, Some(map)) => {
-                let product = Product {
-                    rows: pictures * side * side,
-                    inputs: padded(layer.inputs),
-                    outputs: channels,
-                    input: map,
-                    affine: &self.affines[index - 1],
-                    weight: &self.packed[index].as_ref().expect("pointwise weights are packed").forward,
-                    bias,
-                };
-                product.run(isa, &mut self.parts, output, gather);
+            (Operation::Pointwise | Operation::Linear, Some((map, affine))) => {
+                let (inputs, pixels) = (padded(layer.inputs), side * side);
+                let packed = self.packed[index].as_ref().expect("products are packed");
+                let factors = self.factors[index].as_deref();
+                for_each_part(&mut self.parts, output, pictures, size, |index, part, output| {
+                    let pictures = segment(pictures, index);
+                    let factors = factors.map(|values| &values[pictures.start * inputs..]);
+                    isa.run(product::forward::Forward {
+                        rows: pictures.len() * pixels,
+                        inputs,
+                        outputs: channels,
+                        input: &map[pictures.start * pixels * inputs..],
+                        affine,
+                        factors: factors.map(|values| Factors { values, pixels, skipped: 0 }),
+                        weight: &packed.forward,
+                        bias,
+                        output,
+                        sums: gather.then_some(&mut part.sums),
+                        block: &mut part.input,
+                    });
+                });
             }
-            (_, None) => unreachable!("the first layer is the stem"),
+            (Operation::Pool, Some((map, affine))) => {
+                let pixels = layer.input_side * layer.input_side;
+                let map = &map[..pictures * pixels * channels];
+                pooling::forward(isa, map, affine, pixels, channels, output);
+            }
+            (Operation::Add { shortcut }, Some(map)) => {
+                let maps = [map, read(shortcut)];
+                for_each_part(&mut self.parts, output, pictures, size, |index, _, output| {
+                    let pictures = segment(pictures, index);
+                    let maps = maps.map(|(map, affine)| (&map[pictures.start * size..], affine));
+                    isa.run(shortcut::Forward { channels, maps, output });
+                });
+            }
+            (_, None) => unreachable!("only the stem reads the picture"),
         }
-        if gather {
-            let count = pictures * side * side;
-            let (sum, squares) = Sums::total(self.parts.iter().map(|part| &part.sums), channels);
-            let (mean, variance) = moments(&sum, &squares, count);
-            let (weight, bias) = (&parameters[slot.norm_weight.clone()], &parameters[slot.norm_bias.clone()]);
-            self.affines[index].set(&mean, &variance, weight, bias, self.network.batch_norm_eps);
-            let (mut running_mean, mut running_var) = (
-                self.statistics[slot.running_mean.clone()].to_vec(),
-                self.statistics[slot.running_var.clone()].to_vec(),
-            );
-            let momentum = self.network.batch_norm_momentum;
-            update_running(&mut running_mean, &mut running_var, &mean, &variance, count, momentum);
-            self.statistics[slot.running_mean.clone()].copy_from_slice(&running_mean);
-            self.statistics[slot.running_var.clone()].copy_from_slice(&running_var);
-        }
+    }
+
+    /// Sets how the layer's map is read from the sums that were gathered, and moves the running statistics.
+    fn normalize(&mut self, index: usize, parameters: &[f32], pictures: usize) {
+        let (layer, slot) = (&self.network.layers[index], &self.parameters.slots[index]);
+        let count = pictures * layer.output_side() * layer.output_side();
+        let (sum, squares) = Sums::total(self.parts.iter().map(|part| &part.sums), padded(layer.outputs));
+        let (mean, variance) = moments(&sum, &squares, count);
+        let (weight, bias) = (&parameters[slot.norm_weight.clone()], &parameters[slot.norm_bias.clone()]);
+        self.affines[index].set(&mean, &variance, weight, bias, self.network.batch_norm_eps);
+        let (mut running_mean, mut running_var) = (
+            self.statistics[slot.running_mean.clone()].to_vec(),
+            self.statistics[slot.running_var.clone()].to_vec(),
+        );
+        let momentum = self.network.batch_norm_momentum;
+        update_running(&mut running_mean, &mut running_var, &mean, &variance, count, momentum);
+        self.statistics[slot.running_mean.clone()].copy_from_slice(&running_mean);
+        self.statistics[slot.running_var.clone()].copy_from_slice(&running_var);
     }
 }
 
-/// A product of all rows with a packed weight: a pointwise layer or the classifier.
-struct Product<'a> {
-    rows: usize,
-    inputs: usize,
-    outputs: usize,
-    input: &'a [f32],
+/// A small map as it is read.
+struct Read<'a> {
+    map: &'a [f32],
     affine: &'a Affine,
-    weight: &'a [f32],
-    bias: Option<&'a [f32]>,
+    channels: usize,
+    to: &'a mut [f32],
 }
 
-impl Product<'_> {
-    fn run(&self, isa: crate::kernels::simd::Isa, parts: &mut [Part], output: &mut [f32], gather: bool) {
-        for_each_part(parts, output, self.rows, self.outputs, |index, part, output| {
-            let rows = segment(self.rows, index);
-            isa.run(product::forward::Forward {
-                rows: rows.len(),
-                inputs: self.inputs,
-                outputs: self.outputs,
-                input: &self.input[rows.start * self.inputs..],
-                affine: self.affine,
-                weight: self.weight,
-                bias: self.bias,
-                output,
-                sums: gather.then_some(&mut part.sums),
-                block: &mut part.input,
-            });
-        });
+impl WithSimd for Read<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { map, affine, channels, to } = self;
+        let rows = to.len() / channels;
+        normalize_rows(simd, Rows::dense(map, channels), to, channels, rows, channels, affine, None);
     }
-}
-
-/// Runs `pass(index, part, its share of map)` for every part, side by side. `map` holds `count` things of `size`.
-pub(super) fn for_each_part(
-    parts: &mut [Part],
-    map: &mut [f32],
-    count: usize,
-    size: usize,
-    pass: impl Fn(usize, &mut Part, &mut [f32]) + Sync,
-) {
-    debug_assert_eq!(parts.len(), SEGMENTS);
-    let shares = split_mut(map, count, size);
-    parts
-        .par_iter_mut()
-        .zip(shares)
-        .enumerate()
-        .with_max_len(1)
-        .for_each(|(index, (part, share))| pass(index, part, share));
 }

@@ -1,17 +1,17 @@
-//! The plan for inference: batch norm folded into the weights, two passes a block instead of four, two maps in all.
+//! The plan for inference: batch norm folded into the weights, a depthwise convolution and the product behind it in one
+//! pass, and maps that are kept only until they were read.
 
+use super::fold::{Folded, fold};
+use super::lifetimes::{Lifetime, share_buffers};
 use super::parameters::Parameters;
 use super::timings::{Timings, lap};
-use crate::kernels::batch_norm::{Affine, Bounds, Finish};
-use crate::kernels::buffer::{Buffer, Scratch, Values, values};
+use crate::kernels::batch_norm::{Affine, Curve, Factors};
+use crate::kernels::buffer::{Buffer, Scratch};
 use crate::kernels::loss::{Loss, cross_entropy};
-use crate::kernels::product::PackedWeight;
-use crate::kernels::product::cpu::panel_width;
-use crate::kernels::product::pack::pack;
 use crate::kernels::separable::{Separable, Source};
 use crate::kernels::simd::Isa;
 use crate::kernels::stem::{self, PATCH};
-use crate::kernels::{padded, pooling};
+use crate::kernels::{depthwise, padded, pooling};
 use crate::model::network::{Layer, Network, Operation};
 use rayon::prelude::*;
 use std::time::Instant;
@@ -24,97 +24,113 @@ pub struct InferencePlan {
     isa: Isa,
     capacity: usize,
     layers: Vec<Folded>,
-    classifier: PackedWeight,
-    classifier_bias: Values,
-    /// Activated outputs; layers write them in turn.
-    maps: [Buffer; 2],
-    /// Reads the last map as it is.
-    as_it_is: Affine,
-    features: Buffer,
-    logits: Buffer,
+    passes: Vec<Pass>,
+    /// Activated outputs.
+    maps: Vec<Buffer>,
     /// A layer's weight while it is folded, before it is packed.
     folded_weight: Buffer,
     scratch: Scratch,
-    /// Where the time went so far: a block's under its pointwise layer.
+    /// Where the time went so far: a pass's under its last layer that has a weight.
     pub timings: Timings,
 }
 
-/// A layer with its batch norm in weight and bias.
-#[derive(Debug)]
-struct Folded {
-    weight: Weight,
-    bias: Values,
+/// One pass: one to three layers. Numbers are indices of layers.
+#[derive(Debug, Clone, Copy)]
+struct Pass {
+    /// Computed before the product, and never stored.
+    depthwise: Option<usize>,
+    /// The layer that makes the pass.
+    layer: usize,
+    /// What is added to its output.
+    shortcut: Option<usize>,
+    /// The layer whose map is read, `None` for the picture; and the one whose output multiplies it.
+    input: Option<usize>,
+    excitation: Option<usize>,
+    /// The layer whose map is written.
+    output: usize,
+    /// The buffers: read, multiplied by, added, written.
+    places: [usize; 4],
 }
 
-#[derive(Debug)]
-enum Weight {
-    /// As [`stem::forward::Forward`] or [`Source::Depthwise`] read it.
-    Plain(Buffer),
-    Packed(PackedWeight),
+impl Pass {
+    /// The layers that it reads.
+    fn reads(&self) -> impl Iterator<Item = usize> {
+        [self.input, self.excitation, self.shortcut].into_iter().flatten()
+    }
 }
 
-impl Folded {
-    fn new(layer: &Layer) -> Self {
-        let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
-        let weight = match layer.operation {
-            Operation::Stem => Weight::Plain(Buffer::zeros(PATCH * outputs)),
-            Operation::Depthwise => Weight::Plain(Buffer::zeros(layer.kernel * layer.kernel * outputs)),
-            Operation::Pointwise => Weight::Packed(PackedWeight::new(outputs, inputs, false)),
-        };
-        Self { weight, bias: values(outputs, 0.0) }
+/// The passes of a network, and the floats of the buffers that they share.
+fn passes(network: &Network, capacity: usize) -> (Vec<Pass>, Vec<usize>) {
+    let layers = &network.layers;
+    let mut passes: Vec<Pass> = Vec::new();
+    let mut index = 0;
+    while let Some(layer) = layers.get(index) {
+        let first = index;
+        let next = |index: usize| layers.get(index + 1).filter(|next| next.input == Some(index));
+        // A depthwise convolution that is read by its product alone.
+        let fused = layer.operation == Operation::Depthwise && next(index).is_some_and(Layer::is_product);
+        index += usize::from(fused);
+        let own = index;
+        let mut shortcut = None;
+        if let Some(Operation::Add { shortcut: from }) = next(index).map(|layer| layer.operation) {
+            shortcut = Some(from);
+            index += 1;
+        }
+        passes.push(Pass {
+            depthwise: fused.then_some(first),
+            layer: own,
+            shortcut,
+            input: layer.input,
+            excitation: layers[own].excitation,
+            output: index,
+            places: [0; 4],
+        });
+        index += 1;
     }
-
-    fn plain(&self) -> &[f32] {
-        let Weight::Plain(weight) = &self.weight else {
-            unreachable!("stems and depthwise weights are plain")
-        };
-        weight
+    let lifetimes: Vec<Lifetime> = passes
+        .iter()
+        .enumerate()
+        .map(|(made, pass)| Lifetime {
+            made,
+            // The logits are read after the last pass.
+            used: passes.iter().rposition(|later| later.reads().any(|read| read == pass.output)).unwrap_or(passes.len()),
+            floats: capacity * layers[pass.output].map_floats(),
+        })
+        .collect();
+    let (places, floats) = share_buffers(&lifetimes);
+    let outputs: Vec<usize> = passes.iter().map(|pass| pass.output).collect();
+    let place = |layer: Option<usize>| {
+        let made = outputs.iter().position(|output| Some(*output) == layer);
+        made.map_or(usize::MAX, |made| places[made])
+    };
+    for (made, pass) in passes.iter_mut().enumerate() {
+        pass.places = [place(pass.input), place(pass.excitation), place(pass.shortcut), places[made]];
     }
-
-    fn packed(&self) -> &[f32] {
-        let Weight::Packed(weight) = &self.weight else { unreachable!("pointwise weights are packed") };
-        &weight.forward
-    }
-
-    fn finish(&self, layer: &Layer) -> Finish<'_> {
-        Finish { bias: &self.bias, bounds: Bounds::of(layer.activation) }
-    }
+    (passes, floats)
 }
 
 impl InferencePlan {
     /// Compiles `network` for batches of at most `capacity` pictures.
     pub fn new(network: Network, capacity: usize, isa: Isa) -> Self {
         let layers = &network.layers;
-        let (features, classes) = (padded(network.features()), padded(network.classes));
-        // A depthwise layer's output goes straight into the product behind it.
-        let stored = layers.iter().filter(|layer| layer.operation != Operation::Depthwise);
-        let map_floats = stored
-            .map(|layer| capacity * layer.output_side() * layer.output_side() * padded(layer.outputs))
-            .max()
-            .unwrap_or(0);
-        let product_scratch = |layer: &Layer| Separable::scratch(layer.output_side(), padded(layer.inputs));
-        let scratch_floats = layers.iter().map(product_scratch).max().unwrap_or(0);
-        let weight_floats = layers.iter().map(|layer| {
-            let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
-            match layer.operation {
-                Operation::Pointwise => inputs * outputs,
-                Operation::Stem | Operation::Depthwise => PATCH.max(layer.kernel * layer.kernel) * outputs,
-            }
+        let (passes, floats) = passes(&network, capacity);
+        let scratch_floats = layers.iter().map(|layer| match layer.operation {
+            Operation::Stem => PATCH * layer.output_side(),
+            _ => Separable::scratch(layer.output_side(), padded(layer.inputs)),
         });
-        let stem_scratch = PATCH * layers[0].output_side();
+        let weight_floats = layers.iter().map(|layer| match layer.operation {
+            Operation::Pointwise | Operation::Linear => padded(layer.inputs) * padded(layer.outputs),
+            _ => PATCH.max(layer.kernel * layer.kernel) * padded(layer.outputs),
+        });
         Self {
             parameters: Parameters::new(&network),
             isa,
             capacity,
             layers: layers.iter().map(Folded::new).collect(),
-            classifier: PackedWeight::new(classes, features, false),
-            classifier_bias: values(classes, 0.0),
-            maps: [Buffer::zeros(map_floats), Buffer::zeros(map_floats)],
-            as_it_is: Affine::identity(features, Bounds::NONE),
-            features: Buffer::zeros(capacity * features),
-            logits: Buffer::zeros(capacity * classes),
+            passes,
+            maps: floats.into_iter().map(Buffer::zeros).collect(),
             folded_weight: Buffer::zeros(weight_floats.max().unwrap_or(0)),
-            scratch: Scratch::new(scratch_floats.max(Separable::scratch(1, features)).max(stem_scratch)),
+            scratch: Scratch::new(scratch_floats.max().unwrap_or(0)),
             timings: Timings::new(layers.len()),
             network,
         }
@@ -138,57 +154,12 @@ impl InferencePlan {
     /// Takes over new parameters and running statistics: folds and packs them.
     pub fn prepare(&mut self, parameters: &[f32], statistics: &[f32]) {
         let mut start = Instant::now();
-        let (isa, eps) = (self.isa, self.network.batch_norm_eps);
-        let slots = &self.parameters.slots;
-        for ((layer, slot), folded) in self.network.layers.iter().zip(slots).zip(&mut self.layers) {
-            let outputs = padded(layer.outputs);
-            let mut scale = vec![1.0; outputs];
-            if layer.norm.is_some() {
-                let mut affine = Affine::identity(outputs, Bounds::NONE);
-                let running = |range: &std::ops::Range<usize>| -> Vec<f64> {
-                    statistics[range.clone()].iter().map(|value| f64::from(*value)).collect()
-                };
-                let (mean, variance) = (running(&slot.running_mean), running(&slot.running_var));
-                let (weight, bias) =
-                    (&parameters[slot.norm_weight.clone()], &parameters[slot.norm_bias.clone()]);
-                affine.set(&mean, &variance, weight, bias, eps);
-                folded.bias.copy_from_slice(&affine.shift);
-                for (channel, scale) in scale.iter_mut().enumerate() {
-                    *scale = f64::from(weight[channel]) * affine.inverse_std[channel];
-                }
-            } else {
-                folded.bias.copy_from_slice(&parameters[slot.bias.clone()]);
-            }
-            let from = &parameters[slot.weight.clone()];
-            let weight = &mut self.folded_weight[..from.len()];
-            let scaled = |value: &f32, scale: &f64| (f64::from(*value) * scale) as f32;
-            // Outputs are the rows of a product's weight, and the columns of the others'.
-            if layer.operation == Operation::Pointwise {
-                let inputs = padded(layer.inputs);
-                let rows = weight.par_chunks_mut(inputs).zip(from.par_chunks(inputs)).zip(&scale);
-                rows.for_each(|((to, from), scale)| {
-                    to.iter_mut().zip(from).for_each(|(to, from)| *to = scaled(from, scale));
-                });
-            } else {
-                for (to, from) in weight.chunks_exact_mut(outputs).zip(from.chunks_exact(outputs)) {
-                    to.iter_mut()
-                        .zip(from)
-                        .zip(&scale)
-                        .for_each(|((to, from), scale)| *to = scaled(from, scale));
-                }
-            }
-            let weight = &*weight;
-            match &mut folded.weight {
-                Weight::Packed(packed) => packed.pack(isa, weight),
-                Weight::Plain(to) if layer.operation == Operation::Stem => {
-                    pack(weight, PATCH, outputs, panel_width(isa), to);
-                }
-                Weight::Plain(to) => to.copy_from_slice(weight),
-            }
+        let eps = self.network.batch_norm_eps;
+        for ((layer, slot), folded) in
+            self.network.layers.iter().zip(&self.parameters.slots).zip(&mut self.layers)
+        {
+            fold(self.isa, layer, slot, eps, parameters, statistics, &mut self.folded_weight, folded);
         }
-        let slot = &slots[self.network.layers.len()];
-        self.classifier.pack(isa, &parameters[slot.weight.clone()]);
-        self.classifier_bias.copy_from_slice(&parameters[slot.bias.clone()]);
         lap(&mut start, &mut self.timings.prepare);
     }
 
@@ -198,94 +169,106 @@ impl InferencePlan {
         assert_eq!(input.len(), pictures * self.picture_floats());
         let mut start = Instant::now();
         self.scratch.cover_threads();
-        let Self { network, isa, layers: folded, maps, scratch, timings, .. } = self;
-        let layers = &network.layers;
-        let [mut from, mut to] = maps.each_mut();
-        let mut index = 0;
-        while let Some(layer) = layers.get(index) {
-            match layer.operation {
-                Operation::Stem => {
-                    forward_stem(*isa, layer, &folded[index], input, pictures, to, scratch);
-                }
-                Operation::Depthwise | Operation::Pointwise => {
-                    let source = if layer.operation == Operation::Pointwise {
-                        Source::Rows(from)
-                    } else {
-                        index += 1;
-                        Source::Depthwise {
-                            shape: layer.depthwise_shape(),
-                            input: from,
-                            weight: folded[index - 1].plain(),
-                            finish: folded[index - 1].finish(layer),
-                        }
-                    };
-                    let product = &layers[index];
-                    let block = Separable {
-                        rows: pictures * product.output_side() * product.output_side(),
-                        inputs: padded(product.inputs),
-                        outputs: padded(product.outputs),
-                        source,
-                        weight: folded[index].packed(),
-                        finish: folded[index].finish(product),
-                    };
-                    block.run(*isa, to, scratch);
-                }
-            }
-            lap(&mut start, &mut timings.forward[index]);
-            std::mem::swap(&mut from, &mut to);
-            index += 1;
+        for index in 0..self.passes.len() {
+            let pass = self.passes[index];
+            // The buffer that is written is taken out meanwhile, so that the others can be read.
+            let mut output = std::mem::replace(&mut self.maps[pass.places[3]], Buffer::zeros(0));
+            self.run(pass, input, pictures, &mut output);
+            self.maps[pass.places[3]] = output;
+            lap(&mut start, &mut self.timings.forward[pass.layer]);
         }
-        let last = &layers[layers.len() - 1];
-        let (pixels, channels) = (last.output_side() * last.output_side(), padded(last.outputs));
-        let map = &from[..pictures * pixels * channels];
-        pooling::forward(*isa, map, &self.as_it_is, pixels, channels, &mut self.features);
-        lap(&mut start, &mut timings.forward[layers.len()]);
-        let classifier = Separable {
-            rows: pictures,
-            inputs: channels,
-            outputs: padded(network.classes),
-            source: Source::Rows(&self.features),
-            weight: &self.classifier.forward,
-            finish: Finish { bias: &self.classifier_bias, bounds: Bounds::NONE },
-        };
-        classifier.run(*isa, &mut self.logits, scratch);
-        lap(&mut start, &mut timings.forward[layers.len() + 1]);
+    }
+
+    fn run(&self, pass: Pass, input: &[f32], pictures: usize, output: &mut [f32]) {
+        let Self { network, isa, layers: folded, maps, scratch, .. } = self;
+        let (layer, own) = (&network.layers[pass.layer], &folded[pass.layer]);
+        let [from, excitation, shortcut, _] = pass.places;
+        let output = &mut output[..pictures * layer.map_floats()];
+        match layer.operation {
+            Operation::Stem => forward_stem(*isa, layer, own, input, output, scratch),
+            Operation::Depthwise => {
+                forward_depthwise(*isa, layer, own, &maps[from], output);
+            }
+            Operation::Pool => {
+                let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
+                let as_it_is = Affine::identity(channels, Curve::NONE);
+                pooling::forward(*isa, &maps[from][..pictures * pixels * channels], &as_it_is, pixels, channels, output);
+            }
+            Operation::Pointwise | Operation::Linear => {
+                let pixels = layer.output_side() * layer.output_side();
+                let source = match pass.depthwise {
+                    Some(index) => Source::Depthwise {
+                        shape: network.layers[index].depthwise_shape(),
+                        input: &maps[from],
+                        weight: folded[index].plain(),
+                        finish: folded[index].finish(),
+                    },
+                    None => Source::Rows {
+                        rows: &maps[from],
+                        factors: pass.excitation.map(|_| Factors { values: &maps[excitation], pixels, skipped: 0 }),
+                    },
+                };
+                let block = Separable {
+                    rows: pictures * pixels,
+                    inputs: padded(layer.inputs),
+                    outputs: padded(layer.outputs),
+                    source,
+                    weight: own.packed(),
+                    finish: own.finish(),
+                    shortcut: pass.shortcut.map(|_| &maps[shortcut][..]),
+                };
+                block.run(*isa, output, scratch);
+            }
+            Operation::Add { .. } => unreachable!("a shortcut is added by the pass of the layer before it"),
+        }
     }
 
     /// Loss of the last forward pass against `labels`.
     pub fn loss(&self, labels: &[u32]) -> Loss {
-        cross_entropy(&self.logits, padded(self.network.classes), self.network.classes, labels, None)
+        let classes = self.network.classes();
+        cross_entropy(self.logits_map(), padded(classes), classes, labels, None)
     }
 
     /// The logits of the last forward pass: `[pictures, classes]`.
     pub fn logits(&self, pictures: usize) -> Vec<f32> {
-        super::logits(&self.logits, pictures, self.network.classes)
+        super::logits(self.logits_map(), pictures, self.network.classes())
+    }
+
+    fn logits_map(&self) -> &[f32] {
+        &self.maps[self.passes[self.passes.len() - 1].places[3]]
     }
 }
 
 /// The stem, output row by output row.
-fn forward_stem(
-    isa: Isa,
-    layer: &Layer,
-    folded: &Folded,
-    input: &[f32],
-    pictures: usize,
-    output: &mut [f32],
-    scratch: &Scratch,
-) {
-    let (side, outputs) = (layer.output_side(), padded(layer.outputs));
-    let output = &mut output[..pictures * side * side * outputs];
-    output.par_chunks_exact_mut(side * outputs).enumerate().for_each(|(row, output)| {
+fn forward_stem(isa: Isa, layer: &Layer, folded: &Folded, input: &[f32], output: &mut [f32], scratch: &Scratch) {
+    let row_floats = layer.output_side() * padded(layer.outputs);
+    output.par_chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| {
         let mut patches = scratch.take();
         isa.run(stem::forward::Forward {
             shape: layer.stem_shape(),
             rows: row..row + 1,
             input,
             weight: folded.plain(),
-            finish: Some(folded.finish(layer)),
+            finish: Some(folded.finish()),
             output,
             sums: None,
             patches: &mut patches[..],
+        });
+    });
+}
+
+/// A depthwise convolution whose map is stored, output row by output row.
+fn forward_depthwise(isa: Isa, layer: &Layer, folded: &Folded, input: &[f32], output: &mut [f32]) {
+    let shape = layer.depthwise_shape();
+    let row_floats = layer.output_side() * padded(layer.outputs);
+    output.par_chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| {
+        isa.run(depthwise::inference::OutputRow {
+            shape,
+            input,
+            weight: folded.plain(),
+            finish: folded.finish(),
+            row,
+            output,
         });
     });
 }

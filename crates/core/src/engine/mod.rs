@@ -6,9 +6,12 @@
 
 mod backward;
 pub mod evaluate;
+mod fold;
 mod forward;
 mod inference;
+mod lifetimes;
 pub mod parameters;
+mod part;
 pub mod plan;
 pub mod step;
 mod timings;

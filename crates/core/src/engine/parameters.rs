@@ -29,7 +29,7 @@ pub struct LayerSlots {
 pub struct Parameters {
     specs: Vec<TensorSpec>,
     ranges: Vec<Range<usize>>,
-    /// A layer's, then the classifier's.
+    /// A layer's; those that have no weights have empty ones.
     pub slots: Vec<LayerSlots>,
     /// Floats of all parameters, padding included.
     pub parameter_floats: usize,
@@ -41,7 +41,7 @@ impl Parameters {
     /// Lays out a network.
     pub fn new(network: &Network) -> Self {
         let specs = specs(network);
-        let mut slots = vec![LayerSlots::default(); network.layers.len() + 1];
+        let mut slots = vec![LayerSlots::default(); network.layers.len()];
         let (mut parameter_floats, mut statistic_floats) = (0, 0);
         let ranges: Vec<_> = specs
             .iter()
@@ -119,16 +119,16 @@ impl Parameters {
 fn arranged_floats(spec: &TensorSpec) -> usize {
     let shape = &spec.shape;
     match spec.role {
-        Role::Weight(Some(Operation::Stem)) => PATCH * padded(shape[0]),
-        Role::Weight(Some(Operation::Depthwise)) => shape[2] * shape[3] * padded(shape[0]),
-        Role::Weight(Some(Operation::Pointwise) | None) => padded(shape[0]) * padded(shape[1]),
+        Role::Weight(Operation::Stem) => PATCH * padded(shape[0]),
+        Role::Weight(Operation::Depthwise) => shape[2] * shape[3] * padded(shape[0]),
+        Role::Weight(_) => padded(shape[0]) * padded(shape[1]),
         _ => padded(shape[0]),
     }
 }
 
 /// Whether the kernels read a tensor in PyTorch's order, padding aside.
 fn lies_as_in_pytorch(spec: &TensorSpec) -> bool {
-    !matches!(spec.role, Role::Weight(Some(Operation::Stem | Operation::Depthwise)))
+    !matches!(spec.role, Role::Weight(Operation::Stem | Operation::Depthwise))
 }
 
 /// Calls `visit(index in PyTorch's order, index as the kernels read it)` for every value of a tensor.
@@ -136,7 +136,7 @@ fn for_each_place(spec: &TensorSpec, mut visit: impl FnMut(usize, usize)) {
     let shape = &spec.shape;
     match spec.role {
         // [outputs, 3, y, x] -> [y, x, 3, outputs]
-        Role::Weight(Some(Operation::Stem)) => {
+        Role::Weight(Operation::Stem) => {
             let taps = shape[2] * shape[3];
             for index in 0..spec.count() {
                 let (tap, rest) = (index % taps, index / taps);
@@ -145,14 +145,14 @@ fn for_each_place(spec: &TensorSpec, mut visit: impl FnMut(usize, usize)) {
             }
         }
         // [channels, 1, y, x] -> [y, x, channels]
-        Role::Weight(Some(Operation::Depthwise)) => {
+        Role::Weight(Operation::Depthwise) => {
             let taps = shape[2] * shape[3];
             for index in 0..spec.count() {
                 visit(index, index % taps * padded(shape[0]) + index / taps);
             }
         }
         // [outputs, inputs] with both padded
-        Role::Weight(Some(Operation::Pointwise) | None) => {
+        Role::Weight(_) => {
             let inputs = shape[1];
             for index in 0..spec.count() {
                 visit(index, index / inputs * padded(inputs) + index % inputs);

@@ -1,14 +1,14 @@
 //! The training plan's buffers and how they come to be.
 
+use super::lifetimes::{Lifetime, share_buffers};
 use super::parameters::Parameters;
+use super::part::{Part, PartSizes};
 use super::timings::Timings;
-use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
+use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::PackedWeight;
-use crate::kernels::product::backward::leaves_operands;
-use crate::kernels::product::forward::scratch;
-use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
+use crate::kernels::segments::SEGMENTS;
 use crate::kernels::simd::Isa;
 use crate::kernels::stem::PATCH;
 use crate::kernels::{depthwise, padded, stem};
@@ -21,40 +21,28 @@ pub struct TrainingPlan {
     pub(super) parameters: Parameters,
     pub(super) isa: Isa,
     pub(super) capacity: usize,
-    /// A layer's; the classifier's behind them. Stems and depthwise weights are used as they lie.
+    /// A layer's, if it is a product. Stems and depthwise weights are used as they lie.
     pub(super) packed: Vec<Option<PackedWeight>>,
     pub(super) stem_weight: Buffer,
+    /// How a layer's map is read.
     pub(super) affines: Vec<Affine>,
     pub(super) gradients: Vec<Gradient>,
     /// Stored outputs, before batch norm: one a layer.
     pub(super) maps: Vec<Buffer>,
-    /// Gradients of what is read from a map: of the layer in work, and of the one before it.
-    pub(super) map_gradients: [Buffer; 2],
-    pub(super) features: Buffer,
-    pub(super) features_gradient: Buffer,
-    pub(super) logits: Buffer,
-    pub(super) logits_gradient: Buffer,
+    /// What a layer's input is multiplied by, `[capacity, inputs]`: squeeze-and-excitation's factors, or dropout's.
+    pub(super) factors: Vec<Option<Buffer>>,
+    /// Gradients of what is read from the maps.
+    pub(super) map_gradients: Vec<Buffer>,
+    /// Which of them is a layer's.
+    pub(super) gradient_places: Vec<usize>,
     pub(super) parts: Vec<Part>,
     pub(super) zeros: Buffer,
     /// Running statistics, as [`Parameters`] lays them out.
     pub statistics: Vec<f32>,
+    /// What dropout leaves out in the next step follows from these two: a seed, and the number of the step.
+    pub dropout_stream: (u64, u64),
     /// Where the time went so far.
     pub timings: Timings,
-}
-
-/// What one part of a pass works with, alone.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub sums: Sums,
-    pub weight_gradient: Buffer,
-    /// The ring of inputs, a block of inputs, or a row of patches.
-    pub input: Buffer,
-    /// The ring of gradients, a block of gradients, or a row of gradients.
-    pub gradient: Buffer,
-    /// A block of inputs in panels.
-    pub panels: Buffer,
-    /// A block of gradients in tiles.
-    pub tiles: Buffer,
 }
 
 impl TrainingPlan {
@@ -62,47 +50,30 @@ impl TrainingPlan {
     pub fn new(network: Network, capacity: usize, isa: Isa) -> Self {
         let parameters = Parameters::new(&network);
         let layers = &network.layers;
-        let features = padded(network.features());
-        let classes = padded(network.classes);
-
-        let packed = layers
-            .iter()
-            .map(|layer| {
-                let pointwise = layer.operation == Operation::Pointwise;
-                pointwise.then(|| PackedWeight::new(padded(layer.outputs), padded(layer.inputs), true))
-            })
-            .chain([Some(PackedWeight::new(classes, features, true))])
-            .collect();
-
-        let map_floats =
-            |layer: &Layer| capacity * layer.output_side() * layer.output_side() * padded(layer.outputs);
-        let largest_map = layers.iter().map(map_floats).max().unwrap_or(0);
-        let maps = layers.iter().map(|layer| Buffer::zeros(map_floats(layer))).collect();
-
+        let packed = layers.iter().map(|layer| {
+            let weight = || PackedWeight::new(padded(layer.outputs), padded(layer.inputs), true);
+            layer.is_product().then(weight)
+        });
         let sizes = PartSizes::new(&network, capacity);
-        let parts = (0..SEGMENTS).map(|_| sizes.part()).collect();
+        let (gradient_places, gradient_floats) = place_gradients(&network, capacity);
+        let last = layers.len() - 1;
+        let factors = layers.iter().enumerate().map(|(index, layer)| {
+            let dropout = index == last && network.dropout > 0.0;
+            (dropout || layer.excitation.is_some()).then(|| Buffer::zeros(capacity * padded(layer.inputs)))
+        });
         Self {
-            packed,
+            packed: packed.collect(),
             stem_weight: Buffer::zeros(PATCH * padded(layers[0].outputs)),
-            affines: layers
-                .iter()
-                .map(|layer| Affine::identity(padded(layer.outputs), Bounds::of(layer.activation)))
-                .chain([Affine::identity(features, Bounds::NONE)])
-                .collect(),
-            gradients: layers
-                .iter()
-                .map(|layer| Gradient::new(padded(layer.outputs)))
-                .chain([Gradient::new(classes)])
-                .collect(),
-            maps,
-            map_gradients: [Buffer::zeros(largest_map), Buffer::zeros(largest_map)],
-            features: Buffer::zeros(capacity * features),
-            features_gradient: Buffer::zeros(capacity * features),
-            logits: Buffer::zeros(capacity * classes),
-            logits_gradient: Buffer::zeros(capacity * classes),
-            parts,
+            affines: layers.iter().map(|layer| Affine::of(padded(layer.outputs), layer.activation)).collect(),
+            gradients: layers.iter().map(|layer| Gradient::new(padded(layer.outputs))).collect(),
+            maps: layers.iter().map(|layer| Buffer::zeros(capacity * layer.map_floats())).collect(),
+            factors: factors.collect(),
+            map_gradients: gradient_floats.into_iter().map(Buffer::zeros).collect(),
+            gradient_places,
+            parts: (0..SEGMENTS).map(|_| sizes.part()).collect(),
             zeros: Buffer::zeros(sizes.zeros),
             statistics: vec![0.0; parameters.statistic_floats],
+            dropout_stream: (0, 0),
             timings: Timings::new(layers.len()),
             network,
             parameters,
@@ -128,17 +99,56 @@ impl TrainingPlan {
 
     /// Loss of the last forward pass against `labels`; sets the gradient that the backward pass starts from.
     pub fn loss(&mut self, labels: &[u32]) -> Loss {
-        let (classes, stride) = (self.network.classes, padded(self.network.classes));
-        cross_entropy(&self.logits, stride, classes, labels, Some(&mut self.logits_gradient))
+        let (classes, last) = (self.network.classes(), self.network.layers.len() - 1);
+        let gradient = &mut self.map_gradients[self.gradient_places[last]];
+        cross_entropy(&self.maps[last], padded(classes), classes, labels, Some(gradient))
     }
 
     /// The logits of the last forward pass: `[pictures, classes]`.
     pub fn logits(&self, pictures: usize) -> Vec<f32> {
-        super::logits(&self.logits, pictures, self.network.classes)
+        super::logits(&self.maps[self.network.layers.len() - 1], pictures, self.network.classes())
     }
 }
 
+/// Which buffer holds the gradient of what is read from each layer's map, and how large the buffers are. A shortcut's
+/// sum, its two summands and their sums before share one: what flows back along the shortcuts is added up in place.
+fn place_gradients(network: &Network, capacity: usize) -> (Vec<usize>, Vec<usize>) {
+    let layers = &network.layers;
+    // The layer that stands for all that share its buffer.
+    let mut group: Vec<usize> = (0..layers.len()).collect();
+    for (index, layer) in layers.iter().enumerate().rev() {
+        if let Operation::Add { .. } = layer.operation {
+            layer.reads().for_each(|read| group[read] = group[index]);
+        }
+    }
+    // The backward pass goes from the last layer to the first: its moment t works on layer `layers - 1 - t`.
+    let moment = |index: usize| layers.len() - 1 - index;
+    let mut lifetimes: Vec<Option<Lifetime>> = vec![None; layers.len()];
+    for (index, layer) in layers.iter().enumerate().rev() {
+        // The last layer's is made by the loss; the others' by the first layer, from behind, that reads them.
+        let made = layers.iter().rposition(|reader| reader.reads().any(|read| read == index));
+        let made = moment(made.unwrap_or(index));
+        let lifetime = lifetimes[group[index]].get_or_insert(Lifetime { made, used: 0, floats: 0 });
+        lifetime.used = moment(index);
+        lifetime.floats = lifetime.floats.max(capacity * layer.map_floats());
+    }
+    let mut order: Vec<usize> = (0..layers.len()).filter(|index| lifetimes[*index].is_some()).collect();
+    order.sort_by_key(|index| lifetimes[*index].map(|lifetime| lifetime.made));
+    let ordered: Vec<Lifetime> = order.iter().filter_map(|index| lifetimes[*index]).collect();
+    let (buffers, floats) = share_buffers(&ordered);
+    let mut places = vec![0; layers.len()];
+    for (index, buffer) in order.into_iter().zip(buffers) {
+        places[index] = buffer;
+    }
+    (group.iter().map(|group| places[*group]).collect(), floats)
+}
+
 impl Layer {
+    /// Floats of the map of one picture, padding included.
+    pub(super) fn map_floats(&self) -> usize {
+        self.output_side() * self.output_side() * padded(self.outputs)
+    }
+
     pub(super) fn depthwise_shape(&self) -> depthwise::Shape {
         depthwise::Shape {
             channels: self.outputs,
@@ -155,93 +165,6 @@ impl Layer {
             stride: self.stride,
             padding: self.padding,
             input_side: self.input_side,
-        }
-    }
-}
-
-/// The largest that any layer asks of a part.
-#[derive(Default)]
-struct PartSizes {
-    channels: usize,
-    weight_gradient: usize,
-    input: usize,
-    gradient: usize,
-    panels: usize,
-    tiles: usize,
-    zeros: usize,
-}
-
-impl PartSizes {
-    fn new(network: &Network, capacity: usize) -> Self {
-        let mut sizes = Self::default();
-        for layer in &network.layers {
-            let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
-            match layer.operation {
-                Operation::Stem => {
-                    let side = layer.output_side();
-                    sizes.grow(
-                        outputs,
-                        PATCH * outputs,
-                        PATCH * side,
-                        outputs * side,
-                        outputs * side,
-                        PATCH * side,
-                    );
-                }
-                Operation::Depthwise => {
-                    let shape = layer.depthwise_shape();
-                    let (ring, gradient_ring, zeros) = shape.scratch();
-                    sizes.grow(outputs, shape.kernel * shape.kernel * outputs, ring, gradient_ring, 0, 0);
-                    sizes.zeros = sizes.zeros.max(zeros);
-                }
-                Operation::Pointwise => {
-                    sizes.grow_product(capacity * layer.output_side() * layer.output_side(), inputs, outputs);
-                }
-            }
-        }
-        sizes.grow_product(capacity, padded(network.features()), padded(network.classes));
-        sizes
-    }
-
-    /// For a product of `rows` rows in all.
-    fn grow_product(&mut self, rows: usize, inputs: usize, outputs: usize) {
-        let leaves = leaves_operands(rows, inputs, outputs);
-        let kept_rows = if leaves { rows.div_ceil(SEGMENTS) } else { ROW_BLOCK };
-        self.grow(
-            inputs.max(outputs),
-            if leaves { 0 } else { outputs * inputs },
-            scratch(inputs),
-            scratch(outputs),
-            kept_rows * inputs,
-            kept_rows * outputs,
-        );
-    }
-
-    fn grow(
-        &mut self,
-        channels: usize,
-        weight_gradient: usize,
-        input: usize,
-        gradient: usize,
-        panels: usize,
-        tiles: usize,
-    ) {
-        self.channels = self.channels.max(channels);
-        self.weight_gradient = self.weight_gradient.max(weight_gradient);
-        self.input = self.input.max(input);
-        self.gradient = self.gradient.max(gradient);
-        self.panels = self.panels.max(panels);
-        self.tiles = self.tiles.max(tiles);
-    }
-
-    fn part(&self) -> Part {
-        Part {
-            sums: Sums::new(self.channels),
-            weight_gradient: Buffer::zeros(self.weight_gradient),
-            input: Buffer::zeros(self.input),
-            gradient: Buffer::zeros(self.gradient),
-            panels: Buffer::zeros(self.panels),
-            tiles: Buffer::zeros(self.tiles),
         }
     }
 }

@@ -7,20 +7,20 @@ use std::time::Instant;
 pub struct Timings {
     /// Packing of weights and setting of factors.
     pub prepare: f64,
-    /// A layer's forward pass; behind them the pool's, then the classifier's.
+    /// A layer's forward pass.
     pub forward: Vec<f64>,
-    /// A layer's backward pass; behind them the pool's, then the classifier's.
+    /// A layer's backward pass.
     pub backward: Vec<f64>,
 }
 
 impl Timings {
     pub(super) fn new(layers: usize) -> Self {
-        Self { prepare: 0.0, forward: vec![0.0; layers + 2], backward: vec![0.0; layers + 2] }
+        Self { prepare: 0.0, forward: vec![0.0; layers], backward: vec![0.0; layers] }
     }
 
     /// Begins again.
     pub fn clear(&mut self) {
-        *self = Self::new(self.forward.len() - 2);
+        *self = Self::new(self.forward.len());
     }
 }
 

@@ -12,6 +12,7 @@ pub mod pooling;
 pub mod product;
 pub mod segments;
 pub mod separable;
+pub mod shortcut;
 pub mod simd;
 pub mod stem;
 #[cfg(test)]

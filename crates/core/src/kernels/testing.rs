@@ -1,6 +1,6 @@
 //! What the kernels' tests share: made-up numbers, the way to padded channels and back, and the comparison.
 
-use super::batch_norm::{Affine, Bounds};
+use super::batch_norm::{Affine, Curve};
 use super::padded;
 use super::simd::Isa;
 
@@ -59,21 +59,28 @@ pub fn on_every_isa(test: impl Fn(Isa)) {
 
 /// An affine reading with made-up factors and a cut at 0, its means included.
 pub fn affine(seed: u32, channels: usize) -> Affine {
-    let bounds = Bounds { low: 0.0, high: f32::INFINITY };
-    let mut affine = Affine::identity(padded(channels), bounds);
+    let curve = Curve::Cut { low: 0.0, high: f32::INFINITY };
+    let mut affine = Affine::identity(padded(channels), curve);
     affine.scale.copy_from_slice(&pad(&numbers(seed, channels), channels));
     affine.shift.copy_from_slice(&pad(&numbers(seed + 1, channels), channels));
     affine.mean.copy_from_slice(&pad(&numbers(seed + 2, channels), channels));
     affine
 }
 
-/// What is read of `map` by an affine reading, and where the reading follows the map (1) or is cut (0).
+/// What is read of `map` by an affine reading, and the curve's slope there.
 pub fn read(map: &[f64], affine: &Affine, channels: usize) -> (Vec<f64>, Vec<f64>) {
     let one = |(index, y): (usize, &f64)| {
         let channel = index % channels;
         let n = f64::from(affine.scale[channel]) * y + f64::from(affine.shift[channel]);
-        let cut = n.clamp(f64::from(affine.bounds.low), f64::from(affine.bounds.high));
-        (cut, f64::from(u8::from(cut == n)))
+        match affine.curve {
+            Curve::Cut { low, high } => {
+                let cut = n.clamp(f64::from(low), f64::from(high));
+                (cut, f64::from(u8::from(cut == n)))
+            }
+            Curve::HardSwish if n <= -3.0 => (0.0, 0.0),
+            Curve::HardSwish if n >= 3.0 => (n, 1.0),
+            Curve::HardSwish => (n * (n + 3.0) / 6.0, n / 3.0 + 0.5),
+        }
     };
     map.iter().enumerate().map(one).unzip()
 }

@@ -3,10 +3,13 @@
 use super::network::{Network, Operation};
 
 /// The course's name for each of our tensors: its network is one `features` sequence of a convolution, an activation,
-/// then a depthwise and a pointwise module a block; and `fc`. `None` for a tensor that it hasn't.
+/// then a depthwise and a pointwise module a block; and `fc`. `None` for a tensor that it hasn't, as for all of V2 and V3.
 pub fn course_name(network: &Network, name: &str) -> Option<String> {
     let (module, parameter) = name.rsplit_once('.')?;
-    if module == network.classifier {
+    if network.classifier().name != "classifier" {
+        return None;
+    }
+    if module == network.classifier().name {
         return Some(format!("fc.{parameter}"));
     }
     let (index, layer) = network
@@ -19,6 +22,7 @@ pub fn course_name(network: &Network, name: &str) -> Option<String> {
         Operation::Stem => return Some(format!("features.0.{parameter}")),
         Operation::Depthwise => "dw_conv_k3",
         Operation::Pointwise => "p_conv_k1",
+        Operation::Linear | Operation::Pool | Operation::Add { .. } => return None,
     };
     let part = if layer.name == module { convolution } else { "bn" };
     // Behind the stem stands its activation, so layer i is module i + 1.

@@ -8,21 +8,34 @@ use crate::kernels::stem::PICTURE_CHANNELS;
 pub enum Operation {
     /// A full 3x3 convolution of the picture.
     Stem,
-    /// One filter a channel.
+    /// A convolution with one filter a channel.
     Depthwise,
     /// A 1x1 convolution.
     Pointwise,
+    /// A matrix: every output from every input. Of a 1x1 map.
+    Linear,
+    /// The mean over a map's pixels.
+    Pool,
+    /// The sum of the input and the output of an earlier layer.
+    Add {
+        /// That layer's index.
+        shortcut: usize,
+    },
 }
 
-/// A convolution with what follows it: batch norm or a bias, and the activation.
+/// An operation with what follows it: batch norm or a bias, and the activation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
     /// What it computes.
     pub operation: Operation,
-    /// Name of the convolution in the state dict: its weight is `<name>.weight`.
+    /// Name in the state dict: the weight, if it has one, is `<name>.weight`.
     pub name: String,
-    /// Name of its batch norm; without one the convolution has a bias.
+    /// Name of its batch norm; where it has a weight but no batch norm, it has a bias.
     pub norm: Option<String>,
+    /// Index of the layer that it reads; `None` for the picture.
+    pub input: Option<usize>,
+    /// Index of the layer whose output, one value a channel, the input is multiplied by: squeeze-and-excitation.
+    pub excitation: Option<usize>,
     /// Input channels.
     pub inputs: usize,
     /// Output channels.
@@ -42,36 +55,78 @@ pub struct Layer {
 impl Layer {
     /// Height and width of the output.
     pub fn output_side(&self) -> usize {
-        (self.input_side + 2 * self.padding - self.kernel) / self.stride + 1
+        match self.operation {
+            Operation::Pool => 1,
+            _ => (self.input_side + 2 * self.padding - self.kernel) / self.stride + 1,
+        }
     }
 
-    /// The weight's shape in PyTorch.
+    /// The weight's shape in PyTorch; empty where there is none.
     pub fn weight_shape(&self) -> Vec<usize> {
-        let inputs = if self.operation == Operation::Depthwise { 1 } else { self.inputs };
-        vec![self.outputs, inputs, self.kernel, self.kernel]
+        match self.operation {
+            Operation::Stem | Operation::Pointwise => {
+                vec![self.outputs, self.inputs, self.kernel, self.kernel]
+            }
+            Operation::Depthwise => vec![self.outputs, 1, self.kernel, self.kernel],
+            Operation::Linear => vec![self.outputs, self.inputs],
+            Operation::Pool | Operation::Add { .. } => Vec::new(),
+        }
+    }
+
+    /// Whether it has a weight.
+    pub fn has_weight(&self) -> bool {
+        !matches!(self.operation, Operation::Pool | Operation::Add { .. })
+    }
+
+    /// Whether it is a matrix product of every pixel.
+    pub fn is_product(&self) -> bool {
+        matches!(self.operation, Operation::Pointwise | Operation::Linear)
+    }
+
+    /// The layers that it reads, the one for its input first.
+    pub fn reads(&self) -> impl Iterator<Item = usize> {
+        let shortcut = match self.operation {
+            Operation::Add { shortcut } => Some(shortcut),
+            _ => None,
+        };
+        [self.input, self.excitation, shortcut].into_iter().flatten()
     }
 
     /// Multiplications with an addition for one picture.
     pub fn multiply_adds(&self) -> usize {
+        if !self.has_weight() {
+            return 0;
+        }
         self.weight_shape().iter().product::<usize>() * self.output_side() * self.output_side()
     }
 }
 
-/// A whole network: the layers, then a global average pool, then a linear classifier.
+/// How the weights of a new network are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Initialization {
+    /// As PyTorch's modules do it: uniform within plus or minus 1 / sqrt(fan-in).
+    Uniform,
+    /// As torchvision's V2 and V3 do it: normal, with a variance of 2 / fan-out (He et al. 2015, arXiv 1502.01852), a
+    /// linear layer's deviation 0.01, biases 0.
+    Normal,
+}
+
+/// A whole network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// In the order of the forward pass; the first is the stem.
+    /// In the order of the forward pass: every layer behind those that it reads. The first is the stem, the last the
+    /// linear classifier.
     pub layers: Vec<Layer>,
-    /// Name of the classifier in the state dict.
-    pub classifier: String,
-    /// Its outputs.
-    pub classes: usize,
     /// Height and width of a picture.
     pub resolution: usize,
     /// Added to a variance before the root is taken.
     pub batch_norm_eps: f64,
     /// Share of the way that a running statistic moves in a step.
     pub batch_norm_momentum: f64,
+    /// Share of the classifier's inputs that a training step leaves out.
+    pub dropout: f64,
+    /// How it starts.
+    pub initialization: Initialization,
 }
 
 impl Network {
@@ -80,8 +135,13 @@ impl Network {
         self.resolution * self.resolution * PICTURE_CHANNELS
     }
 
-    /// Inputs of the classifier.
-    pub fn features(&self) -> usize {
-        self.layers[self.layers.len() - 1].outputs
+    /// The last layer.
+    pub fn classifier(&self) -> &Layer {
+        &self.layers[self.layers.len() - 1]
+    }
+
+    /// Outputs of the classifier.
+    pub fn classes(&self) -> usize {
+        self.classifier().outputs
     }
 }

@@ -1,6 +1,6 @@
 //! A network a line a layer, with its costs.
 
-use super::network::{Network, Operation};
+use super::network::{Layer, Network, Operation};
 use super::tensors::specs;
 use serde::Serialize;
 
@@ -22,42 +22,30 @@ pub struct LayerSummary {
 
 /// All layers, in the order of the forward pass.
 pub fn layers(network: &Network) -> Vec<LayerSummary> {
-    let mut parameters = vec![0; network.layers.len() + 1];
+    let mut parameters = vec![0; network.layers.len()];
     for spec in specs(network).iter().filter(|spec| spec.role.is_parameter()) {
         parameters[spec.layer] += spec.count();
     }
-    let convolution = |(index, layer): (usize, &super::network::Layer)| {
-        let operation = match layer.operation {
-            Operation::Stem => "convolution",
-            Operation::Depthwise => "depthwise",
-            Operation::Pointwise => "pointwise",
-        };
+    let summary = |(index, layer): (usize, &Layer)| {
         let stride = if layer.stride > 1 { format!(" /{}", layer.stride) } else { String::new() };
+        let convolution = |kind: &str| format!("{kind} {0}x{0}{stride}", layer.kernel);
+        let side = layer.output_side();
         LayerSummary {
             name: layer.name.clone(),
-            kind: format!("{operation} {0}x{0}{stride}", layer.kernel),
-            output: [layer.outputs, layer.output_side(), layer.output_side()],
+            kind: match layer.operation {
+                Operation::Stem => convolution("convolution"),
+                Operation::Depthwise => convolution("depthwise"),
+                Operation::Pointwise => convolution("pointwise"),
+                Operation::Linear => "linear".into(),
+                Operation::Pool => "average pool".into(),
+                Operation::Add { .. } => "shortcut".into(),
+            },
+            output: [layer.outputs, side, side],
             parameters: parameters[index],
             multiply_adds: layer.multiply_adds(),
         }
     };
-    let mut layers: Vec<_> = network.layers.iter().enumerate().map(convolution).collect();
-    let features = network.features();
-    layers.push(LayerSummary {
-        name: "global_pool".into(),
-        kind: "average pool".into(),
-        output: [features, 1, 1],
-        parameters: 0,
-        multiply_adds: 0,
-    });
-    layers.push(LayerSummary {
-        name: network.classifier.clone(),
-        kind: "linear".into(),
-        output: [network.classes, 1, 1],
-        parameters: parameters[network.layers.len()],
-        multiply_adds: network.classes * features,
-    });
-    layers
+    network.layers.iter().enumerate().map(summary).collect()
 }
 
 #[cfg(test)]
@@ -82,7 +70,7 @@ mod tests {
                 resolution: Some(resolution),
                 ..Default::default()
             };
-            let network = crate::model::v1::network(&options.resolve().unwrap());
+            let network = crate::model::network(&options.resolve().unwrap());
             let total: usize = super::layers(&network).iter().map(|layer| layer.multiply_adds).sum();
             assert!(total.abs_diff(millions * 1_000_000) < 1_000_000, "{width} {resolution}: {total}");
         }

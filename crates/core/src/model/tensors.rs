@@ -5,9 +5,9 @@ use super::network::{Network, Operation};
 /// What a tensor is for, which decides how it starts and how the engine lays it out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Weight of a convolution, or of the classifier: `[outputs, inputs, ...]`.
-    Weight(Option<Operation>),
-    /// Bias of a convolution or of the classifier, whose weight has this many values an output.
+    /// Weight of a convolution or of a linear layer: `[outputs, inputs, ...]`.
+    Weight(Operation),
+    /// Bias of one whose weight has this many values an output.
     Bias {
         /// Values of the weight that feed one output.
         fan_in: usize,
@@ -38,7 +38,7 @@ pub struct TensorSpec {
     pub shape: Vec<usize>,
     /// What it is for.
     pub role: Role,
-    /// The layer that it belongs to; the classifier is behind the last.
+    /// The layer that it belongs to.
     pub layer: usize,
 }
 
@@ -63,13 +63,14 @@ pub struct NamedTensor {
 /// The state dict of a network, in PyTorch's order (`num_batches_tracked` left out).
 pub fn specs(network: &Network) -> Vec<TensorSpec> {
     let mut specs = Vec::new();
-    for (index, layer) in network.layers.iter().enumerate() {
+    let weighted = network.layers.iter().enumerate().filter(|(_, layer)| layer.has_weight());
+    for (index, layer) in weighted {
         let mut push = |name: String, shape: Vec<usize>, role| {
             specs.push(TensorSpec { name, shape, role, layer: index })
         };
         let weight = layer.weight_shape();
         let fan_in = weight[1..].iter().product();
-        push(format!("{}.weight", layer.name), weight, Role::Weight(Some(layer.operation)));
+        push(format!("{}.weight", layer.name), weight, Role::Weight(layer.operation));
         match &layer.norm {
             None => push(format!("{}.bias", layer.name), vec![layer.outputs], Role::Bias { fan_in }),
             Some(norm) => {
@@ -80,42 +81,39 @@ pub fn specs(network: &Network) -> Vec<TensorSpec> {
             }
         }
     }
-    let (layer, features) = (network.layers.len(), network.features());
-    let name = &network.classifier;
-    specs.push(TensorSpec {
-        name: format!("{name}.weight"),
-        shape: vec![network.classes, features],
-        role: Role::Weight(None),
-        layer,
-    });
-    specs.push(TensorSpec {
-        name: format!("{name}.bias"),
-        shape: vec![network.classes],
-        role: Role::Bias { fan_in: features },
-        layer,
-    });
     specs
 }
 
 #[cfg(test)]
 mod tests {
     use super::specs;
-    use crate::config::{Layout, ModelOptions};
-    use crate::model::v1;
+    use crate::config::{Layout, ModelOptions, Variant};
+    use crate::model::network;
 
-    fn parameters(layout: Layout) -> usize {
-        let config = ModelOptions { layout: Some(layout), ..Default::default() }.resolve().unwrap();
-        specs(&v1::network(&config))
-            .iter()
-            .filter(|spec| spec.role.is_parameter())
-            .map(|spec| spec.count())
-            .sum()
+    fn parameters(variant: Variant, layout: Layout, classes: usize) -> usize {
+        let options = ModelOptions {
+            variant: Some(variant),
+            layout: Some(layout),
+            classes: Some(classes),
+            ..Default::default()
+        };
+        let specs = specs(&network(&options.resolve().unwrap()));
+        specs.iter().filter(|spec| spec.role.is_parameter()).map(|spec| spec.count()).sum()
     }
 
     #[test]
-    fn totals_are_those_of_the_papers_network_and_the_courses() {
-        assert_eq!(parameters(Layout::Unpadded), 3_217_194);
-        assert_eq!(parameters(Layout::Cifar), 3_217_226);
-        assert_eq!(parameters(Layout::Imagenet), 4_231_976);
+    fn totals_are_those_of_the_papers_networks_and_the_courses() {
+        assert_eq!(parameters(Variant::V1, Layout::Unpadded, 10), 3_217_194);
+        assert_eq!(parameters(Variant::V1, Layout::Cifar, 10), 3_217_226);
+        assert_eq!(parameters(Variant::V1, Layout::Imagenet, 1000), 4_231_976);
+        // As torchvision counts them.
+        for (variant, thousand, ten) in [
+            (Variant::V2, 3_504_872, 2_236_682),
+            (Variant::V3Large, 5_483_032, 4_214_842),
+            (Variant::V3Small, 2_542_856, 1_528_106),
+        ] {
+            assert_eq!(parameters(variant, Layout::Imagenet, 1000), thousand, "{variant:?}");
+            assert_eq!(parameters(variant, Layout::Cifar, 10), ten, "{variant:?}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! MobileNet V1 (Howard et al. 2017, arXiv 1704.04861), table 1, in three layouts. Names are timm's.
 
-use super::network::{Layer, Network, Operation};
+use super::build::Builder;
+use super::network::{Initialization, Network};
 use super::width::scaled;
-use crate::config::{Layout, ModelConfig};
+use crate::config::{Activation, Layout, ModelConfig};
 
 /// Channels of the stem.
 const STEM: usize = 32;
@@ -22,59 +23,27 @@ pub fn network(config: &ModelConfig) -> Network {
     let unpadded = config.layout == Layout::Unpadded;
     let padding = if unpadded { 0 } else { 1 };
     let activation = config.activation;
-    let mut channels = scaled(STEM, config.width);
-    let mut layers = vec![Layer {
-        operation: Operation::Stem,
-        name: "conv_stem".into(),
-        norm: (!unpadded).then(|| "bn1".into()),
-        inputs: 3,
-        outputs: channels,
-        kernel: 3,
-        stride: if config.layout == Layout::Imagenet { 2 } else { 1 },
-        padding,
-        activation,
-        input_side: config.resolution,
-    }];
-    let mut side = layers[0].output_side();
+    let mut builder = Builder::new(config.resolution);
+
+    let stride = if config.layout == Layout::Imagenet { 2 } else { 1 };
+    let norm = if unpadded { None } else { Some("bn1") };
+    builder.stem("conv_stem", norm, scaled(STEM, config.width), stride, padding, activation);
     for (stage, blocks) in STAGES.iter().enumerate() {
         for (block, &(outputs, stride)) in blocks.iter().enumerate() {
-            let name = format!("blocks.{stage}.{block}");
-            let outputs = scaled(outputs, config.width);
-            let depthwise = Layer {
-                operation: Operation::Depthwise,
-                name: format!("{name}.conv_dw"),
-                norm: Some(format!("{name}.bn1")),
-                inputs: channels,
-                outputs: channels,
-                kernel: 3,
-                stride: if unpadded { 1 } else { stride },
-                padding,
-                activation,
-                input_side: side,
-            };
-            side = depthwise.output_side();
-            let pointwise = Layer {
-                operation: Operation::Pointwise,
-                name: format!("{name}.conv_pw"),
-                norm: Some(format!("{name}.bn2")),
-                inputs: channels,
-                outputs,
-                kernel: 1,
-                stride: 1,
-                padding: 0,
-                activation,
-                input_side: side,
-            };
-            channels = outputs;
-            layers.extend([depthwise, pointwise]);
+            let name = |part: &str| format!("blocks.{stage}.{block}.{part}");
+            let stride = if unpadded { 1 } else { stride };
+            builder.depthwise(&name("conv_dw"), &name("bn1"), 3, stride, padding, activation);
+            builder.pointwise(&name("conv_pw"), &name("bn2"), scaled(outputs, config.width), activation);
         }
     }
+    builder.pool("global_pool");
+    builder.linear("classifier", config.classes, Activation::Identity);
     Network {
-        layers,
-        classifier: "classifier".into(),
-        classes: config.classes,
+        layers: builder.finish(),
         resolution: config.resolution,
         batch_norm_eps: 1e-5,
         batch_norm_momentum: 0.1,
+        dropout: config.dropout,
+        initialization: Initialization::Uniform,
     }
 }

@@ -1,7 +1,7 @@
 //! The row kernels: each handles `rows` pixels of `channels` (padded) channels; a pixel follows the one before it
 //! at a distance of `stride` floats, given for each operand because rings and blocks are wider than maps.
 
-use super::{Affine, Finish, Gradient};
+use super::{Affine, CurveRegisters, Factors, Finish, Gradient};
 use crate::kernels::simd::{lanes, load, multiply_add, store};
 use pulp::Simd;
 
@@ -22,13 +22,14 @@ impl<'a> Rows<'a> {
 
     /// Panics unless `rows` pixels of `channels` channels lie within.
     #[inline(always)]
-    fn check(&self, rows: usize, channels: usize) {
+    pub(super) fn check(&self, rows: usize, channels: usize) {
         assert!(rows == 0 || (rows - 1) * self.stride + channels <= self.values.len());
     }
 }
 
-/// `to = clamp(scale * from + shift)`.
+/// `to = curve(scale * from + shift)`, times the factors if there are any.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // Two operands with their strides, and how to read.
 pub fn normalize_rows<S: Simd>(
     simd: S,
     from: Rows<'_>,
@@ -37,6 +38,7 @@ pub fn normalize_rows<S: Simd>(
     rows: usize,
     channels: usize,
     affine: &Affine,
+    factors: Option<Factors<'_>>,
 ) {
     from.check(rows, channels);
     Rows { values: to, stride: to_stride }.check(rows, channels);
@@ -45,16 +47,20 @@ pub fn normalize_rows<S: Simd>(
             && affine.shift.len() >= channels
             && channels.is_multiple_of(lanes::<S>())
     );
-    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    let curve = CurveRegisters::new(simd, affine.curve);
     for row in 0..rows {
+        let factors = factors.map(|factors| factors.of_row(row, channels));
         for channel in (0..channels).step_by(lanes::<S>()) {
             // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
             unsafe {
                 let scale = load::<S>(affine.scale.as_ptr().add(channel));
                 let shift = load::<S>(affine.shift.as_ptr().add(channel));
                 let y = load::<S>(from.values.as_ptr().add(row * from.stride + channel));
-                let n = multiply_add(simd, y, scale, shift);
-                store::<S>(to.as_mut_ptr().add(row * to_stride + channel), clamp(simd, n, low, high));
+                let mut value = curve.at(simd, multiply_add(simd, y, scale, shift));
+                if let Some(factors) = factors {
+                    value = simd.mul_f32s(value, load::<S>(factors.as_ptr().add(channel)));
+                }
+                store::<S>(to.as_mut_ptr().add(row * to_stride + channel), value);
             }
         }
     }
@@ -63,6 +69,7 @@ pub fn normalize_rows<S: Simd>(
 /// Like [`normalize_rows`], into panels of `width` channels: `to[channel / width][row][channel % width]`, as a
 /// product's right operand lies. The last panel is narrower when `channels` is no multiple of `width`.
 #[inline(always)]
+#[allow(clippy::too_many_arguments)] // As for it.
 pub fn normalize_panels<S: Simd>(
     simd: S,
     from: Rows<'_>,
@@ -71,6 +78,7 @@ pub fn normalize_panels<S: Simd>(
     rows: usize,
     channels: usize,
     affine: &Affine,
+    factors: Option<Factors<'_>>,
 ) {
     from.check(rows, channels);
     assert!(rows * channels <= to.len() && width.is_multiple_of(lanes::<S>()));
@@ -79,8 +87,9 @@ pub fn normalize_panels<S: Simd>(
             && affine.shift.len() >= channels
             && channels.is_multiple_of(lanes::<S>())
     );
-    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    let curve = CurveRegisters::new(simd, affine.curve);
     for row in 0..rows {
+        let factors = factors.map(|factors| factors.of_row(row, channels));
         for panel in (0..channels).step_by(width) {
             let panel_width = width.min(channels - panel);
             for lane in (0..panel_width).step_by(lanes::<S>()) {
@@ -90,9 +99,12 @@ pub fn normalize_panels<S: Simd>(
                     let scale = load::<S>(affine.scale.as_ptr().add(channel));
                     let shift = load::<S>(affine.shift.as_ptr().add(channel));
                     let y = load::<S>(from.values.as_ptr().add(row * from.stride + channel));
-                    let n = multiply_add(simd, y, scale, shift);
+                    let mut value = curve.at(simd, multiply_add(simd, y, scale, shift));
+                    if let Some(factors) = factors {
+                        value = simd.mul_f32s(value, load::<S>(factors.as_ptr().add(channel)));
+                    }
                     let at = rows * panel + row * panel_width + lane;
-                    store::<S>(to.as_mut_ptr().add(at), clamp(simd, n, low, high));
+                    store::<S>(to.as_mut_ptr().add(at), value);
                 }
             }
         }
@@ -122,7 +134,7 @@ pub fn gradient_rows<S: Simd>(
             && channels.is_multiple_of(lanes::<S>())
     );
     assert!(gradient.slope.len() >= channels && gradient.offset.len() >= channels);
-    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    let curve = CurveRegisters::new(simd, affine.curve);
     for row in 0..rows {
         for channel in (0..channels).step_by(lanes::<S>()) {
             // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
@@ -133,7 +145,7 @@ pub fn gradient_rows<S: Simd>(
                 let offset = load::<S>(gradient.offset.as_ptr().add(channel));
                 let y = load::<S>(y.values.as_ptr().add(row * y.stride + channel));
                 let g = load::<S>(g.values.as_ptr().add(row * g.stride + channel));
-                let g = mask(simd, g, multiply_add(simd, y, scale, shift), low, high);
+                let g = curve.times_slope(simd, g, multiply_add(simd, y, scale, shift));
                 let value = multiply_add(simd, g, scale, multiply_add(simd, y, slope, offset));
                 store::<S>(to.as_mut_ptr().add(row * to_stride + channel), value);
             }
@@ -169,7 +181,7 @@ pub fn sum_rows<S: Simd>(
     }
 }
 
-/// `to = mean over the rows of clamp(scale * from + shift)`.
+/// `to = mean over the rows of curve(scale * from + shift)`.
 #[inline(always)]
 pub fn mean_rows<S: Simd>(
     simd: S,
@@ -182,7 +194,7 @@ pub fn mean_rows<S: Simd>(
     from.check(rows, channels);
     assert!(to.len() >= channels && channels.is_multiple_of(lanes::<S>()));
     assert!(affine.scale.len() >= channels && affine.shift.len() >= channels);
-    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    let curve = CurveRegisters::new(simd, affine.curve);
     let share = simd.splat_f32s(1.0 / rows as f32);
     for channel in (0..channels).step_by(lanes::<S>()) {
         // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
@@ -192,7 +204,7 @@ pub fn mean_rows<S: Simd>(
             let mut sum = simd.splat_f32s(0.0);
             for row in 0..rows {
                 let y = load::<S>(from.values.as_ptr().add(row * from.stride + channel));
-                sum = simd.add_f32s(sum, clamp(simd, multiply_add(simd, y, scale, shift), low, high));
+                sum = simd.add_f32s(sum, curve.at(simd, multiply_add(simd, y, scale, shift)));
             }
             store::<S>(to.as_mut_ptr().add(channel), simd.mul_f32s(sum, share));
         }
@@ -218,7 +230,7 @@ pub fn sum_gradient_rows<S: Simd>(
     assert!(
         affine.scale.len() >= channels && affine.shift.len() >= channels && affine.mean.len() >= channels
     );
-    let (low, high) = (simd.splat_f32s(affine.bounds.low), simd.splat_f32s(affine.bounds.high));
+    let curve = CurveRegisters::new(simd, affine.curve);
     for channel in (0..channels).step_by(lanes::<S>()) {
         // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
         unsafe {
@@ -230,7 +242,7 @@ pub fn sum_gradient_rows<S: Simd>(
             for row in 0..rows {
                 let y = load::<S>(y.values.as_ptr().add(row * y.stride + channel));
                 let g = load::<S>(g.values.as_ptr().add(row * g.stride + channel));
-                let g = mask(simd, g, multiply_add(simd, y, scale, shift), low, high);
+                let g = curve.times_slope(simd, g, multiply_add(simd, y, scale, shift));
                 sum = simd.add_f32s(sum, g);
                 products = multiply_add(simd, g, simd.sub_f32s(y, mean), products);
             }
@@ -243,7 +255,7 @@ pub fn sum_gradient_rows<S: Simd>(
 /// [`super::Finish`] for one register's channels, or nothing.
 #[derive(Clone, Copy)]
 pub struct FinishRegister<S: Simd> {
-    factors: Option<[S::f32s; 3]>,
+    factors: Option<(S::f32s, CurveRegisters<S>)>,
 }
 
 impl<S: Simd> FinishRegister<S> {
@@ -253,32 +265,18 @@ impl<S: Simd> FinishRegister<S> {
     /// The bias must hold [`lanes`] floats from there on.
     #[inline(always)]
     pub unsafe fn load(simd: S, finish: Option<Finish<'_>>, channel: usize) -> Self {
-        let Some(Finish { bias, bounds }) = finish else { return Self { factors: None } };
+        let Some(Finish { bias, curve }) = finish else { return Self { factors: None } };
         // SAFETY: the caller's promise.
         let bias = unsafe { load::<S>(bias.as_ptr().add(channel)) };
-        Self { factors: Some([bias, simd.splat_f32s(bounds.low), simd.splat_f32s(bounds.high)]) }
+        Self { factors: Some((bias, CurveRegisters::new(simd, curve))) }
     }
 
-    /// `clamp(sum + bias)`.
+    /// `curve(sum + bias)`.
     #[inline(always)]
     pub fn apply(self, simd: S, sum: S::f32s) -> S::f32s {
         match self.factors {
-            Some([bias, low, high]) => clamp(simd, simd.add_f32s(sum, bias), low, high),
+            Some((bias, curve)) => curve.at(simd, simd.add_f32s(sum, bias)),
             None => sum,
         }
     }
-}
-
-/// Cuts to the bounds. The value stands second, where x86 keeps a NaN, so that a diverged run shows as one.
-#[inline(always)]
-fn clamp<S: Simd>(simd: S, n: S::f32s, low: S::f32s, high: S::f32s) -> S::f32s {
-    simd.min_f32s(high, simd.max_f32s(low, n))
-}
-
-/// `g` where `low < n < high`, else 0.
-#[inline(always)]
-fn mask<S: Simd>(simd: S, g: S::f32s, n: S::f32s, low: S::f32s, high: S::f32s) -> S::f32s {
-    let zero = simd.splat_f32s(0.0);
-    let g = simd.select_f32s(simd.greater_than_f32s(n, low), g, zero);
-    simd.select_f32s(simd.less_than_f32s(n, high), g, zero)
 }

@@ -1,12 +1,15 @@
 //! Batch normalisation with the activation behind it (Ioffe and Szegedy 2015, arXiv 1502.03167), never as a pass of
 //! its own: whoever reads a map normalises and activates it on the way, by [`Affine`].
 //!
-//! Forward, a channel: `n = scale * y + shift`, `a = clamp(n, low, high)`, with `scale = weight / sqrt(var + eps)` and
-//! `shift = bias - scale * mean`. Backward, with `g` the gradient of `a` and `m = [low < n < high]`:
+//! Forward, a channel: `n = scale * y + shift`, `a = curve(n)`, with `scale = weight / sqrt(var + eps)` and
+//! `shift = bias - scale * mean`. Backward, with `g` the gradient of `a` and `m` the curve's slope at `n`:
 //! `bias' = sum(g m)`, `weight' = sum(g m (y - mean)) / std`, and `y' = scale g m + slope y + offset` ([`Gradient`]),
 //! where slope and offset carry the two means that batch norm subtracts.
 
 pub mod cpu;
+mod curve;
+pub mod factors;
+pub mod sum;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
@@ -14,37 +17,17 @@ mod tests;
 
 use super::buffer::{Values, values};
 use crate::config::Activation;
+pub use curve::{Curve, CurveRegisters};
+pub use factors::Factors;
 
-/// What `a` is cut to; no activation is (-inf, inf).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bounds {
-    /// Lower bound.
-    pub low: f32,
-    /// Upper bound.
-    pub high: f32,
-}
-
-impl Bounds {
-    /// The bounds of an activation.
-    pub fn of(activation: Activation) -> Self {
-        match activation {
-            Activation::Relu => Self { low: 0.0, high: f32::INFINITY },
-            Activation::Relu6 => Self { low: 0.0, high: 6.0 },
-        }
-    }
-
-    /// No activation.
-    pub const NONE: Self = Self { low: f32::NEG_INFINITY, high: f32::INFINITY };
-}
-
-/// What is done to a finished sum before it is stored, in inference: `clamp(sum + bias)`. Batch norm's factor is in the
+/// What is done to a finished sum before it is stored, in inference: `curve(sum + bias)`. Batch norm's factor is in the
 /// weights by then.
 #[derive(Debug, Clone, Copy)]
 pub struct Finish<'a> {
     /// A channel's summand.
     pub bias: &'a [f32],
     /// The activation.
-    pub bounds: Bounds,
+    pub curve: Curve,
 }
 
 /// How a stored map is to be read: scaled, shifted, cut.
@@ -59,18 +42,28 @@ pub struct Affine {
     /// `1 / sqrt(var + eps)`, in float64.
     pub inverse_std: Vec<f64>,
     /// The activation.
-    pub bounds: Bounds,
+    pub curve: Curve,
 }
 
 impl Affine {
     /// Reads a map as it is, but for the activation.
-    pub fn identity(channels: usize, bounds: Bounds) -> Self {
+    pub fn of(channels: usize, activation: Activation) -> Self {
+        let (curve, scale, shift) = Curve::of(activation);
+        Self {
+            scale: values(channels, scale),
+            shift: values(channels, shift),
+            ..Self::identity(channels, curve)
+        }
+    }
+
+    /// Reads a map as it is, but for the curve.
+    pub fn identity(channels: usize, curve: Curve) -> Self {
         Self {
             scale: values(channels, 1.0),
             shift: values(channels, 0.0),
             mean: values(channels, 0.0),
             inverse_std: vec![1.0; channels],
-            bounds,
+            curve,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Batch norm with activation as the paper says it, in float64, on `[rows, channels]`.
 
-use super::Bounds;
+use super::Curve;
 
 /// What batch norm makes of a map, channel by channel.
 pub struct Normalized {
@@ -12,7 +12,7 @@ pub struct Normalized {
 
 pub const EPS: f64 = 1e-5;
 
-pub fn forward(y: &[f64], channels: usize, weight: &[f64], bias: &[f64], bounds: Bounds) -> Normalized {
+pub fn forward(y: &[f64], channels: usize, weight: &[f64], bias: &[f64], curve: Curve) -> Normalized {
     let rows = (y.len() / channels) as f64;
     let mean: Vec<f64> =
         (0..channels).map(|channel| y.iter().skip(channel).step_by(channels).sum::<f64>() / rows).collect();
@@ -24,7 +24,10 @@ pub fn forward(y: &[f64], channels: usize, weight: &[f64], bias: &[f64], bounds:
     let value = |(index, y): (usize, &f64)| {
         let channel = index % channels;
         let n = weight[channel] * (y - mean[channel]) / (variance[channel] + EPS).sqrt() + bias[channel];
-        n.clamp(f64::from(bounds.low), f64::from(bounds.high))
+        match curve {
+            Curve::Cut { low, high } => n.clamp(f64::from(low), f64::from(high)),
+            Curve::HardSwish => n * (n + 3.0).clamp(0.0, 6.0) / 6.0,
+        }
     };
     let output = y.iter().enumerate().map(value).collect();
     Normalized { output, mean, variance }

@@ -1,12 +1,16 @@
 use super::cpu::{Rows, gradient_rows, normalize_rows, sum_gradient_rows, sum_rows};
 use super::reference::{EPS, forward};
-use super::{Affine, Bounds, Gradient, moments, update_running};
+use super::{Affine, Curve, Gradient, moments, update_running};
 use crate::kernels::padded;
 use crate::kernels::testing::{assert_close, numbers, on_every_isa, pad, unpad};
 use pulp::{Simd, WithSimd};
 
-const BOUNDS: [Bounds; 3] =
-    [Bounds { low: 0.0, high: f32::INFINITY }, Bounds { low: 0.0, high: 0.5 }, Bounds::NONE];
+const CURVES: [Curve; 4] = [
+    Curve::Cut { low: 0.0, high: f32::INFINITY },
+    Curve::Cut { low: 0.0, high: 0.5 },
+    Curve::NONE,
+    Curve::HardSwish,
+];
 
 struct Case {
     rows: usize,
@@ -14,12 +18,12 @@ struct Case {
     y: Vec<f64>,
     weight: Vec<f64>,
     bias: Vec<f64>,
-    bounds: Bounds,
+    curve: Curve,
 }
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for bounds in BOUNDS {
+    for curve in CURVES {
         for (rows, channels) in [(2, 1), (7, 16), (30, 19), (5, 40)] {
             cases.push(Case {
                 rows,
@@ -27,7 +31,7 @@ fn cases() -> Vec<Case> {
                 y: numbers(1, rows * channels),
                 weight: numbers(2, channels),
                 bias: numbers(3, channels),
-                bounds,
+                curve,
             });
         }
     }
@@ -55,17 +59,17 @@ impl WithSimd for Pass<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Results {
-        let Case { rows, channels, bounds, .. } = *self.case;
+        let Case { rows, channels, curve, .. } = *self.case;
         let width = padded(channels);
         let (y, g) = (pad(&self.case.y, channels), pad(self.g, channels));
         let (mut first, mut second) = (vec![0.0; width], vec![0.0; width]);
         sum_rows(simd, Rows::dense(&y, width), rows, width, &mut first, &mut second);
         let double = |sums: &[f32]| sums.iter().map(|sum| f64::from(*sum)).collect::<Vec<_>>();
         let (mean, variance) = moments(&double(&first), &double(&second), rows);
-        let mut affine = Affine::identity(width, bounds);
+        let mut affine = Affine::identity(width, curve);
         affine.set(&mean, &variance, &pad(&self.case.weight, channels), &pad(&self.case.bias, channels), EPS);
         let mut output = vec![f32::NAN; rows * width];
-        normalize_rows(simd, Rows::dense(&y, width), &mut output, width, rows, width, &affine);
+        normalize_rows(simd, Rows::dense(&y, width), &mut output, width, rows, width, &affine, None);
         first.fill(0.0);
         second.fill(0.0);
         let (rows_of_g, rows_of_y) = (Rows::dense(&g, width), Rows::dense(&y, width));
@@ -91,7 +95,7 @@ impl WithSimd for Pass<'_> {
 fn forward_is_the_definition() {
     on_every_isa(|isa| {
         for case in cases() {
-            let expected = forward(&case.y, case.channels, &case.weight, &case.bias, case.bounds);
+            let expected = forward(&case.y, case.channels, &case.weight, &case.bias, case.curve);
             let ours = isa.run(Pass { case: &case, g: &vec![0.0; case.y.len()] });
             // A variance is a difference of sums, so its relative error is larger than that of a sum.
             assert_close("mean", &ours.mean, &expected.mean, case.rows);
@@ -109,7 +113,7 @@ fn backward_is_the_slope_of_forward() {
         for case in cases() {
             let g = numbers(9, case.y.len());
             let loss = |y: &[f64], weight: &[f64], bias: &[f64]| -> f64 {
-                let output = forward(y, case.channels, weight, bias, case.bounds).output;
+                let output = forward(y, case.channels, weight, bias, case.curve).output;
                 output.iter().zip(&g).map(|(output, g)| output * g).sum()
             };
             let slope = |which: usize, index: usize| {

@@ -30,8 +30,10 @@ pub struct Backward<'a> {
     pub gradient: &'a [f32],
     /// `[K, K, channels]`.
     pub weight: &'a [f32],
-    /// The gradient of what was read from the input: written.
+    /// The gradient of what was read from the input: written, or added to what lies there.
     pub input_gradient: &'a mut [f32],
+    /// Whether it is added.
+    pub accumulate: bool,
     /// `[K, K, channels]`: written.
     pub weight_gradient: &'a mut [f32],
     /// Sums for the input's batch norm.
@@ -61,9 +63,9 @@ impl GradientRing<'_> {
         &self.ring[(row as usize % self.shape.kernel) * floats..][..floats]
     }
 
-    /// Writes row `row` of the input gradient: for each phase of the columns, the taps that fall on an output.
+    /// Writes row `row` of the input gradient, or adds to it: for each phase of the columns, the taps that fall on an output.
     #[inline(always)]
-    fn input_gradient_row<S: Simd>(&self, simd: S, row: usize, weight: &[f32], to: &mut [f32]) {
+    fn input_gradient_row<S: Simd>(&self, simd: S, row: usize, weight: &[f32], to: &mut [f32], add: bool) {
         let Shape { kernel, stride, padding, input_side, .. } = self.shape;
         let (channels, pixel) = (padded(self.shape.channels), self.shape.ring_stride());
         for phase in 0..stride.min(input_side) {
@@ -89,6 +91,7 @@ impl GradientRing<'_> {
                 channels,
                 &mut to[phase * channels..],
                 stride * channels,
+                add,
                 None,
             );
         }
@@ -154,7 +157,7 @@ impl WithSimd for Backward<'_> {
                 for row in written..complete.min(input_side) {
                     let at = row * input_side * channels;
                     let to = &mut input_gradient[at..][..input_side * channels];
-                    gradients.input_gradient_row(simd, row, self.weight, to);
+                    gradients.input_gradient_row(simd, row, self.weight, to, self.accumulate);
                     let (g, y) = (Rows::dense(to, channels), Rows::dense(&input[at..], channels));
                     let (first, second) = (&mut self.sums.first, &mut self.sums.second);
                     sum_gradient_rows(simd, g, y, input_side, channels, self.input_affine, first, second);

@@ -17,8 +17,8 @@ pub struct Tap<'a> {
 /// Taps of a filter at most: 5 x 5.
 pub const MAXIMUM_TAPS: usize = 25;
 
-/// `to[i] = sum over taps of weight * pixels[i * step]`, for `count` output pixels `to_step` floats apart. `finish` is
-/// done to the result.
+/// `to[i] = sum over taps of weight * pixels[i * step]`, for `count` output pixels `to_step` floats apart. With `add`
+/// the sum is added to what lies there. `finish` is done to the result.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // Taps, two geometries and the end.
 pub fn sum_taps<S: Simd>(
@@ -29,6 +29,7 @@ pub fn sum_taps<S: Simd>(
     channels: usize,
     to: &mut [f32],
     to_step: usize,
+    add: bool,
     finish: Option<Finish<'_>>,
 ) {
     if count == 0 {
@@ -44,12 +45,12 @@ pub fn sum_taps<S: Simd>(
         match taps.len() {
             // The counts that 3x3 filters have: 9 whole, 6 and 4 at a picture's edges, 1, 2 and 4 by the phases of stride
             // 2. Their weights stay in registers. Longer filters (5x5) read them from the cache again.
-            9 => few::<S, 9>(simd, taps, step, count, channels, to, to_step, finish),
-            6 => few::<S, 6>(simd, taps, step, count, channels, to, to_step, finish),
-            4 => few::<S, 4>(simd, taps, step, count, channels, to, to_step, finish),
-            2 => few::<S, 2>(simd, taps, step, count, channels, to, to_step, finish),
-            1 => few::<S, 1>(simd, taps, step, count, channels, to, to_step, finish),
-            _ => many(simd, taps, step, count, channels, to, to_step, finish),
+            9 => few::<S, 9>(simd, taps, step, count, channels, to, to_step, add, finish),
+            6 => few::<S, 6>(simd, taps, step, count, channels, to, to_step, add, finish),
+            4 => few::<S, 4>(simd, taps, step, count, channels, to, to_step, add, finish),
+            2 => few::<S, 2>(simd, taps, step, count, channels, to, to_step, add, finish),
+            1 => few::<S, 1>(simd, taps, step, count, channels, to, to_step, add, finish),
+            _ => many(simd, taps, step, count, channels, to, to_step, add, finish),
         }
     }
 }
@@ -66,6 +67,7 @@ unsafe fn few<S: Simd, const T: usize>(
     channels: usize,
     to: &mut [f32],
     to_step: usize,
+    add: bool,
     finish: Option<Finish<'_>>,
 ) {
     for channel in (0..channels).step_by(lanes::<S>()) {
@@ -91,7 +93,10 @@ unsafe fn few<S: Simd, const T: usize>(
                         odd = multiply_add(simd, weight[t], value, odd);
                     }
                 }
-                let sum = simd.add_f32s(even, odd);
+                let mut sum = simd.add_f32s(even, odd);
+                if add {
+                    sum = simd.add_f32s(load::<S>(to.add(i * to_step)), sum);
+                }
                 store::<S>(to.add(i * to_step), finish.apply(simd, sum));
             }
         }
@@ -110,6 +115,7 @@ unsafe fn many<S: Simd>(
     channels: usize,
     to: &mut [f32],
     to_step: usize,
+    add: bool,
     finish: Option<Finish<'_>>,
 ) {
     for channel in (0..channels).step_by(lanes::<S>()) {
@@ -127,9 +133,12 @@ unsafe fn many<S: Simd>(
                     }
                 }
                 let finish = FinishRegister::load(simd, finish, channel);
-                let sum = simd.add_f32s(even, odd);
-                let sum = finish.apply(simd, sum);
-                store::<S>(to.as_mut_ptr().add(i * to_step + channel), sum);
+                let to = to.as_mut_ptr().add(i * to_step + channel);
+                let mut sum = simd.add_f32s(even, odd);
+                if add {
+                    sum = simd.add_f32s(load::<S>(to), sum);
+                }
+                store::<S>(to, finish.apply(simd, sum));
             }
         }
     }

@@ -58,7 +58,7 @@ impl<'a> InputRing<'a> {
         while self.loaded < end.min(input_side) {
             let from = Rows::dense(&picture[self.loaded * input_side * channels..], channels);
             let at = (self.loaded % kernel) * row_floats + padding * stride;
-            normalize_rows(simd, from, &mut self.ring[at..], stride, input_side, channels, affine);
+            normalize_rows(simd, from, &mut self.ring[at..], stride, input_side, channels, affine, None);
             self.loaded += 1;
         }
     }
@@ -101,7 +101,7 @@ impl WithSimd for Forward<'_> {
                 }
                 let output = &mut output[(picture * side + row) * side * channels..][..side * channels];
                 let taps = &taps[..kernel * kernel];
-                sum_taps(simd, taps, stride * pixel, side, channels, output, channels, None);
+                sum_taps(simd, taps, stride * pixel, side, channels, output, channels, false, None);
                 if let Some(sums) = sums.as_deref_mut() {
                     let output = Rows::dense(output, channels);
                     sum_rows(simd, output, side, channels, &mut sums.first, &mut sums.second);

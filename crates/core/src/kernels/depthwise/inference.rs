@@ -5,8 +5,37 @@ use super::Shape;
 use super::cpu::{MAXIMUM_TAPS, Tap, sum_taps};
 use crate::kernels::batch_norm::Finish;
 use crate::kernels::padded;
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 use std::ops::Range;
+
+/// One output row of a batch, whose map is stored.
+pub struct OutputRow<'a> {
+    /// The convolution.
+    pub shape: Shape,
+    /// `[pictures, side, side, channels]`.
+    pub input: &'a [f32],
+    /// `[K, K, channels]`.
+    pub weight: &'a [f32],
+    /// Done to every pixel.
+    pub finish: Finish<'a>,
+    /// Which row, counted through all pictures.
+    pub row: usize,
+    /// `[output side, channels]`.
+    pub output: &'a mut [f32],
+}
+
+impl WithSimd for OutputRow<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, input, weight, finish, row, output } = self;
+        let (side, channels) = (shape.output_side(), padded(shape.channels));
+        let picture = shape.input_side * shape.input_side * channels;
+        let input = &input[row / side * picture..][..picture];
+        output_row(simd, shape, input, weight, finish, row % side, output, channels);
+    }
+}
 
 /// Writes output row `row` of one picture (`[side, side, channels]`), pixels `to_stride` floats apart.
 #[inline(always)]
@@ -70,5 +99,5 @@ fn columns<S: Simd>(
         }
     }
     let (taps, step) = (&taps[..count], stride * channels);
-    sum_taps(simd, taps, step, columns.len(), channels, to, to_stride, Some(finish));
+    sum_taps(simd, taps, step, columns.len(), channels, to, to_stride, false, Some(finish));
 }

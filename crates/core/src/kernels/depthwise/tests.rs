@@ -1,7 +1,7 @@
 use super::backward::Backward;
 use super::forward::Forward;
 use super::{Shape, reference};
-use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
+use crate::kernels::batch_norm::{Affine, Curve, Gradient};
 use crate::kernels::padded;
 use crate::kernels::segments::Sums;
 use crate::kernels::testing::{affine, assert_close, gradient_sums, numbers, on_every_isa, pad, read, unpad};
@@ -110,11 +110,12 @@ fn backward_is_the_definition() {
                 input: &pad(&case.input, channels),
                 input_affine: &case.affine,
                 output: &vec![0.0; floats(gradient.len())],
-                output_affine: &Affine::identity(padded(channels), Bounds::NONE),
+                output_affine: &Affine::identity(padded(channels), Curve::NONE),
                 output_gradient: &Gradient::new(padded(channels)),
                 gradient: &pad(&gradient, channels),
                 weight: &pad(&case.weight, channels),
                 input_gradient: &mut input_gradient,
+                accumulate: false,
                 weight_gradient: &mut weight_gradient,
                 sums: &mut sums,
                 ring: &mut ring,

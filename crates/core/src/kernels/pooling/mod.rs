@@ -44,7 +44,10 @@ pub struct Backward<'a> {
     pub affine: &'a Affine,
     /// `[pictures, channels]`: gradient of the features.
     pub features_gradient: &'a [f32],
-    /// `[pictures, pixels, channels]`: written.
+    /// `[pictures, channels]`: what the map's other reader multiplied it by, if there is one (squeeze-and-excitation).
+    pub factors: Option<&'a [f32]>,
+    /// `[pictures, pixels, channels]`: written. With factors it holds the gradient of the multiplied map, and what comes
+    /// from the features is added.
     pub gradient: &'a mut [f32],
     /// Sums for the map's batch norm.
     pub sums: &'a mut Sums,
@@ -56,12 +59,21 @@ impl WithSimd for Backward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { pixels, channels, affine, sums, .. } = self;
-        let size = pixels * channels;
-        let pictures = self.map.chunks_exact(size).zip(self.gradient.chunks_exact_mut(size));
-        for ((map, gradient), features) in pictures.zip(self.features_gradient.chunks_exact(channels)) {
+        let (size, share) = (pixels * channels, 1.0 / pixels as f32);
+        let pictures = self.map.chunks_exact(size).zip(self.gradient.chunks_exact_mut(size)).enumerate();
+        for (picture, (map, gradient)) in pictures {
+            let features = &self.features_gradient[picture * channels..][..channels];
+            let factors = self.factors.map(|factors| &factors[picture * channels..][..channels]);
             for pixel in gradient.chunks_exact_mut(channels) {
-                for (to, feature) in pixel.iter_mut().zip(features) {
-                    *to = feature / pixels as f32;
+                // Loops and no closures: a closure would be compiled apart, without the instruction set.
+                if let Some(factors) = factors {
+                    for ((to, feature), factor) in pixel.iter_mut().zip(features).zip(factors) {
+                        *to = *to * factor + feature * share;
+                    }
+                } else {
+                    for (to, feature) in pixel.iter_mut().zip(features) {
+                        *to = feature * share;
+                    }
                 }
             }
             let (g, y) = (Rows::dense(gradient, channels), Rows::dense(map, channels));
@@ -122,6 +134,7 @@ mod tests {
                     map: &pad(&map, channels),
                     affine: &affine,
                     features_gradient: &pad(&features_gradient, channels),
+                    factors: None,
                     gradient: &mut gradient,
                     sums: &mut sums,
                 });

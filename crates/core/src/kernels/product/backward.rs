@@ -8,7 +8,8 @@ use super::cpu::{multiply, multiply_tiles, width};
 use super::forward::block_stride;
 use super::pack::pack_tiles;
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows, normalize_panels, sum_gradient_rows};
-use crate::kernels::batch_norm::{Affine, Gradient};
+use crate::kernels::batch_norm::factors::{add_factors_gradient, scale_rows};
+use crate::kernels::batch_norm::{Affine, Factors, Gradient};
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
@@ -35,8 +36,15 @@ pub struct Backward<'a> {
     pub gradient: &'a [f32],
     /// [`super::PackedWeight::backward`].
     pub weight: &'a [f32],
-    /// The gradient of what was read from the input: written.
+    /// What the input was multiplied by on the way.
+    pub factors: Option<Factors<'a>>,
+    /// The factors' gradient, `[pictures, inputs]`, added to. With it the input's gradient is left as that of the
+    /// multiplied input, and no sums are gathered: both need the factors' gradient first.
+    pub factors_gradient: Option<&'a mut [f32]>,
+    /// The gradient of what was read from the input: written, or added to what lies there.
     pub input_gradient: &'a mut [f32],
+    /// Whether it is added.
+    pub accumulate: bool,
     /// `[outputs, inputs]`: written. Without it, `panels` and `tiles` keep the operands of all rows.
     pub weight_gradient: Option<&'a mut [f32]>,
     /// Sums for the input's batch norm.
@@ -55,7 +63,7 @@ impl WithSimd for Backward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, inputs, outputs, input_affine, gradient_block, sums, .. } = self;
-        let mut weight_gradient = self.weight_gradient;
+        let (mut weight_gradient, mut factors_gradient) = (self.weight_gradient, self.factors_gradient);
         let stride = block_stride(outputs);
         if let (0, Some(weight_gradient)) = (rows, weight_gradient.as_deref_mut()) {
             weight_gradient[..outputs * inputs].fill(0.0);
@@ -70,7 +78,8 @@ impl WithSimd for Backward<'_> {
             let x = Rows::dense(&self.input[start * inputs..], inputs);
             let kept = if weight_gradient.is_some() { 0 } else { start };
             let (panels, tiles) = (&mut self.panels[kept * inputs..], &mut self.tiles[kept * outputs..]);
-            normalize_panels(simd, x, panels, width::<S>(), count, inputs, input_affine);
+            let factors = self.factors.map(|factors| factors.from_row(start));
+            normalize_panels(simd, x, panels, width::<S>(), count, inputs, input_affine, factors);
             pack_tiles::<S>(outputs, count, gradient_block, stride, tiles);
             if let Some(to) = weight_gradient.as_deref_mut() {
                 let columns = 0..inputs;
@@ -78,7 +87,17 @@ impl WithSimd for Backward<'_> {
             }
 
             let to = &mut self.input_gradient[start * inputs..][..count * inputs];
-            multiply(simd, count, inputs, outputs, gradient_block, stride, self.weight, to, inputs, None);
+            let (weight, add) = (self.weight, self.accumulate);
+            multiply(simd, count, inputs, outputs, gradient_block, stride, weight, to, inputs, add, None);
+            match (factors, factors_gradient.as_deref_mut()) {
+                (Some(factors), Some(factors_gradient)) => {
+                    let h = Rows::dense(to, inputs);
+                    add_factors_gradient(simd, h, x, count, inputs, input_affine, factors, factors_gradient);
+                    continue;
+                }
+                (Some(factors), None) => scale_rows(simd, to, count, inputs, factors),
+                (None, _) => {}
+            }
             let (first, second) = (&mut sums.first, &mut sums.second);
             sum_gradient_rows(simd, Rows::dense(to, inputs), x, count, inputs, input_affine, first, second);
             sums.flush(inputs);

@@ -32,7 +32,8 @@ pub fn panel_width(isa: Isa) -> usize {
 }
 
 /// `to = left * right`, with `left` `[rows, depth]` (rows `left_stride` floats apart) and `right` packed, `[depth,
-/// columns]`. `to`'s rows are `to_stride` apart. `finish` is done to the result.
+/// columns]`. `to`'s rows are `to_stride` apart. With `add` the result is added to what lies there. `finish` is done to
+/// the result.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // Three matrices with their strides.
 pub fn multiply<S: Simd>(
@@ -45,12 +46,13 @@ pub fn multiply<S: Simd>(
     right: &[f32],
     to: &mut [f32],
     to_stride: usize,
+    add: bool,
     finish: Option<Finish<'_>>,
 ) {
     assert!(rows == 0 || (rows - 1) * to_stride + columns <= to.len());
     let to = to.as_mut_ptr();
     // SAFETY: `to` was checked just now.
-    unsafe { multiply_into(simd, rows, columns, depth, left, left_stride, right, to, to_stride, finish) }
+    unsafe { multiply_into(simd, rows, columns, depth, left, left_stride, right, to, to_stride, add, finish) }
 }
 
 /// [`multiply`] to rows of which other threads may write other columns at the same time.
@@ -69,6 +71,7 @@ pub unsafe fn multiply_into<S: Simd>(
     right: &[f32],
     to: *mut f32,
     to_stride: usize,
+    add: bool,
     finish: Option<Finish<'_>>,
 ) {
     if rows == 0 || columns == 0 {
@@ -88,7 +91,7 @@ pub unsafe fn multiply_into<S: Simd>(
                 let left = Left { at: left, row: left_stride, step: 1 };
                 let finish = if start + depth_here == depth { finish } else { None };
                 let finish = finish.map(|finish| Finish { bias: &finish.bias[panel..], ..finish });
-                let to = To { at: to.add(panel), row: to_stride, add: start > 0, finish };
+                let to = To { at: to.add(panel), row: to_stride, add: add || start > 0, finish };
                 tiles(simd, rows, panel_width, depth_here, left, right, to);
             }
         }

@@ -2,7 +2,7 @@
 
 use super::cpu::multiply;
 use crate::kernels::batch_norm::cpu::{Rows, normalize_rows, sum_rows};
-use crate::kernels::batch_norm::{Affine, Bounds, Finish};
+use crate::kernels::batch_norm::{Affine, Curve, Factors, Finish};
 use crate::kernels::segments::{ROW_BLOCK, Sums};
 use pulp::{Simd, WithSimd};
 
@@ -18,6 +18,8 @@ pub struct Forward<'a> {
     pub input: &'a [f32],
     /// How to read it.
     pub affine: &'a Affine,
+    /// What is multiplied by on the way.
+    pub factors: Option<Factors<'a>>,
     /// [`super::PackedWeight::forward`].
     pub weight: &'a [f32],
     /// Added to every row.
@@ -46,15 +48,16 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, inputs, outputs, input, affine, weight, bias, output, mut sums, block } = self;
+        let Self { rows, inputs, outputs, input, affine, factors, weight, bias, output, mut sums, block } = self;
         let stride = block_stride(inputs);
         for start in (0..rows).step_by(ROW_BLOCK) {
             let count = ROW_BLOCK.min(rows - start);
             let from = Rows::dense(&input[start * inputs..], inputs);
-            normalize_rows(simd, from, block, stride, count, inputs, affine);
+            let factors = factors.map(|factors| factors.from_row(start));
+            normalize_rows(simd, from, block, stride, count, inputs, affine, factors);
             let output = &mut output[start * outputs..][..count * outputs];
-            let finish = bias.map(|bias| Finish { bias, bounds: Bounds::NONE });
-            multiply(simd, count, outputs, inputs, block, stride, weight, output, outputs, finish);
+            let finish = bias.map(|bias| Finish { bias, curve: Curve::NONE });
+            multiply(simd, count, outputs, inputs, block, stride, weight, output, outputs, false, finish);
             if let Some(sums) = sums.as_deref_mut() {
                 let output = Rows::dense(output, outputs);
                 sum_rows(simd, output, count, outputs, &mut sums.first, &mut sums.second);

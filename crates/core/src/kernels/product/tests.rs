@@ -1,7 +1,7 @@
 use super::backward::{Backward, Operands, WEIGHT_ROWS, WeightGradient};
 use super::forward::{Forward, block_stride, scratch};
 use super::{PackedWeight, reference};
-use crate::kernels::batch_norm::{Affine, Bounds, Gradient};
+use crate::kernels::batch_norm::{Affine, Curve, Gradient};
 use crate::kernels::padded;
 use crate::kernels::segments::{ROW_BLOCK, Sums};
 use crate::kernels::testing::{affine, assert_close, gradient_sums, numbers, on_every_isa, pad, read, unpad};
@@ -48,6 +48,7 @@ fn forward_is_the_definition() {
                 outputs: padded(outputs),
                 input: &pad(&input, inputs),
                 affine: &affine,
+                factors: None,
                 weight: &packed.forward,
                 bias: Some(&pad(&bias, outputs)),
                 output: &mut output,
@@ -92,11 +93,14 @@ fn backward_is_the_definition() {
                     input: &pad(&input, inputs),
                     input_affine: &affine,
                     output: &vec![0.0; rows * padded(outputs)],
-                    output_affine: &Affine::identity(padded(outputs), Bounds::NONE),
+                    output_affine: &Affine::identity(padded(outputs), Curve::NONE),
                     output_gradient: &Gradient::new(padded(outputs)),
                     gradient: &pad(&gradient, outputs),
                     weight: &packed.backward,
+                    factors: None,
+                    factors_gradient: None,
                     input_gradient: &mut input_gradient,
+                    accumulate: false,
                     weight_gradient,
                     sums: &mut sums,
                     gradient_block: &mut vec![f32::NAN; ROW_BLOCK * block_stride(padded(outputs))],

@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::batch_norm::Finish;
+use super::batch_norm::{Factors, Finish};
 use super::buffer::Scratch;
 use super::depthwise::inference::output_row;
 use super::product::cpu::{multiply_into, panel_width};
@@ -20,8 +20,13 @@ use rayon::prelude::*;
 /// Where the product's rows come from.
 #[derive(Clone, Copy)]
 pub enum Source<'a> {
-    /// They lie there: `[rows, inputs]`.
-    Rows(&'a [f32]),
+    /// They lie there.
+    Rows {
+        /// `[rows, inputs]`.
+        rows: &'a [f32],
+        /// What they are multiplied by.
+        factors: Option<Factors<'a>>,
+    },
     /// They are a depthwise convolution's output.
     Depthwise {
         /// The convolution.
@@ -49,13 +54,15 @@ pub struct Separable<'a> {
     pub weight: &'a [f32],
     /// Done to the product.
     pub finish: Finish<'a>,
+    /// `[rows, outputs]`: added after that.
+    pub shortcut: Option<&'a [f32]>,
 }
 
 impl Separable<'_> {
     /// Rows that belong together: a row of pixels, or one row of a matrix.
     fn unit(&self) -> usize {
         match self.source {
-            Source::Rows(_) => 1,
+            Source::Rows { .. } => 1,
             Source::Depthwise { shape, .. } => shape.output_side(),
         }
     }
@@ -131,7 +138,13 @@ impl WithSimd for Tile<'_, '_> {
         for (index, at) in units.clone().enumerate() {
             let to = &mut rows[index * unit * stride..];
             match source {
-                Source::Rows(from) => to[..inputs].copy_from_slice(&from[at * inputs..][..inputs]),
+                Source::Rows { rows, factors } => {
+                    let (from, to) = (&rows[at * inputs..][..inputs], &mut to[..inputs]);
+                    match factors.map(|factors| factors.of_row(at, inputs)) {
+                        None => to.copy_from_slice(from),
+                        Some(factors) => multiply_values(from, factors, to),
+                    }
+                }
                 Source::Depthwise { shape, input, weight, finish } => {
                     let picture = shape.input_side * shape.input_side * padded(shape.channels);
                     let input = &input[at / unit * picture..][..picture];
@@ -145,7 +158,31 @@ impl WithSimd for Tile<'_, '_> {
         // SAFETY: `run` checked that the output holds all rows and columns; these are this task's alone.
         unsafe {
             let to = output.0.add(units.start * unit * outputs + first_column);
-            multiply_into(simd, count, columns, inputs, rows, stride, weight, to, outputs, Some(finish));
+            multiply_into(simd, count, columns, inputs, rows, stride, weight, to, outputs, false, Some(finish));
+            if let Some(shortcut) = block.shortcut {
+                // The product's rows are still in the cache.
+                let shortcut = &shortcut[units.start * unit * outputs + first_column..];
+                for row in 0..count {
+                    let to = std::slice::from_raw_parts_mut(to.add(row * outputs), columns);
+                    add_values(&shortcut[row * outputs..][..columns], to);
+                }
+            }
         }
+    }
+}
+
+/// `to = a * b`. A function and no closure: a closure would be compiled apart, without the instruction set.
+#[inline(always)]
+fn multiply_values(a: &[f32], b: &[f32], to: &mut [f32]) {
+    for ((to, a), b) in to.iter_mut().zip(a).zip(b) {
+        *to = a * b;
+    }
+}
+
+/// `to += from`.
+#[inline(always)]
+fn add_values(from: &[f32], to: &mut [f32]) {
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
     }
 }

@@ -1,5 +1,5 @@
 use super::{Separable, Source};
-use crate::kernels::batch_norm::{Bounds, Finish};
+use crate::kernels::batch_norm::{Curve, Finish};
 use crate::kernels::buffer::Scratch;
 use crate::kernels::depthwise::{self, Shape};
 use crate::kernels::padded;
@@ -8,7 +8,8 @@ use crate::kernels::simd::Isa;
 use crate::kernels::testing::{assert_close, numbers, on_every_isa, pad, unpad};
 use rayon::ThreadPoolBuilder;
 
-const BOUNDS: Bounds = Bounds { low: 0.0, high: 1.5 };
+const HIGH: f32 = 1.5;
+const CURVE: Curve = Curve::Cut { low: 0.0, high: HIGH };
 
 /// A product's weights: so small that its partial sums stay about as large as the upper bound, by which the tolerance
 /// goes.
@@ -18,7 +19,7 @@ fn small_numbers(seed: u32, count: usize) -> Vec<f64> {
 
 fn finished(mut sums: Vec<f64>, bias: &[f64]) -> Vec<f64> {
     for (index, sum) in sums.iter_mut().enumerate() {
-        *sum = (*sum + bias[index % bias.len()]).clamp(f64::from(BOUNDS.low), f64::from(BOUNDS.high));
+        *sum = (*sum + bias[index % bias.len()]).clamp(0.0, f64::from(HIGH));
     }
     sums
 }
@@ -86,10 +87,11 @@ fn a_block_is_its_two_convolutions() {
                             shape,
                             input: &pad(&input, channels),
                             weight: &pad(&weight, channels),
-                            finish: Finish { bias: &pad(&bias, channels), bounds: BOUNDS },
+                            finish: Finish { bias: &pad(&bias, channels), curve: CURVE },
                         },
                         weight: &packed(isa, &product_weight, outputs, channels).forward,
-                        finish: Finish { bias: &pad(&product_bias, outputs), bounds: BOUNDS },
+                        finish: Finish { bias: &pad(&product_bias, outputs), curve: CURVE },
+                        shortcut: None,
                     },
                     side,
                 );
@@ -119,9 +121,10 @@ fn a_product_alone_is_the_definition() {
                     rows,
                     inputs: padded(inputs),
                     outputs: padded(outputs),
-                    source: Source::Rows(&pad(&input, inputs)),
+                    source: Source::Rows { rows: &pad(&input, inputs), factors: None },
                     weight: &packed(isa, &weight, outputs, inputs).forward,
-                    finish: Finish { bias: &pad(&bias, outputs), bounds: BOUNDS },
+                    finish: Finish { bias: &pad(&bias, outputs), curve: CURVE },
+                    shortcut: None,
                 },
                 1,
             );

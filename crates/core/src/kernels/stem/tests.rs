@@ -1,7 +1,7 @@
 use super::backward::Backward;
 use super::forward::Forward;
 use super::{PATCH, PICTURE_CHANNELS, Shape, reference};
-use crate::kernels::batch_norm::{Affine, Bounds, Finish, Gradient};
+use crate::kernels::batch_norm::{Affine, Curve, Finish, Gradient};
 use crate::kernels::padded;
 use crate::kernels::product::cpu::panel_width;
 use crate::kernels::product::pack::pack;
@@ -34,7 +34,7 @@ fn forward_is_the_definition() {
                 rows: 0..2 * side,
                 input: &input.iter().map(|value| *value as f32).collect::<Vec<_>>(),
                 weight: &packed,
-                finish: Some(Finish { bias: &pad(&bias, outputs), bounds: Bounds::NONE }),
+                finish: Some(Finish { bias: &pad(&bias, outputs), curve: Curve::NONE }),
                 output: &mut output,
                 sums: None,
                 patches: &mut vec![f32::NAN; PATCH * side],
@@ -59,7 +59,7 @@ fn weight_gradient_is_the_definition() {
                 pictures: 1,
                 input: &input.iter().map(|value| *value as f32).collect::<Vec<_>>(),
                 output: &vec![0.0; side * row],
-                output_affine: &Affine::identity(padded(outputs), Bounds::NONE),
+                output_affine: &Affine::identity(padded(outputs), Curve::NONE),
                 output_gradient: &Gradient::new(padded(outputs)),
                 gradient: &pad(&gradient, outputs),
                 weight_gradient: &mut weight_gradient,
