@@ -2,14 +2,15 @@
 //!
 //! The yardstick is PyTorch's own rounding: for each kind of figure the largest distance between its float32 and its
 //! float64 result, relative to the size of the figure's tensor. We may be at most [`FACTOR`] of these away from the
-//! float64 result, plus the last digit that the file holds.
+//! float64 result, plus the last digit that the file holds. Where that distance depends on luck, spread.json has the
+//! largest of 16 runs (make_spread.py says why).
 
 mod common;
 mod figures;
 mod reference;
 
 use candle_core::{Device, Tensor, Var};
-use figures::{channels_last, numbers, parity_case, pictures};
+use figures::{channels_last, numbers, parity_case, pictures, spread};
 use mobilenet_core::config::{Activation, Layout, ModelOptions, Variant};
 use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{InferencePlan, TrainingPlan};
@@ -25,6 +26,9 @@ use serde_json::Value;
 const FACTOR: f64 = 4.0;
 /// The file's figures have nine digits.
 const LAST_DIGIT: f64 = 1e-8;
+/// Below this the norm of a float64 gradient is rounding alone: it is zero in exact arithmetic, as that of a bias in front
+/// of another batch norm, and compared by its size.
+const VANISHING: f64 = 1e-12;
 
 struct Case {
     network: Network,
@@ -34,6 +38,8 @@ struct Case {
     names: Vec<String>,
     float32: Value,
     float64: Value,
+    /// PyTorch's distances by group where they were measured by several runs, else null.
+    spread: Value,
 }
 
 impl Case {
@@ -54,7 +60,27 @@ impl Case {
             })
             .collect();
         let (float32, float64) = (parity_case(name, "float32"), parity_case(name, "float64"));
-        Self { network, tensors, names, float32, float64 }
+        Self { network, tensors, names, float32, float64, spread: spread(name) }
+    }
+
+    /// Checks a group of lists: ours, PyTorch's float32, PyTorch's float64.
+    fn check_group(&self, what: &str, group: &[(Vec<f64>, Vec<f64>, Vec<f64>)]) {
+        let size = |list: &[f64]| list.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
+        let distance =
+            |a: &[f64], b: &[f64]| a.iter().zip(b).fold(0.0, |d: f64, (a, b)| d.max((a - b).abs()));
+        let torch = group.iter().map(|(_, f32, f64)| distance(f32, f64) / size(f64)).fold(0.0, f64::max);
+        let ours = group.iter().map(|(ours, _, f64)| distance(ours, f64) / size(f64)).fold(0.0, f64::max);
+        self.check(what, ours, torch);
+    }
+
+    /// Checks our distance from float64 against that of PyTorch's float32.
+    fn check(&self, what: &str, ours: f64, torch: f64) {
+        let torch = self.spread[what].as_f64().map_or(torch, |spread| torch.max(spread));
+        println!("{what}: ours {ours:.2e}, PyTorch's float32 {torch:.2e}, ratio {:.2}", ours / torch);
+        assert!(
+            ours <= FACTOR * torch + LAST_DIGIT,
+            "{what}: {ours:e} from float64, PyTorch's float32 {torch:e}"
+        );
     }
 
     fn unpadded() -> Self {
@@ -71,19 +97,6 @@ impl Case {
         plan.statistics = statistics;
         (plan, parameters)
     }
-}
-
-/// Checks a group of lists: ours, PyTorch's float32, PyTorch's float64.
-fn check_group(what: &str, group: &[(Vec<f64>, Vec<f64>, Vec<f64>)]) {
-    let size = |list: &[f64]| list.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
-    let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).fold(0.0, |d: f64, (a, b)| d.max((a - b).abs()));
-    let torch = group.iter().map(|(_, f32, f64)| distance(f32, f64) / size(f64)).fold(0.0, f64::max);
-    let ours = group.iter().map(|(ours, _, f64)| distance(ours, f64) / size(f64)).fold(0.0, f64::max);
-    println!("{what}: ours {ours:.2e}, PyTorch's float32 {torch:.2e}, ratio {:.2}", ours / torch);
-    assert!(
-        ours <= FACTOR * torch + LAST_DIGIT,
-        "{what}: {ours:e} from float64, PyTorch's float32 {torch:e}"
-    );
 }
 
 fn f64s(values: &[f32]) -> Vec<f64> {
@@ -118,7 +131,7 @@ fn check_training_case(case: &Case, train: Pictures, evaluated: Pictures, isa: I
     let ((train, labels), (test, test_labels)) = (train, evaluated);
     let tested = test_labels.len();
     let ours = logits(case, &case.tensors, &test, tested, isa);
-    check_group(
+    case.check_group(
         "eval_logits",
         &[(ours, numbers(&case.float32["eval_logits"]), numbers(&case.float64["eval_logits"]))],
     );
@@ -144,16 +157,16 @@ fn check_training_case(case: &Case, train: Pictures, evaluated: Pictures, isa: I
     }
     let figures = |key: &str| (numbers(&case.float32[key]), numbers(&case.float64[key]));
     let (float32, float64) = figures("losses");
-    check_group("losses", &[(losses, float32, float64)]);
+    case.check_group("losses", &[(losses, float32, float64)]);
     let statistics = training.with_plan(|plan| plan.statistics.clone());
     let after = layout.scatter(&parameters.to_vec1::<f32>().unwrap(), &statistics);
     let (float32, float64) = figures("eval_logits_after");
-    check_group("eval_logits_after", &[(logits(case, &after, &test, tested, isa), float32, float64)]);
+    case.check_group("eval_logits_after", &[(logits(case, &after, &test, tested, isa), float32, float64)]);
 }
 
 fn check_first_step(case: &Case, training: &TrainingStep) {
     let ours = training.with_plan(|plan| f64s(&plan.logits(4)));
-    check_group(
+    case.check_group(
         "train_logits",
         &[(ours, numbers(&case.float32["train_logits"]), numbers(&case.float64["train_logits"]))],
     );
@@ -163,6 +176,7 @@ fn check_first_step(case: &Case, training: &TrainingStep) {
     let gradients = training.gradients().to_vec1::<f32>().unwrap();
     let tensors = layout.scatter(&gradients, &statistics);
     let (mut norms, mut heads, mut running) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut zero, mut torchs_zero) = (0.0f64, 0.0f64);
     for (tensor, name) in tensors.iter().zip(&case.names) {
         let head = f64s(&tensor.values[..4]);
         let both = |key: &str| (numbers(&case.float32[key][name]), numbers(&case.float64[key][name]));
@@ -172,6 +186,10 @@ fn check_first_step(case: &Case, training: &TrainingStep) {
         } else {
             let (float32, float64) = both("gradient_norms");
             let norm = f64s(&tensor.values).iter().map(|value| value * value).sum::<f64>().sqrt();
+            if float64[0] < VANISHING {
+                (zero, torchs_zero) = (zero.max(norm), torchs_zero.max(float32[0]));
+                continue;
+            }
             // A head is measured against the tensor's size, not against its own four values, which may all be small.
             let typical = float64[0] / (tensor.values.len() as f64).sqrt();
             norms.push((vec![norm], float32, float64));
@@ -183,9 +201,10 @@ fn check_first_step(case: &Case, training: &TrainingStep) {
             heads.push((with_size(head), with_size(float32), with_size(float64)));
         }
     }
-    check_group("gradient_norms", &norms);
-    check_group("gradient_heads", &heads);
-    check_group("running", &running);
+    case.check_group("gradient_norms", &norms);
+    case.check_group("gradient_heads", &heads);
+    case.check_group("running", &running);
+    case.check("gradient_zeros", zero, torchs_zero);
 }
 
 fn cifar_pictures() -> (Pictures, Pictures) {
@@ -246,7 +265,7 @@ fn every_instruction_set_evaluates_like_pytorch() {
         for case in [Case::unpadded(), Case::cifar()] {
             let ours = logits(&case, &case.tensors, &test, 8, isa);
             let figures = |value: &Value| numbers(&value["eval_logits"]);
-            check_group(isa.name(), &[(ours, figures(&case.float32), figures(&case.float64))]);
+            case.check_group(isa.name(), &[(ours, figures(&case.float32), figures(&case.float64))]);
         }
     }
 }
@@ -267,6 +286,6 @@ fn imagenet_evaluates_like_pytorch() {
     ] {
         let ours = logits(&case, &case.tensors, &input, 1, Isa::best());
         let figures = |value: &Value| numbers(&value["eval_logits"]);
-        check_group("eval_logits", &[(ours, figures(&case.float32), figures(&case.float64))]);
+        case.check_group("eval_logits", &[(ours, figures(&case.float32), figures(&case.float64))]);
     }
 }

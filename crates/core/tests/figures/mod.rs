@@ -10,6 +10,13 @@ pub fn parity_case(name: &str, precision: &str) -> Value {
     all["cases"][name][precision].take()
 }
 
+/// Distances of PyTorch's float32 from its float64 in several runs of a case; null where there was but one.
+pub fn spread(name: &str) -> Value {
+    let text = std::fs::read_to_string(fixture("parity/spread.json")).unwrap();
+    let mut all: Value = serde_json::from_str(&text).unwrap();
+    all["cases"][name].take()
+}
+
 /// All numbers within a value, in order.
 pub fn numbers(value: &Value) -> Vec<f64> {
     match value {
