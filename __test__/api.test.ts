@@ -33,6 +33,7 @@ describe('a network', () => {
       activation: 'relu',
       resolution: 32,
       classes: 10,
+      dropout: 0,
     })
     expect(model.normalization.mean).toEqual([0.485, 0.456, 0.406])
     expect(model.classes[6]).toBe('frog')

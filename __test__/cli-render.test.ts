@@ -69,7 +69,15 @@ const pictures = { total: 50_000, train: 45_000, validation: 5_000, test: 10_000
 const start: TrainEvent = {
   type: 'start',
   config: {
-    model: { variant: 'v1', layout: 'unpadded', activation: 'relu', width: 1, resolution: 32, classes: 10 },
+    model: {
+      variant: 'v1',
+      layout: 'unpadded',
+      activation: 'relu',
+      width: 1,
+      resolution: 32,
+      classes: 10,
+      dropout: 0,
+    },
     train: {
       epochs: 50,
       batchSize: 64,

@@ -25,7 +25,7 @@ describe('help', () => {
     const train = (await cli(['train', '--help'])).stdout.replaceAll(/\s+/g, ' ')
     expect(train).toContain('--batch-size <n> pictures a step (default: 64)')
     expect(train).toContain(
-      '--layout <layout> unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper) (default: course unpadded, cifar cifar, quick cifar)',
+      "--layout <layout> unpadded (the course's V1), cifar (the paper's, for 32x32) or imagenet (the paper's) (default: course unpadded, cifar cifar, quick cifar)",
     )
   })
 

@@ -62,6 +62,17 @@ describe('options', () => {
     expectTypeOf<{ epochs: number }>().not.toExtend<TrainOptions>()
   })
 
+  it('know which network has which', () => {
+    MobileNet.create({ variant: 'v3-small', layout: 'imagenet', dropout: 0.2 })
+    MobileNet.create({ activation: 'relu6' })
+    // @ts-expect-error there is none
+    MobileNet.create({ variant: 'v4' })
+    // @ts-expect-error the course's layout is V1's
+    MobileNet.create({ variant: 'v2', layout: 'unpadded' })
+    // @ts-expect-error V2 has ReLU6
+    MobileNet.create({ variant: 'v2', activation: 'relu' })
+  })
+
   it('that do not exist are refused', () => {
     // @ts-expect-error misspelt
     MobileNet.create({ widht: 1 })

@@ -11,7 +11,7 @@ import type {
   TrainOptions as NativeTrainOptions,
 } from './native/binding.js'
 import { binding } from './native/load.js'
-import type { ModelConfig, ModelOptions, TrainOptions } from './options.js'
+import type { LoadOptions, ModelConfig, ModelOptions, TrainOptions } from './options.js'
 import { checkModelOptions, checkTrainOptions, withoutNulls } from './options.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
 import { TrainRun } from './run.js'
@@ -69,7 +69,7 @@ export class MobileNet {
    *
    * @param options What the network must be, besides the device: a checkpoint of another one is CHECKPOINT_MISMATCH.
    */
-  static async load(path: string | URL, options: Omit<ModelOptions, 'seed'> = {}): Promise<MobileNet> {
+  static async load(path: string | URL, options: LoadOptions = {}): Promise<MobileNet> {
     const { device, ...expected } = options
     checkModelOptions(options)
     selectDevice(device ?? 'auto')
@@ -89,7 +89,7 @@ export class MobileNet {
    * A network from weights that PyTorch or another program saved: a `.pth` state dict or a `.safetensors` file with
    * the course's, timm's or this library's names. `options` must describe the network that they belong to.
    */
-  static async import(path: string | URL, options: Omit<ModelOptions, 'seed'> = {}): Promise<MobileNet> {
+  static async import(path: string | URL, options: LoadOptions = {}): Promise<MobileNet> {
     const { device, ...network } = options
     checkModelOptions(options)
     selectDevice(device ?? 'auto')

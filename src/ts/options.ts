@@ -8,12 +8,39 @@ import type {
 } from './native/binding.js'
 import { binding } from './native/load.js'
 
-/** A network, and how to make it. */
-export interface ModelOptions extends NativeModelOptions {
-  /** Decides the initial weights: a whole number from 0 to 4294967295; default 1. */
-  seed?: number
+/** MobileNet V1. */
+export interface V1Options extends NativeModelOptions {
+  variant?: 'v1' | null
+  activation?: 'relu' | 'relu6' | null
+}
+
+/** MobileNet V2. */
+export interface V2Options extends NativeModelOptions {
+  variant: 'v2'
+  layout?: 'cifar' | 'imagenet' | null
+  activation?: 'relu6' | null
+}
+
+/** MobileNet V3, large or small. */
+export interface V3Options extends NativeModelOptions {
+  variant: 'v3-large' | 'v3-small'
+  layout?: 'cifar' | 'imagenet' | null
+  activation?: 'hard-swish' | null
+}
+
+/** A network. What is absent takes its default. */
+export type NetworkOptions = V1Options | V2Options | V3Options
+
+/** A network that stands in a file, and where it is to compute. */
+export type LoadOptions = NetworkOptions & {
   /** `auto` (the best that works; default), `cpu`, `cuda` or `cuda:N`. */
   device?: DeviceName
+}
+
+/** A network, and how to make it. */
+export type ModelOptions = LoadOptions & {
+  /** Decides the initial weights: a whole number from 0 to 4294967295; default 1. */
+  seed?: number
 }
 
 /** A device as options name it. */
@@ -30,17 +57,20 @@ export interface TrainOptions extends NativeTrainOptions {
 }
 
 /** A network with every default filled in. */
-export interface ModelConfig {
-  variant: 'v1'
-  layout: 'unpadded' | 'cifar' | 'imagenet'
-  activation: 'relu' | 'relu6'
+export type ModelConfig = {
   /** Width multiplier. */
   width: number
   /** Height and width of a picture in pixels. */
   resolution: number
   /** Number of classes. */
   classes: number
-}
+  /** Share of the classifier's inputs that a training step leaves out. */
+  dropout: number
+} & (
+  | { variant: 'v1'; layout: 'unpadded' | 'cifar' | 'imagenet'; activation: 'relu' | 'relu6' }
+  | { variant: 'v2'; layout: 'cifar' | 'imagenet'; activation: 'relu6' }
+  | { variant: 'v3-large' | 'v3-small'; layout: 'cifar' | 'imagenet'; activation: 'hard-swish' }
+)
 
 /** A recipe with every default filled in; can be spread into the options of `train`. */
 export interface TrainConfig {
@@ -95,6 +125,7 @@ const modelKeys: Keys<ModelOptions> = {
   width: true,
   resolution: true,
   classes: true,
+  dropout: true,
   seed: true,
   device: true,
 }

@@ -12,16 +12,16 @@ use std::path::PathBuf;
 #[derive(Default)]
 pub struct ModelOptions {
     /// Which MobileNet; default `v1`.
-    #[napi(ts_type = "'v1' | null")]
+    #[napi(ts_type = "'v1' | 'v2' | 'v3-large' | 'v3-small' | null")]
     pub variant: Option<String>,
-    /// `unpadded`: the course's small network for 32x32 (no padding, all strides 1, a stem without batch norm);
-    /// `cifar`: the paper's with a stem of stride 1, for 32x32; `imagenet`: the paper's, for 224x224.
-    /// Default `unpadded`.
+    /// `unpadded`: the course's small V1 for 32x32 (no padding, all strides 1, a stem without batch norm);
+    /// `cifar`: the paper's with fewer strides, for 32x32: the stem's is 1, and in V2 and V3 the first stage's, too;
+    /// `imagenet`: the paper's, for 224x224. Default `unpadded` for V1, `cifar` for the others.
     #[napi(ts_type = "'unpadded' | 'cifar' | 'imagenet' | null")]
     pub layout: Option<String>,
-    /// The non-linearity: `relu`, as in the paper, or `relu6`, as in its released weights and timm's.
-    /// Default `relu`.
-    #[napi(ts_type = "'relu' | 'relu6' | null")]
+    /// The non-linearity. V1: `relu`, as in the paper (default), or `relu6`, as in its released weights and timm's. V2
+    /// has `relu6` and V3 `hard-swish`, and no other.
+    #[napi(ts_type = "'relu' | 'relu6' | 'hard-swish' | null")]
     pub activation: Option<String>,
     /// Width multiplier, above 0 and at most 4; channel counts are rounded to multiples of 8. Default 1.
     #[napi(ts_type = "number | null")]
@@ -32,6 +32,10 @@ pub struct ModelOptions {
     /// Number of classes. Default 10, or 1000 in layout `imagenet`.
     #[napi(ts_type = "number | null")]
     pub classes: Option<f64>,
+    /// Share of the classifier's inputs that a training step leaves out, from 0 to below 1. Default 0 for V1, 0.2 for the
+    /// others.
+    #[napi(ts_type = "number | null")]
+    pub dropout: Option<f64>,
 }
 
 /// How parameters move: Adam (betas 0.9 and 0.999, eps 1e-8, bias-corrected, no weight decay).
@@ -150,6 +154,7 @@ impl TryFrom<ModelOptions> for core::ModelOptions {
             width: options.width,
             resolution: whole("resolution", options.resolution)?,
             classes: whole("classes", options.classes)?,
+            dropout: options.dropout,
         })
     }
 }

@@ -23,9 +23,10 @@ export interface NetworkFlags {
   width?: number
   resolution?: number
   classes?: number
+  dropout?: number
 }
 
-const networkKeys = ['variant', 'layout', 'activation', 'width', 'resolution', 'classes'] as const
+const networkKeys = ['variant', 'layout', 'activation', 'width', 'resolution', 'classes', 'dropout'] as const
 
 /** What a command does with the options that describe a network. */
 interface NetworkUse {
@@ -37,21 +38,22 @@ interface NetworkUse {
 /** Adds the options that describe a network. */
 export function addNetworkOptions(command: Command, { of, required = [] }: NetworkUse): Command {
   const rows: [flags: string, key: keyof NetworkFlags, text: string][] = [
-    ['--variant <v>', 'variant', 'which MobileNet: v1'],
+    ['--variant <v>', 'variant', 'which MobileNet: v1, v2, v3-large or v3-small'],
     [
       '--layout <layout>',
       'layout',
-      'unpadded (the course), cifar (the paper, for 32x32) or imagenet (the paper)',
+      "unpadded (the course's V1), cifar (the paper's, for 32x32) or imagenet (the paper's)",
     ],
-    ['--activation <a>', 'activation', "relu or relu6 (timm's V1 weights)"],
+    ['--activation <a>', 'activation', "of V1: relu or relu6 (timm's weights)"],
     ['--width <alpha>', 'width', 'width multiplier'],
     ['--resolution <n>', 'resolution', 'height and width of a picture'],
     ['--classes <n>', 'classes', 'number of classes'],
+    ['--dropout <x>', 'dropout', "share of the classifier's inputs that a training step leaves out"],
   ]
   for (const [flags, key, text] of rows) {
     // Only presets have values to show: without one, resolution and classes follow from the layout.
     const option = new Option(flags, of === 'preset' ? text + defaultOf((preset) => preset.model[key]) : text)
-    if (['width', 'resolution', 'classes'].includes(key)) option.argParser(number)
+    if (['width', 'resolution', 'classes', 'dropout'].includes(key)) option.argParser(number)
     command.addOption(option.makeOptionMandatory(required.includes(key)))
   }
   return command

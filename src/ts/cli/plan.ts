@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path'
 import {
   type DeviceName,
   MobileNetError,
+  type ModelConfig,
   type ModelOptions,
   type TrainConfig,
   type TrainOptions,
@@ -65,16 +66,25 @@ export function planOf(flags: TrainFlags): Plan {
     checkpoint,
     resume: resume !== undefined,
     network: {
-      ...(checkpoint === undefined ? { ...preset.model, seed: flags.seed ?? preset.train.seed } : {}),
+      ...(checkpoint === undefined
+        ? { ...modelOf(preset.model, given), seed: flags.seed ?? preset.train.seed }
+        : {}),
       ...given,
       device: (flags.device ?? 'auto') as DeviceName,
-    },
+    } as ModelOptions,
     options: {
       ...base,
       ...recipeOf(flags, base),
       out: flags.out ?? (resume === undefined ? newFolder(name) : dirname(resume)),
     },
   }
+}
+
+/** The preset's network; of another variant than the preset's, what is not the variant's own. */
+function modelOf(preset: ModelConfig, given: ModelOptions): Partial<ModelConfig> {
+  if (given.variant == null || given.variant === preset.variant) return preset
+  const { width, resolution, classes } = preset
+  return { width, resolution, classes }
 }
 
 function recipeOf(flags: TrainFlags, base: TrainConfig | undefined): Omit<TrainOptions, 'data'> {

@@ -185,24 +185,29 @@ export interface Metrics {
 /** A network. */
 export interface ModelOptions {
   /** Which MobileNet; default `v1`. */
-  variant?: 'v1' | null
+  variant?: 'v1' | 'v2' | 'v3-large' | 'v3-small' | null
   /**
-   * `unpadded`: the course's small network for 32x32 (no padding, all strides 1, a stem without batch norm);
-   * `cifar`: the paper's with a stem of stride 1, for 32x32; `imagenet`: the paper's, for 224x224.
-   * Default `unpadded`.
+   * `unpadded`: the course's small V1 for 32x32 (no padding, all strides 1, a stem without batch norm);
+   * `cifar`: the paper's with fewer strides, for 32x32: the stem's is 1, and in V2 and V3 the first stage's, too;
+   * `imagenet`: the paper's, for 224x224. Default `unpadded` for V1, `cifar` for the others.
    */
   layout?: 'unpadded' | 'cifar' | 'imagenet' | null
   /**
-   * The non-linearity: `relu`, as in the paper, or `relu6`, as in its released weights and timm's.
-   * Default `relu`.
+   * The non-linearity. V1: `relu`, as in the paper (default), or `relu6`, as in its released weights and timm's. V2
+   * has `relu6` and V3 `hard-swish`, and no other.
    */
-  activation?: 'relu' | 'relu6' | null
+  activation?: 'relu' | 'relu6' | 'hard-swish' | null
   /** Width multiplier, above 0 and at most 4; channel counts are rounded to multiples of 8. Default 1. */
   width?: number | null
   /** Height and width of a picture in pixels. Default 32, or 224 in layout `imagenet`. */
   resolution?: number | null
   /** Number of classes. Default 10, or 1000 in layout `imagenet`. */
   classes?: number | null
+  /**
+   * Share of the classifier's inputs that a training step leaves out, from 0 to below 1. Default 0 for V1, 0.2 for the
+   * others.
+   */
+  dropout?: number | null
 }
 
 /** A named pair of network and recipe, complete. */

@@ -34,7 +34,8 @@ pub enum Layout {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
-    /// None: the linear bottleneck of V2 (section 3.2).
+    /// None: the linear bottleneck of V2 (section 3.2). Not for a network as a whole.
+    #[serde(skip)]
     Identity,
     /// `max(0, x)`, as in V1's paper.
     Relu,
@@ -42,7 +43,8 @@ pub enum Activation {
     Relu6,
     /// `x * min(max(0, x + 3), 6) / 6`, in V3 (section 5.2).
     HardSwish,
-    /// `min(max(0, x + 3), 6) / 6`, behind V3's squeeze-and-excitation (section 5.3).
+    /// `min(max(0, x + 3), 6) / 6`, behind V3's squeeze-and-excitation (section 5.3). Not for a network as a whole.
+    #[serde(skip)]
     HardSigmoid,
 }
 

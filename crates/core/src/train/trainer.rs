@@ -273,6 +273,8 @@ impl<'a> Trainer<'a> {
             );
             let side = self.config.model.resolution;
             let input = Tensor::from_vec(batch.input, (batch.count, side, side, 3), &Device::Cpu)?;
+            let stream = (train.seed, self.progress.steps as u64);
+            self.step.with_plan(|plan| plan.dropout_stream = stream);
             let loss = self.step.run(&input, &batch.labels, self.parameters.as_tensor())?;
             self.adam.step(&self.parameters, self.step.gradients(), rate)?;
             if !loss.sum.is_finite() {

@@ -32,8 +32,17 @@ export function networkText({
   width,
   resolution,
   classes,
+  dropout,
 }: ModelConfig): string {
-  return `MobileNet ${variant} ${layout}, width ${width}, ${resolution}x${resolution}, ${classes} classes, ${activation}`
+  const words = [
+    `MobileNet ${variant} ${layout}`,
+    `width ${width}`,
+    `${resolution}x${resolution}`,
+    `${classes} classes`,
+    activation,
+  ]
+  if (dropout > 0) words.push(`dropout ${dropout}`)
+  return words.join(', ')
 }
 
 function recipeText({ epochs, batchSize, optimizer, schedule, seed, augment, shuffle }: TrainConfig): string {
