@@ -51,10 +51,12 @@ pub fn network(config: &ModelConfig) -> Network {
     for (index, stage) in STAGES.iter().enumerate() {
         for repeat in 0..stage.repeats {
             block += 1;
-            let strided = repeat == 0 && !(cifar && index == UNSTRIDED_STAGE);
-            let stride = if strided { stage.stride } else { 1 };
+            let papers_stride = if repeat == 0 { stage.stride } else { 1 };
+            let stride = if cifar && index == UNSTRIDED_STAGE { 1 } else { papers_stride };
             let outputs = scaled(stage.outputs, config.width);
-            inverted_residual(&mut builder, block, stage.expansion, outputs, stride);
+            // Shortcuts stand where the paper's strides allow them, whatever the layout.
+            let shortcut = papers_stride == 1 && builder.channels() == outputs;
+            inverted_residual(&mut builder, block, stage.expansion, outputs, stride, shortcut);
         }
     }
     let head = scaled(HEAD, config.width.max(1.0));
@@ -72,7 +74,14 @@ pub fn network(config: &ModelConfig) -> Network {
 }
 
 /// Table 1: expansion, depthwise convolution, linear projection, and the shortcut round them (figure 4d).
-fn inverted_residual(builder: &mut Builder, block: usize, expansion: usize, outputs: usize, stride: usize) {
+fn inverted_residual(
+    builder: &mut Builder,
+    block: usize,
+    expansion: usize,
+    outputs: usize,
+    stride: usize,
+    shortcut: bool,
+) {
     let name = |part: &str| format!("features.{block}.conv{part}");
     let (input, inputs) = (builder.last(), builder.channels());
     // Without an expansion the projection moves up by one in torchvision's names.
@@ -83,7 +92,7 @@ fn inverted_residual(builder: &mut Builder, block: usize, expansion: usize, outp
     }
     builder.depthwise(&name(&format!(".{part}.0")), &name(&format!(".{part}.1")), 3, stride, 1, Relu6);
     builder.pointwise(&name(&format!(".{}", part + 1)), &name(&format!(".{}", part + 2)), outputs, Identity);
-    if stride == 1 && inputs == outputs {
+    if shortcut {
         builder.add(&name(""), input);
     }
 }

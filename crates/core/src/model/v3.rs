@@ -110,7 +110,10 @@ pub fn network(config: &ModelConfig) -> Network {
     for (index, &bottleneck) in table.bottlenecks.iter().enumerate() {
         let stride = if cifar && index == table.unstrided { 1 } else { bottleneck.stride };
         let (expanded, outputs) = (width(bottleneck.expanded), width(bottleneck.outputs));
-        inverted_residual(&mut builder, index + 1, Bottleneck { expanded, outputs, stride, ..bottleneck });
+        // Shortcuts stand where the paper's strides allow them, whatever the layout.
+        let shortcut = bottleneck.stride == 1 && builder.channels() == outputs;
+        let bottleneck = Bottleneck { expanded, outputs, stride, ..bottleneck };
+        inverted_residual(&mut builder, index + 1, bottleneck, shortcut);
     }
     let last = table.bottlenecks.len() + 1;
     builder.pointwise(&format!("features.{last}.0"), &format!("features.{last}.1"), width(table.last), HardSwish);
@@ -129,7 +132,7 @@ pub fn network(config: &ModelConfig) -> Network {
 }
 
 /// A bottleneck of figure 4: V2's inverted residual, with squeeze-and-excitation before the projection.
-fn inverted_residual(builder: &mut Builder, block: usize, bottleneck: Bottleneck) {
+fn inverted_residual(builder: &mut Builder, block: usize, bottleneck: Bottleneck, shortcut: bool) {
     let Bottleneck { kernel, expanded, outputs, squeeze, activation, stride } = bottleneck;
     let (input, inputs) = (builder.last(), builder.channels());
     // Parts that a bottleneck hasn't leave no gap in torchvision's names.
@@ -148,7 +151,7 @@ fn inverted_residual(builder: &mut Builder, block: usize, bottleneck: Bottleneck
     }
     let (convolution, norm) = layer(&name());
     builder.pointwise(&convolution, &norm, outputs, Identity);
-    if stride == 1 && inputs == outputs {
+    if shortcut {
         builder.add(&format!("features.{block}"), input);
     }
 }

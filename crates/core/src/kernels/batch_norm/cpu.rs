@@ -1,7 +1,7 @@
 //! The row kernels: each handles `rows` pixels of `channels` (padded) channels; a pixel follows the one before it
 //! at a distance of `stride` floats, given for each operand because rings and blocks are wider than maps.
 
-use super::{Affine, CurveRegisters, Factors, Finish, Gradient};
+use super::{Affine, Curve, CurveRegisters, Factors, Finish, Gradient};
 use crate::kernels::simd::{lanes, load, multiply_add, store};
 use pulp::Simd;
 
@@ -248,6 +248,32 @@ pub fn sum_gradient_rows<S: Simd>(
             }
             store::<S>(first.as_mut_ptr().add(channel), sum);
             store::<S>(second.as_mut_ptr().add(channel), products);
+        }
+    }
+}
+
+/// `rows = curve(rows)`, rows `stride` floats apart.
+///
+/// # Safety
+/// `rows` must be writable for `channels` floats every `stride` floats, `count` times; `channels` is a multiple of
+/// [`lanes`].
+#[inline(always)]
+pub unsafe fn curve_rows<S: Simd>(
+    simd: S,
+    rows: *mut f32,
+    stride: usize,
+    count: usize,
+    channels: usize,
+    curve: Curve,
+) {
+    let curve = CurveRegisters::new(simd, curve);
+    for row in 0..count {
+        for channel in (0..channels).step_by(lanes::<S>()) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let at = rows.add(row * stride + channel);
+                store::<S>(at, curve.at(simd, load::<S>(at)));
+            }
         }
     }
 }
