@@ -9,8 +9,8 @@ mod ours;
 use common::Case;
 use mobilenet_core::engine::Timings;
 use mobilenet_core::kernels::simd::Isa;
-use mobilenet_core::model::network::{Layer, Network};
 use mobilenet_core::model;
+use mobilenet_core::model::network::{Layer, Network};
 use ours::{Inference, Training};
 use std::time::Instant;
 

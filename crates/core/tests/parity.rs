@@ -117,10 +117,8 @@ type Pictures = (Vec<f32>, Vec<u32>);
 /// Pictures that follow from their size: see `made_up` in make_parity.py.
 fn made_up(count: usize, side: usize, classes: usize) -> Pictures {
     let name = format!("input:{count}x3x{side}x{side}");
-    let values: Vec<f32> = uniform(&name, count * 3 * side * side)
-        .into_iter()
-        .map(|u| ((2.0 * u - 1.0) * 2.0) as f32)
-        .collect();
+    let values: Vec<f32> =
+        uniform(&name, count * 3 * side * side).into_iter().map(|u| ((2.0 * u - 1.0) * 2.0) as f32).collect();
     let labels = uniform(&format!("label:{count}"), count);
     (channels_last(&values, side), labels.into_iter().map(|u| (u * classes as f64) as u32).collect())
 }

@@ -3,9 +3,9 @@
 use super::Checkpoint;
 use crate::config::{ModelOptions, Normalization};
 use crate::error::{Error, ErrorCode, Result};
+use crate::model;
 use crate::model::names::course_name;
 use crate::model::tensors::{NamedTensor, specs};
-use crate::model;
 use candle_core::{DType, Device, Tensor};
 use std::collections::HashMap;
 use std::path::Path;

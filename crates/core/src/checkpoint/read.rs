@@ -3,8 +3,8 @@
 use super::{Checkpoint, FIRST, FORMAT, Progress, SECOND, TrainingState, VERSION};
 use crate::config::{ModelConfig, Normalization};
 use crate::error::{Error, ErrorCode, Result};
-use crate::model::tensors::{NamedTensor, TensorSpec, specs};
 use crate::model;
+use crate::model::tensors::{NamedTensor, TensorSpec, specs};
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;

@@ -45,11 +45,8 @@ impl TrainingPlan {
     fn sum_gradient(&mut self, from: usize, index: usize, pictures: usize) {
         let layer = &self.network.layers[index];
         let (channels, size, isa) = (padded(layer.outputs), layer.map_floats(), self.isa);
-        let (gradient, map, affine) = (
-            &*self.map_gradients[self.gradient_places[from]],
-            &*self.maps[index],
-            &self.affines[index],
-        );
+        let (gradient, map, affine) =
+            (&*self.map_gradients[self.gradient_places[from]], &*self.maps[index], &self.affines[index]);
         self.parts.par_iter_mut().enumerate().with_max_len(1).for_each(|(index, part)| {
             let pictures = segment(pictures, index);
             part.sums.clear(channels);
@@ -91,9 +88,11 @@ impl TrainingPlan {
         let Some(input) = layer.input else { unreachable!("a pool reads a map") };
         let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
         // Another reader of the same map: the layer that reads it with the factors that follow from this pool.
-        let excited = self.network.layers.iter().rposition(|other| {
-            other.input == Some(input) && other.excitation.is_some()
-        });
+        let excited = self
+            .network
+            .layers
+            .iter()
+            .rposition(|other| other.input == Some(input) && other.excitation.is_some());
         let factors = excited.and_then(|excited| self.factors[excited].as_deref());
         let (map, affine, isa) = (&self.maps[input], &self.affines[input], self.isa);
         let places = [self.gradient_places[index], self.gradient_places[input]];
@@ -142,7 +141,13 @@ impl TrainingPlan {
         add_up(&self.parts, &mut gradients[self.parameters.slots[index].weight.clone()]);
     }
 
-    fn backward_depthwise(&mut self, index: usize, parameters: &[f32], pictures: usize, gradients: &mut [f32]) {
+    fn backward_depthwise(
+        &mut self,
+        index: usize,
+        parameters: &[f32],
+        pictures: usize,
+        gradients: &mut [f32],
+    ) {
         let accumulate = self.accumulates(index);
         let layer = &self.network.layers[index];
         let weight = self.parameters.slots[index].weight.clone();
@@ -154,28 +159,34 @@ impl TrainingPlan {
         let (input_size, size) = (layer.input_side * layer.input_side * channels, layer.map_floats());
         let places = [self.gradient_places[index], self.gradient_places[input]];
         let [gradient, input_gradient] = two(&mut self.map_gradients, places);
-        for_each_part(&mut self.parts, input_gradient, pictures, input_size, |index, part, input_gradient| {
-            let pictures = segment(pictures, index);
-            part.sums.clear(channels);
-            isa.run(depthwise::backward::Backward {
-                shape: layer.depthwise_shape(),
-                pictures: pictures.len(),
-                input: &map[pictures.start * input_size..],
-                input_affine,
-                output: &output[pictures.start * size..],
-                output_affine,
-                output_gradient,
-                gradient: &gradient[pictures.start * size..],
-                weight: &parameters[weight.clone()],
-                input_gradient,
-                accumulate,
-                weight_gradient: &mut part.weight_gradient,
-                sums: &mut part.sums,
-                ring: &mut part.input,
-                gradient_ring: &mut part.gradient,
-                zeros: &self.zeros,
-            });
-        });
+        for_each_part(
+            &mut self.parts,
+            input_gradient,
+            pictures,
+            input_size,
+            |index, part, input_gradient| {
+                let pictures = segment(pictures, index);
+                part.sums.clear(channels);
+                isa.run(depthwise::backward::Backward {
+                    shape: layer.depthwise_shape(),
+                    pictures: pictures.len(),
+                    input: &map[pictures.start * input_size..],
+                    input_affine,
+                    output: &output[pictures.start * size..],
+                    output_affine,
+                    output_gradient,
+                    gradient: &gradient[pictures.start * size..],
+                    weight: &parameters[weight.clone()],
+                    input_gradient,
+                    accumulate,
+                    weight_gradient: &mut part.weight_gradient,
+                    sums: &mut part.sums,
+                    ring: &mut part.input,
+                    gradient_ring: &mut part.gradient,
+                    zeros: &self.zeros,
+                });
+            },
+        );
         add_up(&self.parts, &mut gradients[weight]);
     }
 

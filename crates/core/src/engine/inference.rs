@@ -93,7 +93,10 @@ fn passes(network: &Network, capacity: usize) -> (Vec<Pass>, Vec<usize>) {
         .map(|(made, pass)| Lifetime {
             made,
             // The logits are read after the last pass.
-            used: passes.iter().rposition(|later| later.reads().any(|read| read == pass.output)).unwrap_or(passes.len()),
+            used: passes
+                .iter()
+                .rposition(|later| later.reads().any(|read| read == pass.output))
+                .unwrap_or(passes.len()),
             floats: capacity * layers[pass.output].map_floats(),
         })
         .collect();
@@ -192,7 +195,14 @@ impl InferencePlan {
             Operation::Pool => {
                 let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
                 let as_it_is = Affine::identity(channels, Curve::NONE);
-                pooling::forward(*isa, &maps[from][..pictures * pixels * channels], &as_it_is, pixels, channels, output);
+                pooling::forward(
+                    *isa,
+                    &maps[from][..pictures * pixels * channels],
+                    &as_it_is,
+                    pixels,
+                    channels,
+                    output,
+                );
             }
             Operation::Pointwise | Operation::Linear => {
                 let pixels = layer.output_side() * layer.output_side();
@@ -205,7 +215,11 @@ impl InferencePlan {
                     },
                     None => Source::Rows {
                         rows: &maps[from],
-                        factors: pass.excitation.map(|_| Factors { values: &maps[excitation], pixels, skipped: 0 }),
+                        factors: pass.excitation.map(|_| Factors {
+                            values: &maps[excitation],
+                            pixels,
+                            skipped: 0,
+                        }),
                     },
                 };
                 let block = Separable {
@@ -240,7 +254,14 @@ impl InferencePlan {
 }
 
 /// The stem, output row by output row.
-fn forward_stem(isa: Isa, layer: &Layer, folded: &Folded, input: &[f32], output: &mut [f32], scratch: &Scratch) {
+fn forward_stem(
+    isa: Isa,
+    layer: &Layer,
+    folded: &Folded,
+    input: &[f32],
+    output: &mut [f32],
+    scratch: &Scratch,
+) {
     let row_floats = layer.output_side() * padded(layer.outputs);
     output.par_chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| {
         let mut patches = scratch.take();

@@ -18,7 +18,8 @@ pub fn share_buffers(lifetimes: &[Lifetime]) -> (Vec<usize>, Vec<usize>) {
     for value in lifetimes {
         let free = || (0..floats.len()).filter(|buffer| free_from[*buffer] <= value.made);
         // The smallest that is large enough, or else the largest, which grows; so that little is left unused.
-        let fitting = free().filter(|buffer| floats[*buffer] >= value.floats).min_by_key(|buffer| floats[*buffer]);
+        let fitting =
+            free().filter(|buffer| floats[*buffer] >= value.floats).min_by_key(|buffer| floats[*buffer]);
         let buffer = fitting.or_else(|| free().max_by_key(|buffer| floats[*buffer])).unwrap_or(floats.len());
         if buffer == floats.len() {
             floats.push(0);

@@ -40,7 +40,13 @@ impl Builder {
         activation: Activation,
     ) {
         let norm = norm.map(String::from);
-        self.push(Layer { kernel: 3, stride, padding, norm, ..self.next(Operation::Stem, name, outputs, activation) });
+        self.push(Layer {
+            kernel: 3,
+            stride,
+            padding,
+            norm,
+            ..self.next(Operation::Stem, name, outputs, activation)
+        });
     }
 
     /// A depthwise convolution.

@@ -24,7 +24,9 @@ pub fn tensors(network: &Network, seed: u64) -> Vec<NamedTensor> {
             _ => (2.0 / (spec.shape[0] * spec.shape[2..].iter().product::<usize>()) as f64).sqrt(),
         };
         let values = match (spec.role, network.initialization) {
-            (Role::Weight(_), Initialization::Uniform) => draw(&mut uniform(spec.shape[1..].iter().product())),
+            (Role::Weight(_), Initialization::Uniform) => {
+                draw(&mut uniform(spec.shape[1..].iter().product()))
+            }
             (Role::Bias { fan_in }, Initialization::Uniform) => draw(&mut uniform(fan_in)),
             (Role::Weight(operation), Initialization::Normal) => {
                 let deviation = deviation(operation);

@@ -116,7 +116,12 @@ pub fn network(config: &ModelConfig) -> Network {
         inverted_residual(&mut builder, index + 1, bottleneck, shortcut);
     }
     let last = table.bottlenecks.len() + 1;
-    builder.pointwise(&format!("features.{last}.0"), &format!("features.{last}.1"), width(table.last), HardSwish);
+    builder.pointwise(
+        &format!("features.{last}.0"),
+        &format!("features.{last}.1"),
+        width(table.last),
+        HardSwish,
+    );
     // The cheaper head (section 5.1): pooled before the widest layer, which so has one pixel instead of 7x7.
     builder.pool("avgpool");
     builder.linear("classifier.0", width(table.hidden), HardSwish);

@@ -112,7 +112,10 @@ mod tests {
                     let x = load::<S>(self.1.as_ptr().add(at));
                     let n = simd.add_f32s(simd.mul_f32s(x, simd.splat_f32s(scale)), simd.splat_f32s(shift));
                     store::<S>(values.as_mut_ptr().add(at), curve.at(simd, n));
-                    store::<S>(slopes.as_mut_ptr().add(at), curve.times_slope(simd, simd.splat_f32s(scale), n));
+                    store::<S>(
+                        slopes.as_mut_ptr().add(at),
+                        curve.times_slope(simd, simd.splat_f32s(scale), n),
+                    );
                 }
             }
             (values, slopes)

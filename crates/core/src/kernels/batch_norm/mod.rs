@@ -9,9 +9,9 @@
 pub mod cpu;
 mod curve;
 pub mod factors;
-pub mod sum;
 #[cfg(test)]
 mod reference;
+pub mod sum;
 #[cfg(test)]
 mod tests;
 

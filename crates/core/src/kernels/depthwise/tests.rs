@@ -87,6 +87,15 @@ fn forward_is_the_definition() {
 
 #[test]
 fn backward_is_the_definition() {
+    check_backward(false);
+}
+
+#[test]
+fn backward_adds_to_what_came_along_a_shortcut() {
+    check_backward(true);
+}
+
+fn check_backward(accumulate: bool) {
     on_every_isa(|isa| {
         for shape in shapes() {
             let (case, channels) = (Case::new(shape), shape.channels);
@@ -101,6 +110,11 @@ fn backward_is_the_definition() {
             }
             let floats = |values: usize| values / channels * padded(channels);
             let mut input_gradient = vec![f32::NAN; floats(case.input.len())];
+            if accumulate {
+                let before = numbers(12, case.input.len());
+                input_gradient.copy_from_slice(&pad(&before, channels));
+                expected_input.iter_mut().zip(&before).for_each(|(sum, value)| *sum += value);
+            }
             let mut weight_gradient = vec![f32::NAN; floats(case.weight.len())];
             let mut sums = Sums::new(padded(channels));
             let [mut ring, mut gradient_ring, zeros] = scratch(shape);
@@ -115,7 +129,7 @@ fn backward_is_the_definition() {
                 gradient: &pad(&gradient, channels),
                 weight: &pad(&case.weight, channels),
                 input_gradient: &mut input_gradient,
-                accumulate: false,
+                accumulate,
                 weight_gradient: &mut weight_gradient,
                 sums: &mut sums,
                 ring: &mut ring,

@@ -115,18 +115,37 @@ mod tests {
 
     #[test]
     fn backward_spreads_evenly_and_sums() {
+        check_backward(false);
+    }
+
+    #[test]
+    fn backward_joins_both_gradients_of_an_excited_map() {
+        check_backward(true);
+    }
+
+    fn check_backward(excited: bool) {
         on_every_isa(|isa| {
             for (pictures, pixels, channels) in SIZES {
                 let (map, affine) = (numbers(1, pictures * pixels * channels), affine(2, channels));
                 let features_gradient = numbers(8, pictures * channels);
                 let (_, mask) = read(&map, &affine, channels);
-                let expected: Vec<f64> = (0..map.len())
+                let mut expected: Vec<f64> = (0..map.len())
                     .map(|index| {
                         let picture = index / (pixels * channels);
                         features_gradient[picture * channels + index % channels] / pixels as f64
                     })
                     .collect();
                 let mut gradient = vec![f32::NAN; pictures * pixels * padded(channels)];
+                let factors = numbers(13, pictures * channels);
+                let padded_factors = pad(&factors, channels);
+                if excited {
+                    let multiplied = numbers(12, map.len());
+                    gradient.copy_from_slice(&pad(&multiplied, channels));
+                    for (index, (sum, value)) in expected.iter_mut().zip(&multiplied).enumerate() {
+                        let picture = index / (pixels * channels);
+                        *sum += value * factors[picture * channels + index % channels];
+                    }
+                }
                 let mut sums = Sums::new(padded(channels));
                 isa.run(Backward {
                     pixels,
@@ -134,7 +153,7 @@ mod tests {
                     map: &pad(&map, channels),
                     affine: &affine,
                     features_gradient: &pad(&features_gradient, channels),
-                    factors: None,
+                    factors: excited.then_some(&padded_factors[..]),
                     gradient: &mut gradient,
                     sums: &mut sums,
                 });

@@ -48,7 +48,8 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, inputs, outputs, input, affine, factors, weight, bias, output, mut sums, block } = self;
+        let Self { rows, inputs, outputs, input, affine, factors, weight, bias, output, mut sums, block } =
+            self;
         let stride = block_stride(inputs);
         for start in (0..rows).step_by(ROW_BLOCK) {
             let count = ROW_BLOCK.min(rows - start);

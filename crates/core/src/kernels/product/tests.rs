@@ -1,7 +1,7 @@
 use super::backward::{Backward, Operands, WEIGHT_ROWS, WeightGradient};
 use super::forward::{Forward, block_stride, scratch};
 use super::{PackedWeight, reference};
-use crate::kernels::batch_norm::{Affine, Curve, Gradient};
+use crate::kernels::batch_norm::{Affine, Curve, Factors, Gradient};
 use crate::kernels::padded;
 use crate::kernels::segments::{ROW_BLOCK, Sums};
 use crate::kernels::testing::{affine, assert_close, gradient_sums, numbers, on_every_isa, pad, read, unpad};
@@ -135,6 +135,153 @@ fn backward_is_the_definition() {
             let (sum, products) = Sums::total([&sums].into_iter(), inputs);
             assert_close(&format!("{what} sum"), &sum, &first, outputs * rows);
             assert_close(&format!("{what} products"), &products, &second, outputs * rows);
+        }
+    });
+}
+
+/// Pixels of a picture, when factors are read.
+const PIXELS: usize = 3;
+
+/// A product of rows that are multiplied by factors when they are read.
+struct Excited {
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    input: Vec<f64>,
+    affine: Affine,
+    factors: Vec<f64>,
+    weight: Vec<f64>,
+    gradient: Vec<f64>,
+}
+
+impl Excited {
+    fn all() -> impl Iterator<Item = Self> {
+        [(3, 8, 17), (7, 33, 40), (2 * ROW_BLOCK + 7, 20, 130)].into_iter().map(|(rows, inputs, outputs)| {
+            Self {
+                rows,
+                inputs,
+                outputs,
+                input: numbers(1, rows * inputs),
+                affine: affine(2, inputs),
+                factors: numbers(3, rows.div_ceil(PIXELS) * inputs),
+                weight: numbers(5, outputs * inputs),
+                gradient: numbers(11, rows * outputs),
+            }
+        })
+    }
+
+    /// Where the factor of a value of the input stands.
+    fn place(&self, index: usize) -> usize {
+        index / self.inputs / PIXELS * self.inputs + index % self.inputs
+    }
+
+    /// `values`, each times its factor.
+    fn multiplied(&self, values: &[f64]) -> Vec<f64> {
+        values.iter().enumerate().map(|(index, value)| value * self.factors[self.place(index)]).collect()
+    }
+
+    fn packed(&self, isa: crate::kernels::simd::Isa) -> PackedWeight {
+        let mut packed = PackedWeight::new(padded(self.outputs), padded(self.inputs), true);
+        packed.pack(isa, &padded_weight(&self.weight, self.outputs, self.inputs));
+        packed
+    }
+}
+
+#[test]
+fn forward_multiplies_what_is_read_by_factors() {
+    on_every_isa(|isa| {
+        for case in Excited::all() {
+            let Excited { rows, inputs, outputs, .. } = case;
+            let (activated, _) = read(&case.input, &case.affine, inputs);
+            let transposed = reference::transpose(&case.weight, outputs, inputs);
+            let expected =
+                reference::multiply(&case.multiplied(&activated), &transposed, rows, inputs, outputs);
+            let mut output = vec![f32::NAN; rows * padded(outputs)];
+            isa.run(Forward {
+                rows,
+                inputs: padded(inputs),
+                outputs: padded(outputs),
+                input: &pad(&case.input, inputs),
+                affine: &case.affine,
+                factors: Some(Factors { values: &pad(&case.factors, inputs), pixels: PIXELS, skipped: 0 }),
+                weight: &case.packed(isa).forward,
+                bias: None,
+                output: &mut output,
+                sums: None,
+                block: &mut vec![f32::NAN; scratch(padded(inputs))],
+            });
+            assert_close("output", &unpad(&output, outputs), &expected, inputs);
+        }
+    });
+}
+
+/// With the factors' gradient (squeeze-and-excitation), and without (dropout), each on top of what lies there.
+#[test]
+fn backward_goes_through_factors() {
+    on_every_isa(|isa| {
+        for case in Excited::all() {
+            for trained in [false, true] {
+                let Excited { rows, inputs, outputs, .. } = case;
+                let (activated, mask) = read(&case.input, &case.affine, inputs);
+                let before = numbers(12, rows * inputs);
+                let product = reference::multiply(&case.gradient, &case.weight, rows, outputs, inputs);
+                let through: Vec<f64> = product.iter().zip(&before).map(|(a, b)| a + b).collect();
+                let expected_input = if trained { through.clone() } else { case.multiplied(&through) };
+                let mut expected_factors = vec![0.0; case.factors.len()];
+                for (index, (h, a)) in through.iter().zip(&activated).enumerate() {
+                    expected_factors[case.place(index)] += h * a;
+                }
+                let expected_weight = reference::multiply(
+                    &reference::transpose(&case.gradient, rows, outputs),
+                    &case.multiplied(&activated),
+                    outputs,
+                    rows,
+                    inputs,
+                );
+
+                let mut input_gradient = pad(&before, inputs);
+                let mut weight_gradient = vec![f32::NAN; padded(outputs) * padded(inputs)];
+                let mut factors_gradient = vec![0.0; rows.div_ceil(PIXELS) * padded(inputs)];
+                let mut sums = Sums::new(padded(inputs));
+                isa.run(Backward {
+                    rows,
+                    inputs: padded(inputs),
+                    outputs: padded(outputs),
+                    input: &pad(&case.input, inputs),
+                    input_affine: &case.affine,
+                    output: &vec![0.0; rows * padded(outputs)],
+                    output_affine: &Affine::identity(padded(outputs), Curve::NONE),
+                    output_gradient: &Gradient::new(padded(outputs)),
+                    gradient: &pad(&case.gradient, outputs),
+                    weight: &case.packed(isa).backward,
+                    factors: Some(Factors {
+                        values: &pad(&case.factors, inputs),
+                        pixels: PIXELS,
+                        skipped: 0,
+                    }),
+                    factors_gradient: trained.then_some(&mut factors_gradient[..]),
+                    input_gradient: &mut input_gradient,
+                    accumulate: true,
+                    weight_gradient: Some(&mut weight_gradient),
+                    sums: &mut sums,
+                    gradient_block: &mut vec![f32::NAN; ROW_BLOCK * block_stride(padded(outputs))],
+                    panels: &mut vec![f32::NAN; ROW_BLOCK * padded(inputs)],
+                    tiles: &mut vec![f32::NAN; ROW_BLOCK * padded(outputs)],
+                });
+                assert_close("input", &unpad(&input_gradient, inputs), &expected_input, outputs);
+                let weight_gradient = unpad(&weight_gradient[..outputs * padded(inputs)], inputs);
+                assert_close("weight", &weight_gradient, &expected_weight, rows);
+                if trained {
+                    let terms = outputs * PIXELS;
+                    assert_close("factors", &unpad(&factors_gradient, inputs), &expected_factors, terms);
+                } else {
+                    let (first, second) =
+                        gradient_sums(&expected_input, &mask, &case.input, &case.affine, inputs);
+                    let (sum, products) = Sums::total([&sums].into_iter(), inputs);
+                    assert_close("sum", &sum, &first, outputs * rows);
+                    assert_close("products", &products, &second, outputs * rows);
+                }
+            }
         }
     });
 }

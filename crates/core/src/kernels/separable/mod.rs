@@ -158,7 +158,19 @@ impl WithSimd for Tile<'_, '_> {
         // SAFETY: `run` checked that the output holds all rows and columns; these are this task's alone.
         unsafe {
             let to = output.0.add(units.start * unit * outputs + first_column);
-            multiply_into(simd, count, columns, inputs, rows, stride, weight, to, outputs, false, Some(finish));
+            multiply_into(
+                simd,
+                count,
+                columns,
+                inputs,
+                rows,
+                stride,
+                weight,
+                to,
+                outputs,
+                false,
+                Some(finish),
+            );
             if let Some(shortcut) = block.shortcut {
                 // The product's rows are still in the cache.
                 let shortcut = &shortcut[units.start * unit * outputs + first_column..];

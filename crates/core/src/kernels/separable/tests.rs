@@ -1,5 +1,5 @@
 use super::{Separable, Source};
-use crate::kernels::batch_norm::{Curve, Finish};
+use crate::kernels::batch_norm::{Curve, Factors, Finish};
 use crate::kernels::buffer::Scratch;
 use crate::kernels::depthwise::{self, Shape};
 use crate::kernels::padded;
@@ -77,6 +77,8 @@ fn a_block_is_its_two_convolutions() {
                     outputs,
                 );
                 let expected = finished(product, &product_bias);
+                let shortcut = numbers(6, rows * outputs);
+                let expected: Vec<f64> = expected.iter().zip(&shortcut).map(|(a, b)| a + b).collect();
                 let output = run(
                     isa,
                     &Separable {
@@ -91,7 +93,7 @@ fn a_block_is_its_two_convolutions() {
                         },
                         weight: &packed(isa, &product_weight, outputs, channels).forward,
                         finish: Finish { bias: &pad(&product_bias, outputs), curve: CURVE },
-                        shortcut: None,
+                        shortcut: Some(&pad(&shortcut, outputs)),
                     },
                     side,
                 );
@@ -113,17 +115,27 @@ fn a_product_alone_is_the_definition() {
             let (input, weight) = (numbers(1, rows * inputs), small_numbers(2, outputs * inputs));
             let bias = numbers(3, outputs);
             let transposed = product::reference::transpose(&weight, outputs, inputs);
-            let product = product::reference::multiply(&input, &transposed, rows, inputs, outputs);
-            let expected = finished(product, &bias);
+            // Rows in pictures of two, each with factors of its own.
+            let factors = numbers(4, rows.div_ceil(2) * inputs);
+            let factor = |index: usize| factors[index / inputs / 2 * inputs + index % inputs];
+            let multiplied: Vec<f64> =
+                input.iter().enumerate().map(|(index, value)| value * factor(index)).collect();
+            let product = product::reference::multiply(&multiplied, &transposed, rows, inputs, outputs);
+            let with_bias = |(index, sum): (usize, f64)| sum + bias[index % outputs];
+            let hard_swish = |n: f64| n * (n + 3.0).clamp(0.0, 6.0) / 6.0;
+            let expected: Vec<f64> = product.into_iter().enumerate().map(with_bias).map(hard_swish).collect();
             let output = run(
                 isa,
                 &Separable {
                     rows,
                     inputs: padded(inputs),
                     outputs: padded(outputs),
-                    source: Source::Rows { rows: &pad(&input, inputs), factors: None },
+                    source: Source::Rows {
+                        rows: &pad(&input, inputs),
+                        factors: Some(Factors { values: &pad(&factors, inputs), pixels: 2, skipped: 0 }),
+                    },
                     weight: &packed(isa, &weight, outputs, inputs).forward,
-                    finish: Finish { bias: &pad(&bias, outputs), curve: CURVE },
+                    finish: Finish { bias: &pad(&bias, outputs), curve: Curve::HardSwish },
                     shortcut: None,
                 },
                 1,
