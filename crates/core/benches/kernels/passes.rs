@@ -13,7 +13,7 @@ use mobilenet_core::kernels::separable::{Separable, Source};
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::kernels::stem::{PATCH, PICTURE_CHANNELS};
 use mobilenet_core::kernels::{depthwise, padded, pooling, product, stem};
-use mobilenet_core::model::network::{Layer, Network};
+use mobilenet_core::model::network::{Layer, Network, Operation};
 
 pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
     let (inputs, outputs, side) = (padded(layer.inputs), padded(layer.outputs), layer.output_side());
