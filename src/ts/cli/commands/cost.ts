@@ -17,7 +17,7 @@ const sizeKeys = ['input', 'channels', 'kernel', 'outputs'] as const
 export function costCommand(deps: Deps): Command {
   const command = new Command('cost')
     .description(
-      'What depthwise separable convolution saves, and why: of one layer, or with the options of a network of all of it.',
+      'What depthwise separable convolution saves, and why: in one layer, or in the network that the options describe.',
     )
     .option('--input <F>', 'height and width of the input', number)
     .option('--channels <C>', 'channels of the input', number)
@@ -53,8 +53,8 @@ function sizeOf(flags: Flags): ConvolutionSize | undefined {
   if (network)
     throw new MobileNetError('INVALID_OPTION', `give ${all}, or the options of a network, not both`)
   if (missing.length > 0) {
-    const names = missing.map((key) => `--${key}`).join(' and ')
-    throw new MobileNetError('INVALID_OPTION', `a layer needs ${all}; there is no ${names}`)
+    const names = missing.map((key) => `--${key}`).join(', ')
+    throw new MobileNetError('INVALID_OPTION', `a layer needs ${all}; missing: ${names}`)
   }
   const { input, channels, kernel, outputs } = flags
   return { input, channels, kernel, outputs } as ConvolutionSize

@@ -1,5 +1,5 @@
 import type { ConvolutionSize, SeparableCost } from '../../../../index.js'
-import { courseNote, derivation, digits, plainFormula, type Step } from './derivation.js'
+import { courseNote, derivation, digits, plainFormula, plainWords, type Step } from './derivation.js'
 import { type Column, markdownTable, table } from './table.js'
 import { colors, grouped, labelled, wrapped } from './text.js'
 
@@ -64,18 +64,18 @@ function columns({ kernel }: ConvolutionSize, { standard, separable, ratio }: Se
 }
 
 function conclusion({ ratio }: SeparableCost): string {
-  const [less, more] = [1 / ratio, ratio].map((times) => grouped(Number(times.toPrecision(3))))
-  return ratio < 1
-    ? `The separable convolution costs ${less} times less.`
-    : `The separable convolution costs ${more} times as much: with a kernel of 1x1 or one output it saves nothing.`
+  if (ratio >= 1)
+    return 'The separable convolution costs more here: with a 1x1 kernel or one output channel there is nothing to save.'
+  const times = grouped(Number((1 / ratio).toPrecision(3)))
+  return `The separable convolution has ${times} times fewer multiply-adds and parameters.`
 }
 
 function stepsText(stdout: NodeJS.WriteStream, steps: Step[]): string {
   const rows = steps.flatMap(({ name, words, formulas }): [string, string][] => [
-    [name, plainFormula(words)],
+    [name, plainWords(words)],
     ...formulas.map((formula): [string, string] => ['', `  ${plainFormula(formula)}`]),
   ])
-  return labelled(stdout, wrapped(stdout.columns, rows))
+  return labelled(stdout, wrapped(stdout.columns, rows)).replaceAll('\u00a0', ' ')
 }
 
 function stepMarkdown({ name, words, formulas }: Step): string[] {

@@ -1,7 +1,10 @@
 import type { ConvolutionSize, SeparableCost } from '../../../../index.js'
 import { grouped } from './text.js'
 
-/** A step of the derivation. Words are Markdown, formulas TeX; `plainFormula` makes both fit for a terminal. */
+/**
+ * A step of the derivation. Words are Markdown, formulas TeX; `plainWords` and `plainFormula` make them fit for a
+ * terminal.
+ */
 export interface Step {
   name: string
   words: string
@@ -52,7 +55,7 @@ export function derivation(size: ConvolutionSize, { standard, separable, ratio }
     },
     {
       name: 'ratio',
-      words: 'The sum of the two. It is that of the costs as counted, and of the parameters, too.',
+      words: 'The sum of the two, and what the counts give. That of the parameters is the same.',
       formulas: [
         `${over('1', 'M')} + ${over('1', 'K^2')} = ${over('1', String(m))} + ${over('1', `${k}^2`)} \\approx ${digits(ratio)}`,
         `${over(tex(separable.multiplyAdds), tex(standard.multiplyAdds))} \\approx ${digits(ratio)}`,
@@ -72,20 +75,17 @@ export function courseNote(size: ConvolutionSize, cost: SeparableCost): Step[] {
     {
       name: 'the note',
       words:
-        'A well-known course note derives the same, and ends with $1/M + 1/F^2$. Its last step takes $F$ for $K$: in the second term $F^2$ is above and below the line, as both costs have it, and cancels. What stays is the $K^2$ of the kernel. How large the map is makes no difference.',
+        'A well-known course note derives the same, and ends with $1/M + 1/F^2$. Its last step mixes up $K$ and $F$: in the second term $F^2$ is above and below the line, as both costs have it, and cancels. What stays is the $K^2$ of the kernel. How large the map is makes no difference.',
       formulas: [],
     },
-    f === k
-      ? {
-          name: 'in numbers',
-          words: `Here $F = K = ${k}$, so the two are the same number. They are for no other input.`,
-          formulas: [`${note} \\approx ${noted}`, `${counted} \\approx ${shown}`],
-        }
-      : {
-          name: 'in numbers',
-          words: `With $F = ${f}$ and $K = ${k}$ it is not the ratio of the two costs.`,
-          formulas: [`${note} \\approx ${noted}`, `${counted} \\approx ${shown}`],
-        },
+    {
+      name: 'in numbers',
+      words:
+        f === k
+          ? `Here $F = K = ${k}$, so that the two are the same number. For any other input they are not.`
+          : `With $F = ${f}$ and $K = ${k}$ it is not the ratio of the two costs.`,
+      formulas: [`${note} \\approx ${noted}`, `${counted} \\approx ${shown}`],
+    },
   ]
 }
 
@@ -104,16 +104,22 @@ export function digits(ratio: number, precision = 6): string {
   return text.includes('e') ? ratio.toFixed(precision + 6) : text
 }
 
-/** Markdown with TeX as a terminal shows it: `K*K*C`, `(K*K + M) / M`, `1/K^2`. */
+/** TeX as a terminal shows it: `K*K*C`, `(K*K + M) / M`, `1/K^2`. */
 export function plainFormula(text: string): string {
   return text
-    .replaceAll('$', '')
     .replaceAll('{,}', ',')
     .replaceAll(' \\cdot ', '*')
     .replaceAll('\\approx', '≈')
     .replaceAll(/\\frac\{([^{}]*)\}\{([^{}]*)\}/g, (_, above: string, below: string) =>
       /^[\w^]+$/.test(above + below) ? `${above}/${below}` : `${bracketed(above)} / ${bracketed(below)}`,
     )
+}
+
+/** Words with the formulas in them, which no line may break: their spaces are `\u00a0`. */
+export function plainWords(text: string): string {
+  return text.replaceAll(/\$([^$]*)\$/g, (_, inline: string) =>
+    plainFormula(inline).replaceAll(' ', '\u00a0'),
+  )
 }
 
 function bracketed(text: string): string {
