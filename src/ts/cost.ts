@@ -34,7 +34,8 @@ export function separableCost(size: ConvolutionSize): SeparableCost {
 
 /**
  * What a network costs, and what it would cost with a standard convolution in place of each depthwise convolution and
- * the pointwise one behind it (table 4 of the paper). No network is made for it.
+ * the pointwise one behind it (table 4 of V1's paper; in V2 and V3 that is the projection, and the standard convolution
+ * reads the expanded channels). No network is made for it.
  *
  * @example
  * const { multiplyAdds, standard } = modelCost({ layout: 'imagenet' })

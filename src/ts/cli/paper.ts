@@ -34,7 +34,7 @@ export function comparison(cost: ModelCost): CostTable {
     variant === 'v1' && layout === 'imagenet' && width === 1 && resolution === 224 && classes === 1000
   return {
     title: own ? 'Table 4: standard and separable convolutions' : 'Standard and separable convolutions',
-    of: 'network',
+    of: 'convolutions',
     rows: [
       { name: 'standard', ...standard, paper: own ? table4.standard : null },
       { name: 'separable', multiplyAdds, parameters, paper: own ? table4.separable : null },

@@ -36,7 +36,7 @@ export function renderNetworkCost(
   })
   const notes = labelled(stdout, wrapped(width, notesOf(more.length > 0)))
   const parts = [
-    `${networkText(cost.config)}\n`,
+    labelled(stdout, wrapped(width, [['network', networkText(cost.config)]])),
     lines([bold(first.title), dim(head), ...rows, bold(ratio)]),
     ...others,
     notes,
