@@ -38,6 +38,7 @@ export {
   type LoadOptions,
   type ModelConfig,
   type ModelOptions,
+  type NetworkOptions,
   type PresetName,
   presets,
   resolveRecipe,

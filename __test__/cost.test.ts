@@ -80,10 +80,19 @@ describe('modelCost', () => {
   })
 
   it("agrees with the network's own layers", async () => {
-    const options = { layout: 'cifar', width: 0.25, classes: 7 } as const
+    const options = { variant: 'v3-small', layout: 'cifar', width: 0.25, classes: 7 } as const
     const { config, layers, parameters } = await MobileNet.create(options)
     const multiplyAdds = layers.reduce((sum, layer) => sum + layer.multiplyAdds, 0)
     expect(modelCost(options)).toMatchObject({ config, multiplyAdds, parameters })
+  })
+
+  it.each([
+    [{ variant: 'v2' }, 300_774_272, 1_224_972_288],
+    [{ variant: 'v3-large' }, 216_589_760, 1_331_974_016],
+    [{ variant: 'v3-small' }, 56_510_400, 410_116_352],
+  ] as const)('takes %j with a standard convolution of its expanded channels', (options, own, standard) => {
+    const cost = modelCost({ ...options, layout: 'imagenet' })
+    expect([cost.multiplyAdds, cost.standard.multiplyAdds]).toEqual([own, standard])
   })
 
   it('takes null and nothing for the defaults', () => {

@@ -154,6 +154,9 @@ describe('costs', () => {
     expectTypeOf<ModelCost>().toExtend<Cost>()
     expectTypeOf<ModelCost['config']>().toEqualTypeOf<ModelConfig>()
     expectTypeOf(modelCost).toBeCallableWith(presets().quick.model)
+    expectTypeOf(modelCost).toBeCallableWith({ variant: 'v3-small', layout: 'imagenet' })
+    // @ts-expect-error the course's layout is V1's
+    modelCost({ variant: 'v2', layout: 'unpadded' })
     // @ts-expect-error it has no weights, so nothing to begin with
     modelCost({ seed: 1 })
   })

@@ -6,7 +6,7 @@ import {
   checkNetworkOptions,
   type Keys,
   type ModelConfig,
-  type ModelOptions,
+  type NetworkOptions,
   withoutNulls,
 } from './options.js'
 
@@ -41,7 +41,7 @@ export function separableCost(size: ConvolutionSize): SeparableCost {
  * const { multiplyAdds, standard } = modelCost({ layout: 'imagenet' })
  * console.log(standard.multiplyAdds / multiplyAdds) // 8.55...
  */
-export function modelCost(options: Omit<ModelOptions, 'seed' | 'device'> = {}): ModelCost {
+export function modelCost(options: NetworkOptions = {}): ModelCost {
   checkNetworkOptions('modelCost', options)
   return native(() => binding().modelCost(withoutNulls(options))) as ModelCost
 }

@@ -157,7 +157,7 @@ export function checkModelOptions(options: ModelOptions): void {
 }
 
 /** Rejects options that describe no network. */
-export function checkNetworkOptions(where: string, options: NativeModelOptions): void {
+export function checkNetworkOptions(where: string, options: NetworkOptions): void {
   checkKeys(where, options, networkKeys)
 }
 
