@@ -20,8 +20,8 @@ const sizeKeys: Keys<ConvolutionSize> = { input: true, channels: true, kernel: t
 
 /**
  * What a K x K convolution from C to M channels costs on an F x F map (stride 1, padding `same`), and the depthwise
- * separable convolution in its place: 1/M + 1/K^2 of it (arXiv 1704.04861, section 3.1). Throws INVALID_OPTION for sizes
- * that are not whole numbers from 1 to 1,000,000, or too large together.
+ * separable convolution in its place: 1/M + 1/K^2 of it (arXiv 1704.04861, section 3.1). Throws INVALID_OPTION for
+ * sizes that are not whole numbers from 1 to 1,000,000, or too large together (2^52 multiply-adds).
  *
  * @example
  * const { standard, separable, ratio } = separableCost({ input: 14, channels: 512, kernel: 3, outputs: 512 })

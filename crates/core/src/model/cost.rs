@@ -1,4 +1,4 @@
-//! What depthwise separable convolution saves (Howard et al. 2017, arXiv 1704.04861, section 3.1): for one layer, and for
+//! What depthwise separable convolution saves (Howard et al. 2017, arXiv 1704.04861, section 3.1): in one layer, and in
 //! a whole network.
 //!
 //! The paper's `D_F`, `D_K`, `M` and `N` are here F (height and width of the input), K (of the kernel), C (channels in)
@@ -12,8 +12,8 @@ use crate::error::{Error, Result};
 /// The largest size: four of them as squares and products stay far below 2^128.
 const LARGEST: usize = 1_000_000;
 
-/// Most multiply-adds of a standard convolution. The separable one has at most twice as many, and up to 2^53 float64 holds
-/// every whole number, so that whoever reads these as float64 reads the same.
+/// Most multiply-adds of a standard convolution. The separable one has at most twice as many, and up to 2^53 float64
+/// holds every whole number, so that whoever reads these as float64 reads the same.
 const COUNT_LIMIT: u128 = 1 << 52;
 
 /// A convolution of stride 1 with padding `same`: F x F x C in, F x F x M out, a kernel of K x K x C x M, no bias.
@@ -129,12 +129,12 @@ impl std::ops::Add for Cost {
 }
 
 /// What a network costs, and what it would cost with standard convolutions, as in table 4 of the paper: one in place of
-/// each depthwise convolution and the pointwise one that reads it, with the kernel, stride and padding of the first and the
-/// batch norm of the second. Batch norm counts as parameters only.
+/// each depthwise convolution and the pointwise one that reads it, with the kernel, stride and padding of the first and
+/// the batch norm of the second. Batch norm counts as parameters only.
 ///
-/// In V2 and V3 that is the depthwise convolution with the linear projection: the standard convolution reads the expanded
-/// channels, and expansion, shortcut and squeeze-and-excitation stay as they are. Nobody would build such a network; it
-/// says what the wide layer costs because its convolution is separable, and what it would cost if it were not.
+/// In V2 and V3 that is the depthwise convolution with the linear projection: the standard convolution reads the
+/// expanded channels, and expansion, shortcut and squeeze-and-excitation stay as they are. Nobody would build such a
+/// network; it says what so wide a layer would cost if its convolution were not separable.
 pub fn network(config: &ModelConfig) -> NetworkCost {
     let network = super::network(config);
     let rows: Vec<Cost> = layers(&network)
@@ -234,8 +234,8 @@ mod tests {
 
     #[test]
     fn every_width_and_resolution_costs_what_the_paper_says() {
-        // In millions. The paper prints the first row and the first column (tables 6 and 7), and not all of them rounded:
-        // 290 is 290.675.
+        // In millions. The paper prints the first row and the first column (tables 6 and 7), and not all of them
+        // rounded: 290 is 290.675.
         for (width, parameters, multiply_adds) in [
             (1.0, 4.2, [569, 418, 290, 186]),
             (0.75, 2.6, [325, 239, 166, 107]),
@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn the_others_have_a_standard_convolution_of_the_expanded_channels() {
-        // The parameters as they are, are torchvision's. The rest was counted from the papers' tables by another program.
+        // The parameters as they are, are torchvision's. The rest was counted from the papers' tables by a program of
+        // its own.
         for (variant, separable, standard) in [
             (Variant::V2, [300_774_272, 3_504_872], [1_224_972_288, 11_131_976]),
             (Variant::V3Large, [216_589_760, 5_483_032], [1_331_974_016, 17_211_664]),
