@@ -6,8 +6,10 @@ export {
   devices,
   MobileNet,
   MobileNetError,
+  modelCost,
   nativeLibrary,
   presets,
   resolveRecipe,
+  separableCost,
   version,
 } from './index.js'

@@ -1,4 +1,5 @@
 export { type BenchmarkOptions, type BenchmarkReport, benchmark } from './src/ts/benchmark.js'
+export { type ModelCost, modelCost, separableCost } from './src/ts/cost.js'
 export type { DownloadProgress } from './src/ts/dataset/download.js'
 export { Cifar10, type Cifar10Options, type Dataset, type Part } from './src/ts/dataset.js'
 export { devices } from './src/ts/devices.js'
@@ -17,6 +18,8 @@ export type {
 export { type Backward, MobileNet, type Picture, type RawPicture, type Tensor } from './src/ts/mobilenet.js'
 export type {
   BenchmarkProgress,
+  ConvolutionSize,
+  Cost,
   Device,
   EvaluationSpeed,
   Layer,
@@ -25,6 +28,8 @@ export type {
   PredictionSpeed,
   PresetSpeed,
   ScheduleOptions,
+  SeparableCost,
+  SeparableParts,
   TrainingSpeed,
 } from './src/ts/native/binding.js'
 export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
@@ -33,6 +38,7 @@ export {
   type LoadOptions,
   type ModelConfig,
   type ModelOptions,
+  type NetworkOptions,
   type PresetName,
   presets,
   resolveRecipe,

@@ -19,7 +19,8 @@ describe('help', () => {
   it('names every command, and their defaults as the core has them', async () => {
     const { status, stdout } = await cli(['--help'])
     expect(status).toBe(0)
-    for (const name of ['train', 'evaluate', 'predict', 'import', 'summary', 'download', 'bench', 'doctor']) {
+    const names = ['train', 'evaluate', 'predict', 'import', 'summary', 'cost', 'download', 'bench', 'doctor']
+    for (const name of names) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'))
     }
     const train = (await cli(['train', '--help'])).stdout.replaceAll(/\s+/g, ' ')

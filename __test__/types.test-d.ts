@@ -4,18 +4,25 @@ import {
   type BenchmarkReport,
   benchmark,
   Cifar10,
+  type ConvolutionSize,
+  type Cost,
   type Dataset,
   type ErrorCode,
   type Metrics,
   MobileNet,
   MobileNetError,
+  type ModelConfig,
+  type ModelCost,
   type ModelOptions,
+  modelCost,
   type Part,
   type Prediction,
   type PresetName,
   presets,
   type Report,
   type RunConfig,
+  type SeparableCost,
+  separableCost,
   type TrainEvent,
   type TrainOptions,
   type TrainRun,
@@ -124,6 +131,34 @@ describe('the benchmark', () => {
     expectTypeOf(preset?.prediction.latencySeconds).toEqualTypeOf<number | undefined>()
     // @ts-expect-error one picture has no batches
     preset?.prediction.batchSize
+  })
+})
+
+describe('costs', () => {
+  it('of a layer need all four sizes', () => {
+    const size = { input: 14, channels: 512, kernel: 3, outputs: 512 }
+    expectTypeOf(size).toExtend<ConvolutionSize>()
+    expectTypeOf(separableCost(size)).toEqualTypeOf<SeparableCost>()
+    expectTypeOf(separableCost(size).separable.depthwise).toEqualTypeOf<Cost>()
+    expectTypeOf(separableCost(size).separable).toExtend<Cost>()
+    expectTypeOf<SeparableCost['ratio']>().toBeNumber()
+    // @ts-expect-error no outputs
+    separableCost({ input: 14, channels: 512, kernel: 3 })
+    // @ts-expect-error the stride is always 1
+    separableCost({ ...size, stride: 2 })
+  })
+
+  it('of a network need nothing, and no weights', () => {
+    expectTypeOf(modelCost()).toEqualTypeOf<ModelCost>()
+    expectTypeOf(modelCost({ layout: 'imagenet', width: 0.5 }).standard).toEqualTypeOf<Cost>()
+    expectTypeOf<ModelCost>().toExtend<Cost>()
+    expectTypeOf<ModelCost['config']>().toEqualTypeOf<ModelConfig>()
+    expectTypeOf(modelCost).toBeCallableWith(presets().quick.model)
+    expectTypeOf(modelCost).toBeCallableWith({ variant: 'v3-small', layout: 'imagenet' })
+    // @ts-expect-error the course's layout is V1's
+    modelCost({ variant: 'v2', layout: 'unpadded' })
+    // @ts-expect-error it has no weights, so nothing to begin with
+    modelCost({ seed: 1 })
   })
 })
 

@@ -118,7 +118,7 @@ export function resolveRecipe(recipe: NativeTrainOptions): TrainConfig {
 
 // TypeScript finds a misspelt option; from plain JavaScript it would be ignored without these lists. The compiler
 // checks that they are complete.
-const modelKeys: Keys<ModelOptions> = {
+const networkKeys: Keys<NativeModelOptions> = {
   variant: true,
   layout: true,
   activation: true,
@@ -126,9 +126,8 @@ const modelKeys: Keys<ModelOptions> = {
   resolution: true,
   classes: true,
   dropout: true,
-  seed: true,
-  device: true,
 }
+const modelKeys: Keys<ModelOptions> = { ...networkKeys, seed: true, device: true }
 const optimizerKeys: Keys<OptimizerOptions> = { type: true, learningRate: true }
 const scheduleKeys: Keys<ScheduleOptions> = { type: true, stepSize: true, gamma: true }
 const trainKeys: Keys<TrainOptions> = {
@@ -155,6 +154,11 @@ export type Keys<T> = Record<keyof Required<T>, true>
 /** Rejects options that don't exist. */
 export function checkModelOptions(options: ModelOptions): void {
   checkKeys('MobileNet.create', options, modelKeys)
+}
+
+/** Rejects options that describe no network. */
+export function checkNetworkOptions(where: string, options: NetworkOptions): void {
+  checkKeys(where, options, networkKeys)
 }
 
 /** Rejects options that don't exist, here and in the two that are objects. */

@@ -2,6 +2,7 @@
 //! and how it is offered to people in TypeScript.
 
 mod benchmark;
+mod cost;
 mod dataset;
 mod device;
 mod error;

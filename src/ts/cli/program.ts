@@ -17,6 +17,7 @@ const commands: Record<string, (deps: Deps) => Command> = {
     (require('./commands/import.js') as typeof import('./commands/import.js')).importCommand(deps),
   summary: (deps) =>
     (require('./commands/summary.js') as typeof import('./commands/summary.js')).summaryCommand(deps),
+  cost: (deps) => (require('./commands/cost.js') as typeof import('./commands/cost.js')).costCommand(deps),
   download: (deps) =>
     (require('./commands/download.js') as typeof import('./commands/download.js')).downloadCommand(deps),
   bench: (deps) =>

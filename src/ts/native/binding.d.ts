@@ -124,6 +124,29 @@ export interface BenchmarkReport {
   seconds: number
 }
 
+/**
+ * A convolution of stride 1 with padding `same`, without bias: each size a whole number from 1 to 1,000,000, and all
+ * together at most 2^52 multiply-adds.
+ */
+export interface ConvolutionSize {
+  /** F: height and width of the input, and of the output. */
+  input: number
+  /** C: channels of the input. */
+  channels: number
+  /** K: height and width of the kernel. */
+  kernel: number
+  /** M: channels of the output. */
+  outputs: number
+}
+
+/** What a convolution or a network costs. */
+export interface Cost {
+  /** Multiplications with addition for one picture. */
+  multiplyAdds: number
+  /** Trainable values. */
+  parameters: number
+}
+
 /** A device that can train and run a network. */
 export interface Device {
   /** What options call it: `cpu`, or `cuda:0`. */
@@ -180,6 +203,23 @@ export interface Metrics {
   correct: number
   /** Of how many. */
   count: number
+}
+
+/** What a network costs, and the same one with standard convolutions (table 4 of the paper). */
+export declare function modelCost(options: ModelOptions): ModelCost
+
+/** A network beside the same one with a standard convolution in place of each depthwise separable one. */
+export interface ModelCost {
+  /** Which network it is, complete. */
+  config: object
+  /** Multiplications with addition for one picture. */
+  multiplyAdds: number
+  /** Trainable values. */
+  parameters: number
+  /** The same network with standard convolutions. */
+  standard: Cost
+  /** Multiply-adds as a share of those with standard convolutions. */
+  ratio: number
 }
 
 /** A network. */
@@ -303,6 +343,33 @@ export interface ScheduleOptions {
 
 /** Checks that a device can be used: `auto`, `cpu`, `cuda` or `cuda:N`; gives its full name. */
 export declare function selectDevice(name: string): string
+
+/** What a convolution costs, and a depthwise separable one in its place (arXiv 1704.04861, section 3.1). */
+export declare function separableCost(size: ConvolutionSize): SeparableCost
+
+/** A convolution beside the depthwise separable one that takes its place. */
+export interface SeparableCost {
+  /** K K C M F F multiply-adds, K K C M parameters. */
+  standard: Cost
+  /** K K C F F + C M F F multiply-adds, K K C + C M parameters. */
+  separable: SeparableParts
+  /** The second as a share of the first, the same for multiply-adds and parameters: 1/M + 1/K^2. */
+  ratio: number
+  /** 1/M + 1/F^2, with which a well-known course note ends the same derivation: it is the ratio only where F = K. */
+  courseNoteRatio: number
+}
+
+/** What a depthwise separable convolution costs, and each of its two parts. */
+export interface SeparableParts {
+  /** One K x K filter a channel: K K C F F multiply-adds, K K C parameters. */
+  depthwise: Cost
+  /** The 1x1 convolution behind it: C M F F multiply-adds, C M parameters. */
+  pointwise: Cost
+  /** Of both, for one picture. */
+  multiplyAdds: number
+  /** Of both. */
+  parameters: number
+}
 
 /**
  * Starts a run and returns at once. `onEvent` gets every event, and as the last either the event `done` or

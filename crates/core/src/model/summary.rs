@@ -47,32 +47,3 @@ pub fn layers(network: &Network) -> Vec<LayerSummary> {
     };
     network.layers.iter().enumerate().map(summary).collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use crate::config::{Layout, ModelOptions};
-
-    #[test]
-    fn multiply_adds_are_the_papers() {
-        // Table 6 and 7 of the paper, in millions, which leave out the classifier's rounding.
-        for (width, resolution, millions) in [
-            (1.0, 224, 569),
-            (0.75, 224, 325),
-            (0.5, 224, 149),
-            (0.25, 224, 41),
-            (1.0, 192, 418),
-            (1.0, 160, 290),
-            (1.0, 128, 186),
-        ] {
-            let options = ModelOptions {
-                layout: Some(Layout::Imagenet),
-                width: Some(width),
-                resolution: Some(resolution),
-                ..Default::default()
-            };
-            let network = crate::model::network(&options.resolve().unwrap());
-            let total: usize = super::layers(&network).iter().map(|layer| layer.multiply_adds).sum();
-            assert!(total.abs_diff(millions * 1_000_000) < 1_000_000, "{width} {resolution}: {total}");
-        }
-    }
-}

@@ -30,3 +30,14 @@ export function table(columns: Column[], width: number | undefined): string[] {
       .trimEnd(),
   )
 }
+
+/** The same columns, all of them, as a Markdown table. */
+export function markdownTable(columns: Column[]): string[] {
+  const line = (cells: string[]) => `| ${cells.join(' | ')} |`
+  const rows = Math.max(...columns.map(({ cells }) => cells.length))
+  return [
+    line(columns.map(({ title }) => title)),
+    line(columns.map(({ right }) => (right ? '--:' : '---'))),
+    ...Array.from({ length: rows }, (_, row) => line(columns.map(({ cells }) => cells[row] ?? ''))),
+  ]
+}
