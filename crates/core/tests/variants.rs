@@ -85,7 +85,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
         plan.backward(&input, &parameters, labels.len(), &mut gradients);
         let square: f64 = gradients.iter().map(|g| f64::from(*g).powi(2)).sum();
         // So small a change of the loss that its curve is straight, so large that float32 sees it.
-        let way = 0.002 / square;
+        let way = 0.002 / square.max(10.0);
         let mut loss_at = |sign: f64| {
             let moved: Vec<f32> = parameters
                 .iter()
@@ -98,7 +98,7 @@ fn the_gradient_is_the_slope_of_the_loss() {
         };
         let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * way);
         println!("{variant:?} {layout:?}: {slope} for {square}");
-        assert!((slope / square - 1.0).abs() < 0.02, "{variant:?} {layout:?}: {slope}, expected {square}");
+        assert!((slope / square - 1.0).abs() < 0.03, "{variant:?} {layout:?}: {slope}, expected {square}");
     }
 }
 
