@@ -43,7 +43,7 @@ class Peer:
     def measure(self, work, mode, steps):
         numbers = [str(work.batch), str(self.setup.threads), str(steps)]
         command, rest = self.arguments(work, mode)
-        command = [*command, work.kind, work.layout, *numbers, *rest]
+        command = [*command, work.kind, work.network, *numbers, *rest]
         return measurement(command, min(self.setup.timeout, self.most_seconds), self.environment())
 
 
@@ -105,7 +105,7 @@ class OnnxRuntime(NodePeer):
     def arguments(self, work, mode):
         file = self.setup.folder / f"{work.key}.onnx"
         if not file.exists():
-            export = [self.setup.python, str(BENCH / "pytorch_onnx.py"), work.layout, str(work.batch), str(file)]
+            export = [self.setup.python, str(BENCH / "pytorch_onnx.py"), work.network, str(work.batch), str(file)]
             self.setup.note_versions(measurement(export, self.setup.timeout))
         command, rest = super().arguments(work, mode)
         return command, [*rest, str(file)]
@@ -122,7 +122,7 @@ class TensorFlowJs(NodePeer):
         self.most_seconds = 60 if setup.quick else 240
 
     def does(self, work):
-        return work.layout == "cifar"
+        return work.network == "cifar"
 
 
 class OursInNode(NodePeer):
@@ -150,12 +150,12 @@ class PlainCandle(Peer):
         return None if (EXAMPLES / "stock_candle").exists() else "the example stock_candle is not built"
 
     def does(self, work):
-        return work.kind == "train"
+        return work.kind == "train" and work.variant == "v1"
 
     def measure(self, work, mode, steps):
         # Minutes a step: one step, and in a quick run one of fewer pictures.
         batch = 2 if self.setup.quick else work.batch
-        command = [str(EXAMPLES / "stock_candle"), work.kind, work.layout, str(batch), str(self.setup.threads), "1"]
+        command = [str(EXAMPLES / "stock_candle"), work.kind, work.network, str(batch), str(self.setup.threads), "1"]
         result = scaled(measurement(command, self.setup.timeout), work.batch / batch)
         note = f"{batch} of the {work.batch} pictures, times {work.batch // batch}" if batch < work.batch else None
         return {**result, "note": note}

@@ -16,10 +16,10 @@ def second_thread(setup, work):
     """One thread's time by two threads': the speed-up."""
 
     def side(threads):
-        command = [str(EXAMPLES / "step"), work.kind, work.layout, str(work.batch), str(threads)]
+        command = [str(EXAMPLES / "step"), work.kind, work.network, str(work.batch), str(threads)]
         return lambda: measurement([*command, str(setup.steps(work))], setup.timeout)
 
-    return {"layout": work.layout, **compare(in_turns(side(1), side(2), setup.pairs))}
+    return {"network": work.network, **compare(in_turns(side(1), side(2), setup.pairs))}
 
 
 def cold_predict(setup, layout="cifar"):
@@ -40,7 +40,7 @@ def cold_predict(setup, layout="cifar"):
         lambda: process(["node", "-e", read, checkpoint]),
         5 if setup.quick else 20,
     )
-    return {"layout": layout, **compare(pairs)}
+    return {"network": layout, **compare(pairs)}
 
 
 def epoch(setup, work):
@@ -56,7 +56,7 @@ def epoch(setup, work):
     def train():
         out = setup.folder / f"run-{random.getrandbits(32):08x}"
         options = {
-            "--data": data, "--out": out, "--layout": work.layout, "--limit": PICTURES, "--epochs": 3,
+            "--data": data, "--out": out, "--variant": work.variant, "--layout": work.layout, "--limit": PICTURES, "--epochs": 3,
             "--batch-size": work.batch, "--validation-fraction": 0, "--threads": setup.threads,
         }  # fmt: skip
         flags = [str(part) for option in options.items() for part in option]
@@ -67,17 +67,17 @@ def epoch(setup, work):
 
     def bare():
         numbers = [str(work.batch), str(setup.threads), str(steps)]
-        result = measurement([str(EXAMPLES / "step"), work.kind, work.layout, *numbers], setup.timeout)
+        result = measurement([str(EXAMPLES / "step"), work.kind, work.network, *numbers], setup.timeout)
         return {"seconds": [sum(result["seconds"])], "peak_bytes": result["peak_bytes"]}
 
-    return {"layout": work.layout, "steps": steps, **compare(in_turns(train, bare, setup.pairs))}
+    return {"network": work.network, "steps": steps, **compare(in_turns(train, bare, setup.pairs))}
 
 
 def measure_programs(setup, works, report):
     """All of them; what can't be measured is named in the report."""
     trained = [work for work in works if work.kind == "train"]
     for work in trained:
-        report.attempt(f"second thread, {work.layout}", "second_thread", lambda: second_thread(setup, work))
+        report.attempt(f"second thread, {work.network}", "second_thread", lambda: second_thread(setup, work))
     missing = package_missing()
     if missing:
         report.leave_out("cold predict", missing)
@@ -85,7 +85,7 @@ def measure_programs(setup, works, report):
         return
     report.attempt("cold predict", "cold_predict", lambda: cold_predict(setup))
     for work in trained:
-        report.attempt(f"epoch beside bare steps, {work.layout}", "epochs", lambda: epoch(setup, work))
+        report.attempt(f"epoch beside bare steps, {work.network}", "epochs", lambda: epoch(setup, work))
 
 
 def records(count):

@@ -17,11 +17,11 @@ from pytorch_network import network, resolution
 
 
 def main():
-    layout, batch, path = sys.argv[1:]
+    name, batch, path = sys.argv[1:]
     torch.manual_seed(0)
-    side = resolution(layout)
+    side = resolution(name)
     picture = torch.randn(int(batch), 3, side, side)
-    torch.onnx.export(network(layout).eval(), (picture,), path, external_data=False, verbose=False)
+    torch.onnx.export(network(name).eval(), (picture,), path, external_data=False, verbose=False)
     opset = onnx.load(path).opset_import[0].version
     print(json.dumps({"versions": {"onnx": onnx.__version__, "ONNX opset": opset}}))
 

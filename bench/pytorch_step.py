@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times PyTorch's training steps or evaluation batches of one network in one of its modes.
 
-    python bench/pytorch_step.py train|evaluate unpadded|cifar|imagenet BATCH THREADS STEPS MODE
+    python bench/pytorch_step.py train|evaluate NETWORK BATCH THREADS STEPS MODE
 
 A mode is `eager|compile/nchw|channels_last/float32|bfloat16`, bfloat16 by autocast. Prints one JSON object, in the
 shape of `cargo run --release --example step`.
@@ -22,13 +22,13 @@ WARM_UP = 2
 
 
 def main():
-    work, layout, batch, threads, steps, mode = sys.argv[1:]
+    work, name, batch, threads, steps, mode = sys.argv[1:]
     batch, threads, steps = int(batch), int(threads), int(steps)
     execution, memory_format, precision = mode.split("/")
     torch.manual_seed(0)
     torch.set_num_threads(threads)
-    side = resolution(layout)
-    model, x, y = network(layout), torch.randn(batch, 3, side, side), torch.arange(batch) % 10
+    side = resolution(name)
+    model, x, y = network(name), torch.randn(batch, 3, side, side), torch.arange(batch) % 10
     if memory_format == "channels_last":
         model, x = model.to(memory_format=torch.channels_last), x.contiguous(memory_format=torch.channels_last)
     # The fused one is the fastest of PyTorch's three.

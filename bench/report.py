@@ -91,20 +91,20 @@ class Report:
             section(
                 "A second thread",
                 "Training steps of 64 pictures; the ratio is the speed-up.",
-                ["layout", "one thread", "two threads", *ratios],
-                [[entry["layout"], *sides(entry)] for entry in self.second_thread],
+                ["network", "one thread", "two threads", *ratios],
+                [[entry["network"], *sides(entry)] for entry in self.second_thread],
             ),
             section(
                 "A cold `predict`",
                 "A whole process for one picture, beside a Node that only reads the checkpoint.",
-                ["layout", "predict", "Node and reading", *ratios],
-                [[entry["layout"], *sides(entry)] for entry in self.cold_predict],
+                ["network", "predict", "Node and reading", *ratios],
+                [[entry["network"], *sides(entry)] for entry in self.cold_predict],
             ),
             section(
                 "An epoch beside bare steps",
                 "Batches of 64 made and augmented, weights published, one test picture evaluated.",
-                ["layout", "steps", "epoch", "as many bare steps", *ratios],
-                [[entry["layout"], str(entry["steps"]), *sides(entry)] for entry in self.epochs],
+                ["network", "steps", "epoch", "as many bare steps", *ratios],
+                [[entry["network"], str(entry["steps"]), *sides(entry)] for entry in self.epochs],
             ),
         ]
         return "\n\n".join(table for table in tables if table)

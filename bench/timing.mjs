@@ -1,10 +1,14 @@
 // What the programs for Node share: the case from the command line, the timing and the line that each prints.
 
-/** `train|evaluate LAYOUT BATCH THREADS STEPS MODE [FILE]` */
-export function caseOf([work, layout, batch, threads, steps, mode, file] = process.argv.slice(2)) {
+/** `train|evaluate NETWORK BATCH THREADS STEPS MODE [FILE]` */
+export function caseOf([work, network, batch, threads, steps, mode, file] = process.argv.slice(2)) {
+  const parts = network.split('-')
+  const layout = parts.pop()
+  const variant = parts.join('-') || 'v1'
   const imagenet = layout === 'imagenet'
   return {
     work,
+    variant,
     layout,
     batch: Number(batch),
     threads: Number(threads),
