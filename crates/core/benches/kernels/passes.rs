@@ -215,7 +215,7 @@ pub fn separable(record: &mut Record, isa: Isa, layout: &str, depthwise: &Layer,
         };
         let name = format!("{layout} {inputs} to {outputs} at {side}x{side}, {pictures} pictures");
         record.measure(format!("separable inference/{name}"), Work { flops, floats }, || {
-            block.run(isa, &mut output, &scratch);
+            block.run(isa, &mut output, &scratch, true);
         });
     }
 }

@@ -2,10 +2,10 @@
 //! pass, and maps that are kept only until they were read.
 
 use super::fold::{Folded, fold};
-use super::lifetimes::{Lifetime, share_buffers};
 use super::parameters::Parameters;
+use super::stages::{Pass, Place, Route, Stage};
 use super::timings::{Timings, lap};
-use crate::kernels::batch_norm::{Affine, Curve, Factors};
+use crate::kernels::batch_norm::Factors;
 use crate::kernels::buffer::{Buffer, Scratch};
 use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::separable::{Separable, Source};
@@ -14,6 +14,7 @@ use crate::kernels::stem::{self, PATCH};
 use crate::kernels::{depthwise, padded, pooling};
 use crate::model::network::{Layer, Network, Operation};
 use rayon::prelude::*;
+use std::ops::Range;
 use std::time::Instant;
 
 /// A network compiled for inference.
@@ -24,99 +25,38 @@ pub struct InferencePlan {
     isa: Isa,
     capacity: usize,
     layers: Vec<Folded>,
-    passes: Vec<Pass>,
-    /// Activated outputs.
+    route: Route,
+    /// Activated outputs of stages.
     maps: Vec<Buffer>,
+    /// What lies between the passes of a stage.
+    local: Scratch,
     /// A layer's weight while it is folded, before it is packed.
     folded_weight: Buffer,
     scratch: Scratch,
-    /// Where the time went so far: a pass's under its last layer that has a weight.
+    /// Where the time went so far: a stage's under its last layer that has a weight.
     pub timings: Timings,
 }
 
-/// One pass: one to three layers. Numbers are indices of layers.
-#[derive(Debug, Clone, Copy)]
-struct Pass {
-    /// Computed before the product, and never stored.
-    depthwise: Option<usize>,
-    /// The layer that makes the pass.
-    layer: usize,
-    /// What is added to its output.
-    shortcut: Option<usize>,
-    /// The layer whose map is read, `None` for the picture; and the one whose output multiplies it.
-    input: Option<usize>,
-    excitation: Option<usize>,
-    /// The layer whose map is written.
-    output: usize,
-    /// The buffers: read, multiplied by, added, written.
-    places: [usize; 4],
-}
+/// Bytes of what lies between a stage's passes for the pictures that go through it together: about a core's L2 cache.
+const LOCAL_BYTES: usize = 1 << 20;
 
-impl Pass {
-    /// The layers that it reads.
-    fn reads(&self) -> impl Iterator<Item = usize> {
-        [self.input, self.excitation, self.shortcut].into_iter().flatten()
-    }
-}
+/// Multiply-adds below which a pass is not worth dividing: one core takes 20 microseconds for them, and waking a second
+/// one takes 10.
+const SMALL_PASS: usize = 1_000_000;
 
-/// The passes of a network, and the floats of the buffers that they share.
-fn passes(network: &Network, capacity: usize) -> (Vec<Pass>, Vec<usize>) {
-    let layers = &network.layers;
-    let mut passes: Vec<Pass> = Vec::new();
-    let mut index = 0;
-    while let Some(layer) = layers.get(index) {
-        let first = index;
-        let next = |index: usize| layers.get(index + 1).filter(|next| next.input == Some(index));
-        // A depthwise convolution that is read by its product alone.
-        let fused = layer.operation == Operation::Depthwise && next(index).is_some_and(Layer::is_product);
-        index += usize::from(fused);
-        let own = index;
-        let mut shortcut = None;
-        if let Some(Operation::Add { shortcut: from }) = next(index).map(|layer| layer.operation) {
-            shortcut = Some(from);
-            index += 1;
-        }
-        passes.push(Pass {
-            depthwise: fused.then_some(first),
-            layer: own,
-            shortcut,
-            input: layer.input,
-            excitation: layers[own].excitation,
-            output: index,
-            places: [0; 4],
-        });
-        index += 1;
-    }
-    let lifetimes: Vec<Lifetime> = passes
-        .iter()
-        .enumerate()
-        .map(|(made, pass)| Lifetime {
-            made,
-            // The logits are read after the last pass.
-            used: passes
-                .iter()
-                .rposition(|later| later.reads().any(|read| read == pass.output))
-                .unwrap_or(passes.len()),
-            floats: capacity * layers[pass.output].map_floats(),
-        })
-        .collect();
-    let (places, floats) = share_buffers(&lifetimes);
-    let outputs: Vec<usize> = passes.iter().map(|pass| pass.output).collect();
-    let place = |layer: Option<usize>| {
-        let made = outputs.iter().position(|output| Some(*output) == layer);
-        made.map_or(usize::MAX, |made| places[made])
-    };
-    for (made, pass) in passes.iter_mut().enumerate() {
-        pass.places = [place(pass.input), place(pass.excitation), place(pass.shortcut), places[made]];
-    }
-    (passes, floats)
+/// What a pass reads, for some pictures.
+struct Operands<'a> {
+    /// The picture, or the map that is read.
+    input: &'a [f32],
+    excitation: Option<&'a [f32]>,
+    shortcut: Option<&'a [f32]>,
 }
 
 impl InferencePlan {
     /// Compiles `network` for batches of at most `capacity` pictures.
     pub fn new(network: Network, capacity: usize, isa: Isa) -> Self {
         let layers = &network.layers;
-        let (passes, floats) = passes(&network, capacity);
+        let route = Route::new(&network);
         let scratch_floats = layers.iter().map(|layer| match layer.operation {
             Operation::Stem => PATCH * layer.output_side(),
             _ => Separable::scratch(layer.output_side(), padded(layer.inputs)),
@@ -130,8 +70,11 @@ impl InferencePlan {
             isa,
             capacity,
             layers: layers.iter().map(Folded::new).collect(),
-            passes,
-            maps: floats.into_iter().map(Buffer::zeros).collect(),
+            maps: route.batch_floats.iter().map(|floats| Buffer::zeros(capacity * floats)).collect(),
+            local: Scratch::new(
+                route.stages.iter().map(|stage| local_floats(stage, capacity)).max().unwrap_or(0),
+            ),
+            route,
             folded_weight: Buffer::zeros(weight_floats.max().unwrap_or(0)),
             scratch: Scratch::new(scratch_floats.max().unwrap_or(0)),
             timings: Timings::new(layers.len()),
@@ -170,57 +113,125 @@ impl InferencePlan {
     pub fn forward(&mut self, input: &[f32], pictures: usize) {
         assert!(pictures > 0 && pictures <= self.capacity, "a batch of 1 to {} pictures", self.capacity);
         assert_eq!(input.len(), pictures * self.picture_floats());
-        let mut start = Instant::now();
         self.scratch.cover_threads();
-        for index in 0..self.passes.len() {
-            let pass = self.passes[index];
+        self.local.cover_threads();
+        for index in 0..self.route.stages.len() {
+            let mut start = Instant::now();
+            let stage = self.route.stages[index].clone();
+            let last = &self.route.passes[stage.passes.end - 1];
+            let (layer, output) = (last.layer, last.output);
+            let Some(Place::Batch(place)) = self.route.places[output] else {
+                unreachable!("a stage's output is a map of the batch")
+            };
             // The buffer that is written is taken out meanwhile, so that the others can be read.
-            let mut output = std::mem::replace(&mut self.maps[pass.places[3]], Buffer::zeros(0));
-            self.run(pass, input, pictures, &mut output);
-            self.maps[pass.places[3]] = output;
-            lap(&mut start, &mut self.timings.forward[pass.layer]);
+            let mut map = std::mem::replace(&mut self.maps[place], Buffer::zeros(0));
+            let floats = self.network.layers[output].map_floats();
+            self.run_stage(&stage, input, pictures, &mut map[..pictures * floats], floats);
+            self.maps[place] = map;
+            lap(&mut start, &mut self.timings.forward[layer]);
         }
     }
 
-    fn run(&self, pass: Pass, input: &[f32], pictures: usize, output: &mut [f32]) {
-        let Self { network, isa, layers: folded, maps, scratch, .. } = self;
-        let (layer, own) = (&network.layers[pass.layer], &folded[pass.layer]);
-        let [from, excitation, shortcut, _] = pass.places;
-        let output = &mut output[..pictures * layer.map_floats()];
-        match layer.operation {
-            Operation::Stem => forward_stem(*isa, layer, own, input, output, scratch),
-            Operation::Depthwise => {
-                forward_depthwise(*isa, layer, own, &maps[from], output);
+    /// A stage for all pictures; its output has `floats` a picture.
+    fn run_stage(&self, stage: &Stage, input: &[f32], pictures: usize, output: &mut [f32], floats: usize) {
+        let threads = rayon::current_num_threads();
+        if stage.local_floats.is_empty() && stage.passes.len() == 1 {
+            // Nothing lies between: the pass divides its work by itself.
+            self.run_pictures(stage, input, 0..pictures, output, true);
+        } else if pictures < threads {
+            // Too few to give every thread one: all threads work on one after the other.
+            for (picture, output) in output.chunks_exact_mut(floats).enumerate() {
+                self.run_pictures(stage, input, picture..picture + 1, output, true);
             }
+        } else {
+            let group = group(stage, pictures.div_ceil(threads));
+            let groups = output.par_chunks_mut(group * floats).enumerate().with_max_len(1);
+            groups.for_each(|(index, output)| {
+                let first = index * group;
+                let pictures = first..first + output.len() / floats;
+                self.run_pictures(stage, input, pictures, output, false);
+            });
+        }
+    }
+
+    /// A stage for some pictures, each pass divided among the threads or not.
+    fn run_pictures(
+        &self,
+        stage: &Stage,
+        input: &[f32],
+        pictures: Range<usize>,
+        output: &mut [f32],
+        divided: bool,
+    ) {
+        let layers = &self.network.layers;
+        let mut memory = (!stage.local_floats.is_empty()).then(|| self.local.take());
+        let mut rest: &mut [f32] = memory.as_mut().map_or(&mut [], |memory| &mut memory[..]);
+        let mut local: Vec<&mut [f32]> = Vec::with_capacity(stage.local_floats.len());
+        for floats in &stage.local_floats {
+            let (map, behind) = rest.split_at_mut(floats * pictures.len());
+            local.push(map);
+            rest = behind;
+        }
+        for pass in &self.route.passes[stage.passes.clone()] {
+            let size = pictures.len() * layers[pass.output].map_floats();
+            let place = self.route.places[pass.output];
+            // The map that is written is taken out meanwhile, so that the others can be read.
+            let taken = match place {
+                Some(Place::Local(place)) => std::mem::take(&mut local[place]),
+                _ => &mut [],
+            };
+            let to = if let Some(Place::Local(_)) = place { &mut taken[..size] } else { &mut output[..size] };
+            let read = |layer: usize| match self.route.places[layer] {
+                Some(Place::Local(place)) => &*local[place],
+                Some(Place::Batch(place)) => &self.maps[place][pictures.start * layers[layer].map_floats()..],
+                None => unreachable!("what is read was stored"),
+            };
+            let operands = Operands {
+                input: pass.input.map_or(&input[pictures.start * self.picture_floats()..], read),
+                excitation: pass.excitation.map(read),
+                shortcut: pass.shortcut.map(read),
+            };
+            self.run_pass(pass, &operands, pictures.len(), to, divided);
+            if let Some(Place::Local(place)) = place {
+                local[place] = taken;
+            }
+        }
+    }
+
+    fn run_pass(
+        &self,
+        pass: &Pass,
+        operands: &Operands<'_>,
+        pictures: usize,
+        output: &mut [f32],
+        divided: bool,
+    ) {
+        let Self { network, isa, layers: folded, scratch, .. } = self;
+        let (layer, own) = (&network.layers[pass.layer], &folded[pass.layer]);
+        let work: usize =
+            pass.depthwise.into_iter().chain([pass.layer]).map(|layer| work(&network.layers[layer])).sum();
+        let divided = divided && work * pictures > SMALL_PASS;
+        match layer.operation {
+            Operation::Stem => {
+                forward_stem(*isa, layer, own, operands.input, output, scratch, divided);
+            }
+            Operation::Depthwise => forward_depthwise(*isa, layer, own, operands.input, output, divided),
             Operation::Pool => {
                 let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
-                let as_it_is = Affine::identity(channels, Curve::NONE);
-                pooling::forward(
-                    *isa,
-                    &maps[from][..pictures * pixels * channels],
-                    &as_it_is,
-                    pixels,
-                    channels,
-                    output,
-                );
+                let map = &operands.input[..pictures * pixels * channels];
+                pooling::mean(*isa, map, pixels, channels, output);
             }
             Operation::Pointwise | Operation::Linear => {
                 let pixels = layer.output_side() * layer.output_side();
+                let factors = |values| Factors { values, pixels, skipped: 0 };
                 let source = match pass.depthwise {
                     Some(index) => Source::Depthwise {
                         shape: network.layers[index].depthwise_shape(),
-                        input: &maps[from],
+                        input: operands.input,
                         weight: folded[index].plain(),
                         finish: folded[index].finish(),
                     },
-                    None => Source::Rows {
-                        rows: &maps[from],
-                        factors: pass.excitation.map(|_| Factors {
-                            values: &maps[excitation],
-                            pixels,
-                            skipped: 0,
-                        }),
-                    },
+                    None => Source::Rows { rows: operands.input, factors: operands.excitation.map(factors) },
                 };
                 let block = Separable {
                     rows: pictures * pixels,
@@ -229,9 +240,9 @@ impl InferencePlan {
                     source,
                     weight: own.packed(),
                     finish: own.finish(),
-                    shortcut: pass.shortcut.map(|_| &maps[shortcut][..]),
+                    shortcut: operands.shortcut,
                 };
-                block.run(*isa, output, scratch);
+                block.run(*isa, output, scratch, divided);
             }
             Operation::Add { .. } => unreachable!("a shortcut is added by the pass of the layer before it"),
         }
@@ -249,7 +260,46 @@ impl InferencePlan {
     }
 
     fn logits_map(&self) -> &[f32] {
-        &self.maps[self.passes[self.passes.len() - 1].places[3]]
+        match self.route.places[self.network.layers.len() - 1] {
+            Some(Place::Batch(place)) => &self.maps[place],
+            _ => unreachable!("the logits are the last stage's output"),
+        }
+    }
+}
+
+/// A layer's multiply-adds for one picture, those of slower passes counted as often as they are slower than a product.
+fn work(layer: &Layer) -> usize {
+    match layer.operation {
+        // It gathers its patches.
+        Operation::Stem => 6 * layer.multiply_adds(),
+        // Each weight is used once a pixel.
+        Operation::Depthwise => 4 * layer.multiply_adds(),
+        _ => layer.multiply_adds(),
+    }
+}
+
+/// How many pictures go through a stage together: as many as their maps fit the cache, but every thread gets some.
+fn group(stage: &Stage, most: usize) -> usize {
+    let bytes = stage.local_floats.iter().sum::<usize>() * size_of::<f32>();
+    (LOCAL_BYTES / bytes.max(1)).clamp(1, most)
+}
+
+/// Floats that a thread needs for a stage's maps.
+fn local_floats(stage: &Stage, capacity: usize) -> usize {
+    group(stage, capacity) * stage.local_floats.iter().sum::<usize>()
+}
+
+/// Runs `work` for every row of a map of `row_floats`, side by side or not.
+fn for_each_row(
+    output: &mut [f32],
+    row_floats: usize,
+    divided: bool,
+    work: impl Fn(usize, &mut [f32]) + Sync,
+) {
+    if divided {
+        output.par_chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| work(row, output));
+    } else {
+        output.chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| work(row, output));
     }
 }
 
@@ -261,9 +311,10 @@ fn forward_stem(
     input: &[f32],
     output: &mut [f32],
     scratch: &Scratch,
+    divided: bool,
 ) {
     let row_floats = layer.output_side() * padded(layer.outputs);
-    output.par_chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| {
+    for_each_row(output, row_floats, divided, |row, output| {
         let mut patches = scratch.take();
         isa.run(stem::forward::Forward {
             shape: layer.stem_shape(),
@@ -279,10 +330,17 @@ fn forward_stem(
 }
 
 /// A depthwise convolution whose map is stored, output row by output row.
-fn forward_depthwise(isa: Isa, layer: &Layer, folded: &Folded, input: &[f32], output: &mut [f32]) {
+fn forward_depthwise(
+    isa: Isa,
+    layer: &Layer,
+    folded: &Folded,
+    input: &[f32],
+    output: &mut [f32],
+    divided: bool,
+) {
     let shape = layer.depthwise_shape();
     let row_floats = layer.output_side() * padded(layer.outputs);
-    output.par_chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| {
+    for_each_row(output, row_floats, divided, |row, output| {
         isa.run(depthwise::inference::OutputRow {
             shape,
             input,

@@ -1,7 +1,7 @@
 //! Global average pooling: normalise and activate on load, mean over the pixels; and its backward.
 
-use super::batch_norm::Affine;
 use super::batch_norm::cpu::{Rows, mean_rows, sum_gradient_rows};
+use super::batch_norm::{Affine, Curve};
 use super::segments::Sums;
 use super::simd::Isa;
 use pulp::{Simd, WithSimd};
@@ -11,6 +11,14 @@ use rayon::prelude::*;
 pub fn forward(isa: Isa, map: &[f32], affine: &Affine, pixels: usize, channels: usize, features: &mut [f32]) {
     let pictures = map.par_chunks_exact(pixels * channels).zip(features.par_chunks_exact_mut(channels));
     pictures.for_each(|(picture, features)| isa.run(Forward { picture, affine, channels, features }));
+}
+
+/// [`forward`] of a map that is read as it is, on this thread.
+pub fn mean(isa: Isa, map: &[f32], pixels: usize, channels: usize, features: &mut [f32]) {
+    let affine = &Affine::identity(channels, Curve::NONE);
+    for (picture, features) in map.chunks_exact(pixels * channels).zip(features.chunks_exact_mut(channels)) {
+        isa.run(Forward { picture, affine, channels, features });
+    }
 }
 
 /// The mean over one picture's pixels.

@@ -68,9 +68,9 @@ impl Separable<'_> {
     }
 
     /// Units that one tile holds: at most about [`ROW_BLOCK`] rows, and so many that every thread gets as many tiles.
-    fn tile_units(&self) -> usize {
+    fn tile_units(&self, threads: usize) -> usize {
         let units = self.rows / self.unit();
-        let (most, threads) = ((ROW_BLOCK / self.unit()).max(1), rayon::current_num_threads());
+        let most = (ROW_BLOCK / self.unit()).max(1);
         let tiles = units.div_ceil(most);
         if tiles < threads { most } else { units.div_ceil(tiles.next_multiple_of(threads)) }
     }
@@ -80,20 +80,23 @@ impl Separable<'_> {
         ROW_BLOCK.max(unit) * block_stride(inputs)
     }
 
-    /// Writes `output`, `[rows, outputs]`. `scratch` covers the threads of the pool that it runs in. Every value is one
-    /// chain of additions in a fixed order, so that the bits don't depend on how the work is divided.
-    pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &Scratch) {
+    /// Writes `output`, `[rows, outputs]`; the work is divided among the threads of the current pool, or not. `scratch`
+    /// covers these threads. Every value is one chain of additions in a fixed order, so that the bits don't depend on how
+    /// the work is divided.
+    pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &Scratch, divided: bool) {
         assert!(self.rows * self.outputs <= output.len());
-        let tile_units = self.tile_units();
+        assert!(self.shortcut.is_none_or(|shortcut| self.rows * self.outputs <= shortcut.len()));
+        let threads = if divided { rayon::current_num_threads() } else { 1 };
+        let tile_units = self.tile_units(threads);
         let tiles = (self.rows / self.unit()).div_ceil(tile_units);
         // Too few tiles for all threads: each is divided by columns. All of its columns need the same rows, which every
         // one of these tasks makes for itself; that is little beside their product.
         let width = panel_width(isa);
         let panels = self.outputs.div_ceil(width);
-        let columns = panels.div_ceil(rayon::current_num_threads().div_ceil(tiles).min(panels)) * width;
+        let columns = panels.div_ceil(threads.div_ceil(tiles).min(panels)) * width;
         let splits = self.outputs.div_ceil(columns);
         let output = Shared(output.as_mut_ptr());
-        (0..tiles * splits).into_par_iter().for_each(|task| {
+        let work = |task: usize| {
             let mut block = scratch.take();
             let first = task % splits * columns;
             isa.run(Tile {
@@ -105,7 +108,12 @@ impl Separable<'_> {
                 output: &output,
                 rows: &mut block,
             });
-        });
+        };
+        if divided {
+            (0..tiles * splits).into_par_iter().for_each(work);
+        } else {
+            (0..tiles * splits).for_each(work);
+        }
     }
 }
 
