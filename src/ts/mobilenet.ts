@@ -116,6 +116,11 @@ export class MobileNet {
     return this.#native.parameters
   }
 
+  /** Multiplications with an addition for one picture; batch norm, activations and pooling not counted. */
+  get multiplyAdds(): number {
+    return this.layers.reduce((sum, layer) => sum + layer.multiplyAdds, 0)
+  }
+
   /** Its checkpoint holds the training state of a run, with which `train({ resume: true })` goes on. */
   get canResume(): boolean {
     return this.#native.canResume

@@ -26,13 +26,15 @@ async function summary(deps: Deps, checkpoint: string | undefined, flags: Flags)
     throw new MobileNetError('INVALID_OPTION', 'give a checkpoint or the options of a network, not both')
   }
   const model = await (checkpoint === undefined ? MobileNet.create(network) : MobileNet.load(checkpoint))
-  const { config, layers, parameters } = model
-  const multiplyAdds = layers.reduce((sum, layer) => sum + layer.multiplyAdds, 0)
+  const { config, layers, parameters, multiplyAdds } = model
   if (flags.json) {
     writeJson(deps.stdout, { type: 'summary', config, layers, parameters, multiplyAdds })
     return
   }
-  const [head = '', ...rows] = table(columns(layers, parameters, multiplyAdds), deps.stdout.columns)
+  const [head = '', ...rows] = table(
+    [...columns(layers, parameters, multiplyAdds), ...(deps.stdout.isTTY ? [bars(layers)] : [])],
+    deps.stdout.columns,
+  )
   const { bold, dim } = colors(deps.stdout)
   const total = rows.pop() ?? ''
   deps.stdout.write(`${[networkText(config), '', dim(head), ...rows, bold(total)].join('\n')}\n`)
@@ -61,4 +63,16 @@ function columns(layers: Layer[], parameters: number, multiplyAdds: number): Col
       spare: 2,
     },
   ]
+}
+
+/** Multiply-adds as bars, the layer with the most as the longest: for a terminal. */
+function bars(layers: Layer[]): Column {
+  const eighths = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉']
+  const longest = 16
+  const most = Math.max(...layers.map((layer) => layer.multiplyAdds))
+  const bar = (layer: Layer) => {
+    const length = Math.round((8 * longest * layer.multiplyAdds) / most)
+    return '█'.repeat(Math.floor(length / 8)) + eighths[length % 8]
+  }
+  return { title: '', cells: layers.map(bar), spare: 3 }
 }
