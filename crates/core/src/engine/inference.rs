@@ -115,6 +115,11 @@ impl InferencePlan {
         assert_eq!(input.len(), pictures * self.picture_floats());
         self.scratch.cover_threads();
         self.local.cover_threads();
+        // On a thread of the pool: dividing a pass from without would put the caller to sleep each time.
+        rayon::scope(|_| self.run_stages(input, pictures));
+    }
+
+    fn run_stages(&mut self, input: &[f32], pictures: usize) {
         for index in 0..self.route.stages.len() {
             let mut start = Instant::now();
             let stage = self.route.stages[index].clone();

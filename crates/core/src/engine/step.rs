@@ -78,10 +78,13 @@ impl InplaceOp3 for TrainingStep {
             bail!("gradients are contiguous float32");
         };
         let State { plan, labels, loss } = &mut *self.lock();
-        plan.prepare(parameters);
-        plan.forward(pictures, parameters, labels.len());
-        *loss = plan.loss(labels);
-        plan.backward(pictures, parameters, labels.len(), &mut gradients[start..end]);
+        // On a thread of the pool: dividing a pass from without would put the caller to sleep each time.
+        rayon::scope(|_| {
+            plan.prepare(parameters);
+            plan.forward(pictures, parameters, labels.len());
+            *loss = plan.loss(labels);
+            plan.backward(pictures, parameters, labels.len(), &mut gradients[start..end]);
+        });
         Ok(())
     }
 }
