@@ -1,11 +1,11 @@
-//! The benchmark of this machine.
+//! The benchmark of this machine by the presets' networks.
 
 use crate::error::{Code, Result, thrown};
 use crate::job::{Promise, start_abandonable};
 use crate::model::Cancel;
 use crate::options::{choice, whole};
 use mobilenet_core::{self as core, Error, config};
-use napi::bindgen_prelude::Function;
+use napi::bindgen_prelude::{Function, ToNapiValue, TypeName};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
@@ -129,21 +129,41 @@ pub fn benchmark(
     on_progress: Function<BenchmarkProgress, ()>,
 ) -> Result<Promise<BenchmarkReport>> {
     let options = config::BenchmarkOptions::try_from(options).map_err(thrown)?;
-    options.resolve().map_err(thrown)?;
+    measure(options.resolve().map_err(thrown)?, cancel, on_progress)
+}
+
+/// Starts to measure what `config` says. Progress and report go through `P` and `R`.
+pub fn measure<P, R>(
+    config: config::BenchmarkConfig,
+    cancel: &Cancel,
+    on_progress: Function<P, ()>,
+) -> Result<Promise<R>>
+where
+    P: From<Named<core::benchmark::Progress>> + ToNapiValue + Send + 'static,
+    R: From<core::benchmark::Report> + ToNapiValue + TypeName + Send + 'static,
+{
     let send = on_progress
-        .build_threadsafe_function::<BenchmarkProgress>()
+        .build_threadsafe_function::<P>()
         // The promise keeps Node alive; a benchmark that was abandoned does not.
         .weak::<true>()
         .build()
         .map_err(|error| napi::Error::new(Code::from(error.status), error.reason.clone()))?;
     let cancelled = cancel.inner.clone();
     Ok(start_abandonable(cancelled.clone(), move || {
-        let report = core::benchmark::run(&options, &cancelled, &mut |progress| {
+        let report = core::benchmark::run(&config, &cancelled, &mut |progress| {
+            let network = progress.network.and_then(|index| config.subjects.get(index));
+            let named = Named { value: progress, name: network.map(|subject| subject.name.into()) };
             // Fails only when Node is closing down, and then nobody is left to tell.
-            send.call(progress.into(), ThreadsafeFunctionCallMode::NonBlocking);
+            send.call(named.into(), ThreadsafeFunctionCallMode::NonBlocking);
         })?;
-        report.map(BenchmarkReport::from).ok_or_else(|| Error::invalid_option("the benchmark was cancelled"))
+        report.map(R::from).ok_or_else(|| Error::invalid_option("the benchmark was cancelled"))
     }))
+}
+
+/// What the core numbers, with the name that options have for it.
+pub struct Named<T> {
+    pub value: T,
+    pub name: Option<String>,
 }
 
 impl TryFrom<BenchmarkOptions> for config::BenchmarkOptions {
@@ -159,13 +179,9 @@ impl TryFrom<BenchmarkOptions> for config::BenchmarkOptions {
     }
 }
 
-impl From<core::benchmark::Progress> for BenchmarkProgress {
-    fn from(progress: core::benchmark::Progress) -> Self {
-        Self {
-            work: progress.work.name().into(),
-            preset: progress.preset.map(|preset| preset.name().into()),
-            share: progress.share,
-        }
+impl From<Named<core::benchmark::Progress>> for BenchmarkProgress {
+    fn from(Named { value, name }: Named<core::benchmark::Progress>) -> Self {
+        Self { work: value.work.name().into(), preset: name, share: value.share }
     }
 }
 
@@ -176,43 +192,60 @@ impl From<core::benchmark::Report> for BenchmarkReport {
             threads: number(report.threads),
             multiply_adds_per_second: report.multiply_adds_per_second,
             bytes_per_second: report.bytes_per_second,
-            presets: report.presets.into_iter().map(PresetSpeed::from).collect(),
+            presets: report.networks.into_iter().map(PresetSpeed::from).collect(),
             seconds: report.seconds,
         }
     }
 }
 
-impl From<core::benchmark::PresetReport> for PresetSpeed {
-    fn from(report: core::benchmark::PresetReport) -> Self {
-        let core::benchmark::PresetReport { training, evaluation, prediction, .. } = report;
+impl From<core::benchmark::NetworkReport> for PresetSpeed {
+    fn from(report: core::benchmark::NetworkReport) -> Self {
         Self {
-            name: report.preset.name().into(),
+            name: report.name.into(),
             multiply_adds: report.multiply_adds as f64,
-            training: TrainingSpeed {
-                batch_size: number(training.batch_size),
-                step_seconds: training.step_seconds,
-                images_per_second: training.images_per_second,
-                share_of_peak: training.share_of_peak,
-                repetitions: number(training.repetitions),
-            },
-            evaluation: EvaluationSpeed {
-                batch_size: number(evaluation.batch_size),
-                batch_seconds: evaluation.batch_seconds,
-                images_per_second: evaluation.images_per_second,
-                share_of_peak: evaluation.share_of_peak,
-                repetitions: number(evaluation.repetitions),
-            },
-            prediction: PredictionSpeed {
-                latency_seconds: prediction.latency_seconds,
-                share_of_peak: prediction.share_of_peak,
-                repetitions: number(prediction.repetitions),
-            },
-            preset_seconds: report.preset_seconds,
+            training: report.training.into(),
+            evaluation: report.evaluation.into(),
+            prediction: report.prediction.into(),
+            preset_seconds: report.run_seconds,
+        }
+    }
+}
+
+impl From<core::benchmark::TrainingSpeed> for TrainingSpeed {
+    fn from(speed: core::benchmark::TrainingSpeed) -> Self {
+        Self {
+            batch_size: number(speed.batch_size),
+            step_seconds: speed.step_seconds,
+            images_per_second: speed.images_per_second,
+            share_of_peak: speed.share_of_peak,
+            repetitions: number(speed.repetitions),
+        }
+    }
+}
+
+impl From<core::benchmark::EvaluationSpeed> for EvaluationSpeed {
+    fn from(speed: core::benchmark::EvaluationSpeed) -> Self {
+        Self {
+            batch_size: number(speed.batch_size),
+            batch_seconds: speed.batch_seconds,
+            images_per_second: speed.images_per_second,
+            share_of_peak: speed.share_of_peak,
+            repetitions: number(speed.repetitions),
+        }
+    }
+}
+
+impl From<core::benchmark::PredictionSpeed> for PredictionSpeed {
+    fn from(speed: core::benchmark::PredictionSpeed) -> Self {
+        Self {
+            latency_seconds: speed.latency_seconds,
+            share_of_peak: speed.share_of_peak,
+            repetitions: number(speed.repetitions),
         }
     }
 }
 
 /// Threads, pictures of a batch and repetitions in an hour are far below 2^32.
-fn number(count: usize) -> u32 {
+pub fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

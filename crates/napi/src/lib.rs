@@ -3,6 +3,7 @@
 
 mod benchmark;
 mod cost;
+mod comparison;
 mod dataset;
 mod device;
 mod error;

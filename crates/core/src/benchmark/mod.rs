@@ -1,15 +1,16 @@
-//! How fast this machine trains and runs the presets' networks, how near that is to what the machine could do, and how
-//! long each preset would take on it.
+//! How fast this machine trains and runs networks (those of presets, or several variants side by side), how near that
+//! is to what the machine could do, and how long a whole run would take on it.
 
 mod memory;
+mod network;
 mod peak;
-mod preset;
 mod timetable;
+mod turn;
 
-pub use preset::{EvaluationSpeed, PredictionSpeed, PresetReport, TrainingSpeed};
+pub use network::{EvaluationSpeed, NetworkReport, PredictionSpeed, TrainingSpeed};
 pub use timetable::{Progress, Work};
 
-use crate::config::{BenchmarkConfig, BenchmarkOptions};
+use crate::config::BenchmarkConfig;
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
 use std::sync::atomic::AtomicBool;
@@ -29,7 +30,7 @@ pub struct Report {
     /// The most that all these threads can copy in main memory, bytes read and bytes written counted, a second.
     pub bytes_per_second: f64,
     /// In the order asked for.
-    pub presets: Vec<PresetReport>,
+    pub networks: Vec<NetworkReport>,
     /// How long the benchmark took, in seconds.
     pub seconds: f64,
 }
@@ -38,19 +39,18 @@ pub struct Report {
 /// each piece of work (a training step at most).
 ///
 /// # Errors
-/// `INVALID_OPTION`.
+/// Only defects: what is asked for was checked when it was resolved.
 pub fn run(
-    options: &BenchmarkOptions,
+    config: &BenchmarkConfig,
     cancelled: &AtomicBool,
     on_progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Option<Report>> {
-    let config = options.resolve()?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(config.threads)
         .thread_name(|index| format!("mobilenet-{index}"))
         .build()
         .map_err(Error::internal)?;
-    pool.install(|| measure(&config, cancelled, on_progress))
+    pool.install(|| measure(config, cancelled, on_progress))
 }
 
 fn measure(
@@ -69,19 +69,15 @@ fn measure(
     };
     let bytes_per_second = largest(&rates);
     drop(buffers);
-    let mut presets = Vec::with_capacity(config.presets.len());
-    for &preset in &config.presets {
-        let Some(report) = preset::measure(preset, multiply_adds_per_second, &mut timetable)? else {
-            return Ok(None);
-        };
-        presets.push(report);
-    }
+    let Some(networks) = network::measure(config, multiply_adds_per_second, &mut timetable)? else {
+        return Ok(None);
+    };
     Ok(Some(Report {
         simd: isa.name(),
         threads: config.threads,
         multiply_adds_per_second,
         bytes_per_second,
-        presets,
+        networks,
         seconds: started.elapsed().as_secs_f64(),
     }))
 }

@@ -1,5 +1,7 @@
 use super::{Progress, Work, run};
-use crate::config::{BenchmarkOptions, Preset};
+use crate::config::{
+    BenchmarkConfig, BenchmarkOptions, ComparisonOptions, ModelOptions, Preset, TrainOptions, Variant,
+};
 use crate::error::ErrorCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,12 +11,16 @@ fn short() -> BenchmarkOptions {
     BenchmarkOptions { presets: Some(vec![Preset::Quick]), seconds: Some(1e-3), threads: Some(1) }
 }
 
+fn short_config() -> BenchmarkConfig {
+    short().resolve().unwrap()
+}
+
 #[test]
 fn measures_what_can_be() {
     let mut told: Vec<Progress> = Vec::new();
     let report =
-        run(&short(), &AtomicBool::new(false), &mut |progress| told.push(progress)).unwrap().unwrap();
-    let quick = &report.presets[0];
+        run(&short_config(), &AtomicBool::new(false), &mut |progress| told.push(progress)).unwrap().unwrap();
+    let quick = &report.networks[0];
     let (training, evaluation, prediction) = (&quick.training, &quick.evaluation, &quick.prediction);
     let numbers = [
         report.multiply_adds_per_second,
@@ -25,18 +31,18 @@ fn measures_what_can_be() {
         evaluation.batch_seconds,
         evaluation.images_per_second,
         prediction.latency_seconds,
-        quick.preset_seconds,
+        quick.run_seconds,
     ];
     assert!(numbers.iter().all(|number| number.is_finite() && *number > 0.0), "{report:?}");
     for share in [training.share_of_peak, evaluation.share_of_peak, prediction.share_of_peak] {
         assert!(share > 0.0 && share < 1.5, "{report:?}");
     }
     assert!([training.repetitions, evaluation.repetitions, prediction.repetitions].iter().all(|n| *n >= 2));
-    assert_eq!((report.threads, report.presets.len(), quick.preset), (1, 1, Preset::Quick));
+    assert_eq!((report.threads, report.networks.len(), quick.name), (1, 1, "quick"));
     // Epochs of 45,000 pictures and 15,000 more.
     let epochs = Preset::Quick.options().1.epochs.unwrap() as f64;
     let expected = epochs * (45e3 / training.images_per_second + 15e3 / evaluation.images_per_second);
-    assert!((quick.preset_seconds / expected - 1.0).abs() < 1e-9);
+    assert!((quick.run_seconds / expected - 1.0).abs() < 1e-9);
 
     let mut works: Vec<Work> = told.iter().map(|progress| progress.work).collect();
     works.dedup();
@@ -47,10 +53,10 @@ fn measures_what_can_be() {
 
 #[test]
 fn ends_when_it_is_cancelled() {
-    assert_eq!(run(&short(), &AtomicBool::new(true), &mut |_| {}).unwrap(), None);
+    assert_eq!(run(&short_config(), &AtomicBool::new(true), &mut |_| {}).unwrap(), None);
     for work in [Work::Memory, Work::Training, Work::Prediction] {
         let cancelled = AtomicBool::new(false);
-        let report = run(&short(), &cancelled, &mut |progress| {
+        let report = run(&short_config(), &cancelled, &mut |progress| {
             assert!(!cancelled.load(Ordering::Relaxed), "work after the end");
             if progress.work == work {
                 cancelled.store(true, Ordering::Relaxed);
@@ -69,8 +75,78 @@ fn refuses_what_makes_no_sense() {
         (BenchmarkOptions { threads: Some(0), ..short() }, "threads"),
     ];
     for (options, word) in wrong {
-        let error = run(&options, &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+        let error = options.resolve().unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidOption);
         assert!(error.message.starts_with(word), "{error}");
     }
+}
+
+/// Two small networks at batches of 4.
+fn comparison() -> ComparisonOptions {
+    ComparisonOptions {
+        variants: Some(vec![Variant::V3Small, Variant::V1]),
+        model: ModelOptions { width: Some(0.25), ..Default::default() },
+        train: TrainOptions { batch_size: Some(4), limit: Some(100), epochs: Some(2), ..Default::default() },
+        seconds: Some(1e-3),
+        threads: Some(1),
+    }
+}
+
+#[test]
+fn a_comparison_comes_back_to_each_network_in_turn() {
+    let config = comparison().resolve().unwrap();
+    let mut turns: Vec<usize> = Vec::new();
+    let report = run(&config, &AtomicBool::new(false), &mut |progress| turns.extend(progress.network));
+    turns.dedup();
+    assert_eq!(turns, [0, 1].repeat(config.rounds));
+    let networks = report.unwrap().unwrap().networks;
+    assert_eq!(networks.iter().map(|network| network.name).collect::<Vec<_>>(), ["v3-small", "v1"]);
+    for network in networks {
+        assert!(network.training.repetitions >= 2 * config.rounds);
+        assert_eq!(network.training.batch_size, 4);
+        // A run of at most 100 pictures of each part.
+        let epoch = 100.0 / network.training.images_per_second + 200.0 / network.evaluation.images_per_second;
+        assert!((network.run_seconds / (2.0 * epoch) - 1.0).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn memory_grows_with_the_batch() {
+    let measure = |batch_size| {
+        let train = TrainOptions { batch_size: Some(batch_size), ..Default::default() };
+        let config = ComparisonOptions { train, ..comparison() }.resolve().unwrap();
+        run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap().networks
+    };
+    for (small, large) in measure(4).iter().zip(measure(32)) {
+        // The maps of 28 more pictures, of which the stem's alone has 16 padded channels of 32x32.
+        assert!(large.training_bytes - small.training_bytes > 28 * 16 * 32 * 32 * 4);
+        assert_eq!(large.inference_bytes, small.inference_bytes);
+        assert!(small.inference_bytes > 64 * 16 * 32 * 32 * 4);
+    }
+}
+
+#[test]
+fn a_comparison_refuses_what_makes_no_sense() {
+    let unpadded = ModelOptions { layout: Some(crate::config::Layout::Unpadded), ..Default::default() };
+    let wrong = [
+        (ComparisonOptions { variants: Some(vec![]), ..comparison() }, "variants must name"),
+        (
+            ComparisonOptions { variants: Some(vec![Variant::V2; 2]), ..comparison() },
+            "variants names v2 twice",
+        ),
+        (ComparisonOptions { model: unpadded, ..comparison() }, "layout unpadded is V1's"),
+        (
+            ComparisonOptions {
+                train: TrainOptions { batch_size: Some(1), ..Default::default() },
+                ..comparison()
+            },
+            "batchSize",
+        ),
+        (ComparisonOptions { seconds: Some(-1.0), ..comparison() }, "seconds"),
+    ];
+    for (options, words) in wrong {
+        let error = options.resolve().unwrap_err();
+        assert!(error.message.starts_with(words), "{error}");
+    }
+    assert_eq!(ComparisonOptions::default().resolve().unwrap().subjects.len(), 4);
 }

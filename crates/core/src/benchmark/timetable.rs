@@ -1,6 +1,6 @@
 //! How the time of a benchmark is divided among its pieces of work, and how each is repeated.
 
-use crate::config::{BenchmarkConfig, Preset};
+use crate::config::BenchmarkConfig;
 use crate::error::Result;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -55,8 +55,8 @@ impl Work {
 pub struct Progress {
     /// What is being measured.
     pub work: Work,
-    /// With whose network, if with one.
-    pub preset: Option<Preset>,
+    /// With which network, if with one: its number in the order asked for, from 0.
+    pub network: Option<usize>,
     /// How much of the whole benchmark is done, from 0 to 1.
     pub share: f64,
 }
@@ -78,11 +78,12 @@ impl<'a> Timetable<'a> {
         cancelled: &'a AtomicBool,
         on_progress: &'a mut (dyn FnMut(Progress) + Send),
     ) -> Self {
-        let of_preset: f64 =
+        let of_turn: f64 =
             [Work::Training, Work::Evaluation, Work::Prediction].map(Work::weight).iter().sum();
+        let turns = config.subjects.len() * config.rounds;
         Self {
             end: Instant::now() + Duration::from_secs_f64(config.seconds),
-            weight: Work::Peak.weight() + Work::Memory.weight() + of_preset * config.presets.len() as f64,
+            weight: Work::Peak.weight() + Work::Memory.weight() + of_turn * turns as f64,
             weight_done: 0.0,
             cancelled,
             on_progress,
@@ -94,7 +95,7 @@ impl<'a> Timetable<'a> {
     pub fn repeat(
         &mut self,
         work: Work,
-        preset: Option<Preset>,
+        network: Option<usize>,
         mut measure: impl FnMut() -> Result<f64>,
     ) -> Result<Option<Vec<f64>>> {
         let started = Instant::now();
@@ -112,7 +113,7 @@ impl<'a> Timetable<'a> {
                 // Where no time is left this is no number, and `min` takes the other one.
                 let of_time = started.elapsed().as_secs_f64() / time.as_secs_f64();
                 let share = (self.weight_done + work.weight() * of_runs.min(of_time)) / self.weight;
-                (self.on_progress)(Progress { work, preset, share });
+                (self.on_progress)(Progress { work, network, share });
             }
             let value = measure()?;
             if runs > 0 {

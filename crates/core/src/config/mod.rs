@@ -5,7 +5,7 @@ mod model;
 mod preset;
 mod train;
 
-pub use benchmark::{BenchmarkConfig, BenchmarkOptions};
+pub use benchmark::{BenchmarkConfig, BenchmarkOptions, ComparisonOptions, Subject};
 pub use model::{Activation, Layout, ModelConfig, ModelOptions, Normalization, Variant};
 pub use preset::Preset;
 pub use train::{DeviceChoice, OptimizerConfig, ScheduleConfig, TrainConfig, TrainOptions};

@@ -91,6 +91,19 @@ pub struct ModelOptions {
 }
 
 impl Variant {
+    /// Every variant, the oldest first.
+    pub const ALL: [Self; 4] = [Self::V1, Self::V2, Self::V3Large, Self::V3Small];
+
+    /// What options call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V2 => "v2",
+            Self::V3Large => "v3-large",
+            Self::V3Small => "v3-small",
+        }
+    }
+
     /// What its blocks use where nothing else is asked for.
     fn activation(self) -> Activation {
         match self {

@@ -42,6 +42,15 @@ impl Folded {
         Self { weight, bias: values(outputs, 0.0), curve: Curve::of(layer.activation).0 }
     }
 
+    /// Where its weight is, if it has one.
+    pub fn buffer(&self) -> Option<&Buffer> {
+        match &self.weight {
+            Weight::None => None,
+            Weight::Plain(weight) => Some(weight),
+            Weight::Packed(weight) => Some(&weight.forward),
+        }
+    }
+
     pub fn plain(&self) -> &[f32] {
         let Weight::Plain(weight) = &self.weight else {
             unreachable!("stems and depthwise weights are plain")

@@ -97,6 +97,13 @@ impl InferencePlan {
         self.network.picture_floats()
     }
 
+    /// Bytes of its buffers: maps, folded weights, and the scratch of the threads that have run it. Not counted are the
+    /// few values a channel beside them.
+    pub fn bytes(&self) -> usize {
+        let weights = self.layers.iter().filter_map(Folded::buffer);
+        Buffer::bytes_of(weights.chain(&self.maps).chain([&self.folded_weight])) + self.scratch.bytes()
+    }
+
     /// Takes over new parameters and running statistics: folds and packs them.
     pub fn prepare(&mut self, parameters: &[f32], statistics: &[f32]) {
         let mut start = Instant::now();

@@ -24,6 +24,14 @@ pub(super) struct Part {
     pub tiles: Buffer,
 }
 
+impl Part {
+    /// Bytes of its buffers.
+    pub fn bytes(&self) -> usize {
+        let Self { weight_gradient, input, gradient, panels, tiles, sums: _ } = self;
+        Buffer::bytes_of([weight_gradient, input, gradient, panels, tiles])
+    }
+}
+
 /// Runs `pass(index, part, its share of map)` for every part, side by side. `map` holds `count` things of `size`.
 pub(super) fn for_each_part(
     parts: &mut [Part],

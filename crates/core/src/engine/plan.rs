@@ -97,6 +97,15 @@ impl TrainingPlan {
         self.network.picture_floats()
     }
 
+    /// Bytes of its buffers: maps, their gradients, packed weights, scratch. Not counted are the few values a channel
+    /// beside them.
+    pub fn bytes(&self) -> usize {
+        let packed = self.packed.iter().flatten().flat_map(|weight| [&weight.forward, &weight.backward]);
+        let maps = self.maps.iter().chain(&self.map_gradients).chain(self.factors.iter().flatten());
+        let parts: usize = self.parts.iter().map(Part::bytes).sum();
+        Buffer::bytes_of(packed.chain(maps).chain([&self.stem_weight, &self.zeros])) + parts
+    }
+
     /// Loss of the last forward pass against `labels`; sets the gradient that the backward pass starts from.
     pub fn loss(&mut self, labels: &[u32]) -> Loss {
         let (classes, last) = (self.network.classes(), self.network.layers.len() - 1);

@@ -48,6 +48,11 @@ impl Buffer {
         Self { memory, first_byte, floats }
     }
 
+    /// Bytes of several buffers' values.
+    pub fn bytes_of<'a>(buffers: impl IntoIterator<Item = &'a Self>) -> usize {
+        buffers.into_iter().map(|buffer| buffer.floats * size_of::<f32>()).sum()
+    }
+
     /// Where the values lie.
     fn bytes(&self) -> Range<usize> {
         self.first_byte..self.first_byte + self.floats * size_of::<f32>()
@@ -87,6 +92,11 @@ impl Scratch {
     pub fn cover_threads(&mut self) {
         let threads = rayon::current_num_threads().max(self.threads.len());
         self.threads.resize_with(threads, || Mutex::new(Buffer::zeros(self.floats)));
+    }
+
+    /// Bytes of all threads' together.
+    pub fn bytes(&self) -> usize {
+        self.threads.len() * self.floats * size_of::<f32>()
     }
 
     /// The current thread's. What it holds is of no use to the next task: a panic while it was taken does no harm.

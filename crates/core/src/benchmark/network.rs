@@ -1,0 +1,162 @@
+//! What a network does on this machine, and how long a recipe's whole run would take.
+
+use super::timetable::Timetable;
+use super::turn::Samples;
+use crate::config::{BenchmarkConfig, Subject, TrainConfig};
+use crate::error::Result;
+use crate::model;
+use crate::model::summary::layers;
+
+/// CIFAR-10's, from which a run takes those to validate with.
+const TRAINING_PICTURES: f64 = 50_000.0;
+/// CIFAR-10's.
+const TEST_PICTURES: f64 = 10_000.0;
+
+/// What one network would do. Times are medians, in seconds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NetworkReport {
+    /// What options call it.
+    pub name: &'static str,
+    /// Multiplications with an addition for one picture, forward.
+    pub multiply_adds: usize,
+    /// Training, at the recipe's batch size.
+    pub training: TrainingSpeed,
+    /// Evaluation, in the batches that validation and test use.
+    pub evaluation: EvaluationSpeed,
+    /// One picture by itself.
+    pub prediction: PredictionSpeed,
+    /// Bytes that training works with at this batch size: parameters, gradients, Adam's moments, and the plan's
+    /// buffers. Pictures and the rest of the process are not counted.
+    pub training_bytes: usize,
+    /// Bytes that evaluation works with in these batches: the plan's buffers, which hold the weights.
+    pub inference_bytes: usize,
+    /// How long the recipe's run would take: all its epochs with validation and test. What prepares the pictures
+    /// meanwhile is not counted.
+    pub run_seconds: f64,
+}
+
+/// How fast a network trains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingSpeed {
+    /// Pictures a step.
+    pub batch_size: usize,
+    /// Time of a step: forward, loss, backward and Adam.
+    pub step_seconds: f64,
+    /// Pictures trained on in a second.
+    pub images_per_second: f64,
+    /// Multiply-adds a second as a share of the machine's peak. A picture takes those of the forward pass three times:
+    /// also for the gradients of the weights and of the maps. (The stem's map is the picture: no gradient, not counted.)
+    pub share_of_peak: f64,
+    /// Steps that were timed.
+    pub repetitions: usize,
+}
+
+/// How fast a network evaluates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluationSpeed {
+    /// Pictures a batch.
+    pub batch_size: usize,
+    /// Time of a batch: forward and loss.
+    pub batch_seconds: f64,
+    /// Pictures evaluated in a second.
+    pub images_per_second: f64,
+    /// Multiply-adds a second as a share of the machine's peak.
+    pub share_of_peak: f64,
+    /// Batches that were timed.
+    pub repetitions: usize,
+}
+
+/// How fast a network answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PredictionSpeed {
+    /// Time from one normalised picture to its logits.
+    pub latency_seconds: f64,
+    /// Multiply-adds a second as a share of the machine's peak.
+    pub share_of_peak: f64,
+    /// Pictures that were timed.
+    pub repetitions: usize,
+}
+
+/// Measures the networks in turns against `peak` multiply-adds a second; `None` when the benchmark was cancelled.
+pub(super) fn measure(
+    config: &BenchmarkConfig,
+    peak: f64,
+    timetable: &mut Timetable,
+) -> Result<Option<Vec<NetworkReport>>> {
+    let mut all: Vec<Samples> = config.subjects.iter().map(|_| Samples::default()).collect();
+    for _ in 0..config.rounds {
+        for (index, (subject, samples)) in config.subjects.iter().zip(&mut all).enumerate() {
+            if !samples.take(index, &model::network(&subject.model), &subject.train, timetable)? {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(
+        config.subjects.iter().zip(all).map(|(subject, samples)| report(subject, samples, peak)).collect(),
+    ))
+}
+
+fn report(subject: &Subject, samples: Samples, peak: f64) -> NetworkReport {
+    let Subject { name, model, train } = subject;
+    let network = model::network(model);
+    let multiply_adds: usize = layers(&network).iter().map(|layer| layer.multiply_adds).sum();
+    let training_multiply_adds = 3 * multiply_adds - network.layers[0].multiply_adds();
+    let share_of_peak = |multiply_adds: usize, pictures: f64| multiply_adds as f64 * pictures / peak;
+
+    let repetitions = samples.training.len();
+    let step_seconds = median(samples.training);
+    let images_per_second = train.batch_size as f64 / step_seconds;
+    let training = TrainingSpeed {
+        batch_size: train.batch_size,
+        step_seconds,
+        images_per_second,
+        share_of_peak: share_of_peak(training_multiply_adds, images_per_second),
+        repetitions,
+    };
+
+    let repetitions = samples.evaluation.len();
+    let batch_seconds = median(samples.evaluation);
+    let images_per_second = samples.evaluation_batch as f64 / batch_seconds;
+    let evaluation = EvaluationSpeed {
+        batch_size: samples.evaluation_batch,
+        batch_seconds,
+        images_per_second,
+        share_of_peak: share_of_peak(multiply_adds, images_per_second),
+        repetitions,
+    };
+
+    let repetitions = samples.prediction.len();
+    let latency_seconds = median(samples.prediction);
+    let prediction = PredictionSpeed {
+        latency_seconds,
+        share_of_peak: share_of_peak(multiply_adds, 1.0 / latency_seconds),
+        repetitions,
+    };
+
+    NetworkReport {
+        name,
+        multiply_adds,
+        run_seconds: run_seconds(train, &training, &evaluation),
+        training,
+        evaluation,
+        prediction,
+        training_bytes: samples.training_bytes,
+        inference_bytes: samples.inference_bytes,
+    }
+}
+
+/// How long a run over CIFAR-10 would take.
+fn run_seconds(train: &TrainConfig, training: &TrainingSpeed, evaluation: &EvaluationSpeed) -> f64 {
+    let limited = |pictures: f64| train.limit.map_or(pictures, |limit| pictures.min(limit as f64));
+    let validated = TRAINING_PICTURES * train.validation_fraction;
+    let trained = TRAINING_PICTURES - validated;
+    let epoch = limited(trained) / training.images_per_second
+        + (limited(validated) + limited(TEST_PICTURES)) / evaluation.images_per_second;
+    train.epochs as f64 * epoch
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
+}
