@@ -3,6 +3,7 @@ export type * from './index.js'
 export {
   benchmark,
   Cifar10,
+  compare,
   devices,
   MobileNet,
   MobileNetError,

@@ -1,4 +1,14 @@
 export { type BenchmarkOptions, type BenchmarkReport, benchmark } from './src/ts/benchmark.js'
+export {
+  type ComparedNetwork,
+  type ComparedRun,
+  type CompareOptions,
+  type CompareProgress,
+  type CompareRecipe,
+  type Comparison,
+  compare,
+  type Variant,
+} from './src/ts/compare.js'
 export { type ModelCost, modelCost, separableCost } from './src/ts/cost.js'
 export type { DownloadProgress } from './src/ts/dataset/download.js'
 export { Cifar10, type Cifar10Options, type Dataset, type Part } from './src/ts/dataset.js'
@@ -18,6 +28,7 @@ export type {
 export { type Backward, MobileNet, type Picture, type RawPicture, type Tensor } from './src/ts/mobilenet.js'
 export type {
   BenchmarkProgress,
+  ComparisonProgress,
   ConvolutionSize,
   Cost,
   Device,
@@ -31,6 +42,7 @@ export type {
   SeparableCost,
   SeparableParts,
   TrainingSpeed,
+  VariantSpeed,
 } from './src/ts/native/binding.js'
 export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
 export {

@@ -4,8 +4,14 @@ import {
   type BenchmarkReport,
   benchmark,
   Cifar10,
+  type ComparedNetwork,
+  type ComparedRun,
+  type CompareOptions,
+  type CompareProgress,
+  type Comparison,
   type ConvolutionSize,
   type Cost,
+  compare,
   type Dataset,
   type ErrorCode,
   type Metrics,
@@ -26,6 +32,7 @@ import {
   type TrainEvent,
   type TrainOptions,
   type TrainRun,
+  type Variant,
 } from 'mobilenet-native'
 import { describe, expectTypeOf, it } from 'vitest'
 
@@ -159,6 +166,51 @@ describe('costs', () => {
     modelCost({ variant: 'v2', layout: 'unpadded' })
     // @ts-expect-error it has no weights, so nothing to begin with
     modelCost({ seed: 1 })
+  })
+})
+
+describe('the comparison', () => {
+  it('takes nothing, or options that exist', () => {
+    expectTypeOf(compare).toBeCallableWith()
+    expectTypeOf(compare).toBeCallableWith({
+      variants: ['v1', 'v3-small'],
+      width: 0.5,
+      seconds: 5,
+      threads: 2,
+    })
+    expectTypeOf(compare).toBeCallableWith({ data, out: 'runs/all', recipe: presets().quick.train })
+    expectTypeOf<CompareOptions['variants']>().toEqualTypeOf<readonly Variant[] | null | undefined>()
+    // @ts-expect-error no such variant
+    compare({ variants: ['v4'] })
+    // @ts-expect-error several, so it goes by the name of variants
+    compare({ variant: 'v1' })
+    // @ts-expect-error each network has a folder of its own
+    compare({ recipe: { out: 'runs/all' } })
+    // @ts-expect-error they are for all of the work
+    compare({ recipe: { threads: 2 } })
+  })
+
+  it('tells what it does', () => {
+    const progress = {} as CompareProgress
+    expectTypeOf(progress.type).toEqualTypeOf<'speed' | 'train'>()
+    if (progress.type === 'train') expectTypeOf(progress.event).toEqualTypeOf<TrainEvent>()
+    if (progress.type === 'train') expectTypeOf(progress.variant).toEqualTypeOf<Variant>()
+    if (progress.type === 'speed') expectTypeOf(progress.share).toBeNumber()
+    // @ts-expect-error not before the type is known
+    progress.event
+  })
+
+  it('says what it found in which unit', () => {
+    expectTypeOf(compare()).resolves.toEqualTypeOf<Comparison>()
+    const network = {} as ComparedNetwork
+    expectTypeOf(network.variant).toEqualTypeOf<Variant>()
+    expectTypeOf(network.checkpointBytes).toBeNumber()
+    expectTypeOf(network.trainingBytes).toBeNumber()
+    expectTypeOf(network.training.imagesPerSecond).toBeNumber()
+    expectTypeOf(network.prediction.latencySeconds).toBeNumber()
+    expectTypeOf(network.run).toEqualTypeOf<ComparedRun | null>()
+    // @ts-expect-error it may not have been trained
+    network.run.accuracy
   })
 })
 

@@ -1,10 +1,7 @@
-import { cpus } from 'node:os'
-import { cancellable } from './abort.js'
 import { selectDevice } from './devices.js'
-import { native } from './errors.js'
+import { measured, processorName } from './measure.js'
 import type {
   BenchmarkProgress,
-  Cancel,
   BenchmarkOptions as NativeBenchmarkOptions,
   BenchmarkReport as NativeBenchmarkReport,
 } from './native/binding.js'
@@ -50,37 +47,11 @@ export async function benchmark(options: BenchmarkOptions = {}): Promise<Benchma
   checkKeys('benchmark', options, keys)
   const { device: deviceName, signal, onProgress, presets, ...rest } = options
   const device = selectDevice(deviceName ?? 'auto')
-  signal?.throwIfAborted()
-  let settled = false
-  let failure: { error: unknown } | undefined
-  const measure = (cancel: Cancel) => {
-    const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
-    return native(() =>
-      binding().benchmark(asked, cancel, (progress) => {
-        // What was sent before the end may arrive after it.
-        if (settled || failure || signal?.aborted) return
-        try {
-          onProgress?.(progress)
-        } catch (error) {
-          failure = { error }
-          cancel.cancel()
-        }
-      }),
-    )
-  }
-  try {
-    const found = await cancellable(measure, signal)
-    if (failure) throw failure.error
-    return { processor: processorName(), device, ...found }
-  } catch (error) {
-    throw failure ? failure.error : error
-  } finally {
-    settled = true
-  }
-}
-
-/** Some systems, for example Linux on ARM, don't tell. */
-function processorName(): string {
-  const name = cpus()[0]?.model.trim()
-  return name && name !== 'unknown' ? name : `${process.arch} processor`
+  const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
+  const found = await measured<BenchmarkProgress, NativeBenchmarkReport>(
+    (cancel, listener) => binding().benchmark(asked, cancel, listener),
+    signal,
+    onProgress,
+  )
+  return { processor: processorName(), device, ...found }
 }

@@ -164,6 +164,17 @@ export function checkNetworkOptions(where: string, options: NetworkOptions): voi
 /** Rejects options that don't exist, here and in the two that are objects. */
 export function checkTrainOptions(options: TrainOptions): void {
   checkKeys('train', options, trainKeys)
+  checkParts(options)
+}
+
+/** The same for a recipe alone, without what belongs to one run. */
+export function checkRecipe(where: string, options: NativeTrainOptions): void {
+  const { data, out, threads, resume, signal, ...recipeKeys } = trainKeys
+  checkKeys(where, options, recipeKeys)
+  checkParts(options)
+}
+
+function checkParts(options: NativeTrainOptions): void {
   if (options.optimizer) checkKeys('optimizer', options.optimizer, optimizerKeys)
   if (options.schedule) checkKeys('schedule', options.schedule, scheduleKeys)
 }

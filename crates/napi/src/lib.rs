@@ -2,8 +2,8 @@
 //! and how it is offered to people in TypeScript.
 
 mod benchmark;
-mod cost;
 mod comparison;
+mod cost;
 mod dataset;
 mod device;
 mod error;

@@ -33,10 +33,15 @@ interface NetworkUse {
   /** Where the value of an option that isn't given comes from. */
   of: 'preset' | 'layout'
   required?: (keyof NetworkFlags)[]
+  /** Options that the command hasn't. */
+  without?: (keyof NetworkFlags)[]
 }
 
 /** Adds the options that describe a network. */
-export function addNetworkOptions(command: Command, { of, required = [] }: NetworkUse): Command {
+export function addNetworkOptions(
+  command: Command,
+  { of, required = [], without = [] }: NetworkUse,
+): Command {
   const rows: [flags: string, key: keyof NetworkFlags, text: string][] = [
     ['--variant <v>', 'variant', 'which MobileNet: v1, v2, v3-large or v3-small'],
     [
@@ -50,7 +55,7 @@ export function addNetworkOptions(command: Command, { of, required = [] }: Netwo
     ['--classes <n>', 'classes', 'number of classes'],
     ['--dropout <x>', 'dropout', "share of the classifier's inputs that a training step leaves out"],
   ]
-  for (const [flags, key, text] of rows) {
+  for (const [flags, key, text] of rows.filter(([, key]) => !without.includes(key))) {
     // Only presets have values to show: without one, resolution and classes follow from the layout.
     const option = new Option(flags, of === 'preset' ? text + defaultOf((preset) => preset.model[key]) : text)
     if (['width', 'resolution', 'classes', 'dropout'].includes(key)) option.argParser(number)

@@ -5,34 +5,20 @@ import {
   MobileNetError,
   type ModelConfig,
   type ModelOptions,
-  type TrainConfig,
   type TrainOptions,
 } from '../../../index.js'
 import { type NetworkFlags, networkOf, presetOf } from './options.js'
+import { type RecipeFlags, recipeOf } from './recipe.js'
 
 /** The options of `train`, as commander gives them. */
-export interface TrainFlags extends NetworkFlags {
+export interface TrainFlags extends NetworkFlags, RecipeFlags {
   preset?: string
   data?: string
-  epochs?: number
-  batchSize?: number
-  optimizer?: string
-  learningRate?: number
-  schedule?: string
-  stepSize?: number
-  gamma?: number
-  validationFraction?: number
-  seed?: number
-  augment: boolean
-  shuffle: boolean
-  limit?: number
   init?: string
   resume?: string
   out?: string
-  logEvery?: number
   device?: string
   precision?: string
-  threads?: number
   json?: boolean
   quiet?: boolean
 }
@@ -87,54 +73,6 @@ function modelOf(preset: ModelConfig, given: ModelOptions): Partial<ModelConfig>
   return { width, resolution, classes }
 }
 
-function recipeOf(flags: TrainFlags, base: TrainConfig | undefined): Omit<TrainOptions, 'data'> {
-  const optimizer = optimizerOf(flags, base?.optimizer)
-  const schedule = scheduleOf(flags, base?.schedule)
-  const { epochs, batchSize, validationFraction, seed, limit, logEvery, threads } = flags
-  const given = {
-    epochs,
-    batchSize,
-    optimizer,
-    schedule,
-    validationFraction,
-    seed,
-    limit,
-    logEvery,
-    threads,
-    // There is no option to switch these on, so true is not a wish.
-    augment: flags.augment ? undefined : false,
-    shuffle: flags.shuffle ? undefined : false,
-  }
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-}
-
-function optimizerOf(
-  { optimizer, learningRate }: TrainFlags,
-  base: TrainConfig['optimizer'] | undefined,
-): TrainOptions['optimizer'] | undefined {
-  if (optimizer === undefined && learningRate === undefined) return undefined
-  const given = {
-    ...(optimizer === undefined ? {} : { type: optimizer as 'adam' }),
-    ...(learningRate === undefined ? {} : { learningRate }),
-  }
-  return { ...base, ...given }
-}
-
-function scheduleOf(
-  { schedule, stepSize, gamma }: TrainFlags,
-  base: TrainConfig['schedule'] | undefined,
-): TrainOptions['schedule'] | undefined {
-  if (schedule === undefined && stepSize === undefined && gamma === undefined) return undefined
-  const type = (schedule ?? base?.type) as TrainConfig['schedule']['type']
-  return {
-    // The preset's numbers belong to the preset's schedule.
-    ...(base?.type === type ? base : {}),
-    type,
-    ...(stepSize === undefined ? {} : { stepSize }),
-    ...(gamma === undefined ? {} : { gamma }),
-  }
-}
-
 /** The options that begin a run have no place in one that goes on. */
 function checkResume(flags: TrainFlags, given: ModelOptions): void {
   const wrong = [
@@ -161,13 +99,13 @@ function checkpointOf(run: string): string {
   return statSync(run, { throwIfNoEntry: false })?.isDirectory() ? join(run, 'last.safetensors') : run
 }
 
-/** `runs/2026-01-31-235959-course`, in local time; with a number after it when that is taken. */
-function newFolder(preset: string): string {
+/** `runs/2026-01-31-235959-<what>`, in local time; with a number after it when that is taken. */
+export function newFolder(what: string): string {
   const two = (value: number) => String(value).padStart(2, '0')
   const now = new Date()
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join('-')
   const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join('')
-  const path = join('runs', `${day}-${time}-${preset}`)
+  const path = join('runs', `${day}-${time}-${what}`)
   for (let n = 1; ; n++) {
     const free = n === 1 ? path : `${path}-${n}`
     if (!existsSync(free)) return free

@@ -22,6 +22,8 @@ const commands: Record<string, (deps: Deps) => Command> = {
     (require('./commands/download.js') as typeof import('./commands/download.js')).downloadCommand(deps),
   bench: (deps) =>
     (require('./commands/bench.js') as typeof import('./commands/bench.js')).benchCommand(deps),
+  compare: (deps) =>
+    (require('./commands/compare.js') as typeof import('./commands/compare.js')).compareCommand(deps),
   doctor: (deps) =>
     (require('./commands/doctor.js') as typeof import('./commands/doctor.js')).doctorCommand(deps),
 }

@@ -1,5 +1,10 @@
 import { Command } from 'commander'
-import { type BenchmarkOptions, benchmark, type PresetName } from '../../../../index.js'
+import {
+  type BenchmarkOptions,
+  type BenchmarkProgress,
+  benchmark,
+  type PresetName,
+} from '../../../../index.js'
 import type { Deps } from '../deps.js'
 import { number, presetOf } from '../options.js'
 import { BenchmarkBar, renderBenchmark } from '../render/benchmark.js'
@@ -28,9 +33,10 @@ export function benchCommand(deps: Deps): Command {
 
 async function bench(deps: Deps, { json, ...flags }: Flags): Promise<void> {
   const bar = new BenchmarkBar(deps.stderr)
+  const show = (progress: BenchmarkProgress) => bar.update({ ...progress, name: progress.preset })
   const options = { ...optionsOf(flags), signal: deps.interrupt }
   try {
-    const report = await benchmark({ ...options, onProgress: (progress) => bar.update(progress) })
+    const report = await benchmark({ ...options, onProgress: show })
     bar.stop()
     if (json) writeJson(deps.stdout, { type: 'bench', ...report })
     else deps.stdout.write(renderBenchmark(deps.stdout, report))

@@ -2,8 +2,9 @@ import { Command } from 'commander'
 import { MobileNet, MobileNetError, resolveRecipe, type TrainRun } from '../../../../index.js'
 import { openData } from '../data.js'
 import type { Deps } from '../deps.js'
-import { addNetworkOptions, defaultOf, number } from '../options.js'
+import { addNetworkOptions, number } from '../options.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
+import { addRecipeOptions, recipeDefault } from '../recipe.js'
 import { JsonView, writeJson } from '../render/json.js'
 import { PlainView } from '../render/plain.js'
 import { shell } from '../render/text.js'
@@ -15,31 +16,12 @@ export function trainCommand(deps: Deps): Command {
     .description("Train a network on CIFAR-10; without options, the course's script.")
     .option('--preset <name>', 'network and recipe to begin with: course, cifar or quick (default: course)')
   addNetworkOptions(command, { of: 'preset' })
+  command.option(
+    '--data <dir>',
+    'folder or archive with CIFAR-10 (default: the cache, where it is downloaded to)',
+  )
+  addRecipeOptions(command)
   return command
-    .option('--data <dir>', 'folder or archive with CIFAR-10 (default: the cache, where it is downloaded to)')
-    .option('--epochs <n>', `passes over the training pictures${recipeDefault('epochs')}`, number)
-    .option('--batch-size <n>', `pictures a step${recipeDefault('batchSize')}`, number)
-    .option('--optimizer <name>', `adam${defaultOf(({ train }) => train.optimizer.type)}`)
-    .option(
-      '--learning-rate <x>',
-      `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}`,
-      number,
-    )
-    .option(
-      '--schedule <name>',
-      `constant, step, cosine or one-cycle${defaultOf(({ train }) => train.schedule.type)}`,
-    )
-    .option('--step-size <n>', `epochs between two drops, in step${stepDefault('stepSize')}`, number)
-    .option('--gamma <x>', `what a drop multiplies by, in step${stepDefault('gamma')}`, number)
-    .option(
-      '--validation-fraction <x>',
-      `share kept for validation${recipeDefault('validationFraction')}`,
-      number,
-    )
-    .option('--seed <n>', `decides weights, order and augmentation${recipeDefault('seed')}`, number)
-    .option('--no-augment', 'take the pictures as they are, without crop and flip')
-    .option('--no-shuffle', 'take the pictures in the same order in every epoch')
-    .option('--limit <n>', 'at most this many pictures of each part (default: all)', number)
     .option('--init <checkpoint>', "begin with a checkpoint's network and weights")
     .option(
       '--resume <run>',
@@ -56,14 +38,6 @@ export function trainCommand(deps: Deps): Command {
     .option('--json', 'print every event as a line of JSON')
     .option('--quiet', 'print only how the run ended')
     .action((flags: TrainFlags) => train(deps, flags))
-}
-
-function recipeDefault(key: 'epochs' | 'batchSize' | 'validationFraction' | 'seed' | 'logEvery'): string {
-  return defaultOf(({ train }) => train[key])
-}
-
-function stepDefault(key: 'stepSize' | 'gamma'): string {
-  return defaultOf(({ train }) => (train.schedule.type === 'step' ? train.schedule[key] : undefined))
 }
 
 async function train(deps: Deps, flags: TrainFlags): Promise<void> {

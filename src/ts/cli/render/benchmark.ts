@@ -1,11 +1,5 @@
 import { Format, SingleBar } from 'cli-progress'
-import {
-  type BenchmarkProgress,
-  type BenchmarkReport,
-  type PresetName,
-  type PresetSpeed,
-  presets,
-} from '../../../../index.js'
+import { type BenchmarkReport, type PresetName, type PresetSpeed, presets } from '../../../../index.js'
 import { type Column, table } from './table.js'
 import { colors, grouped, labelled, squeeze, wrapped } from './text.js'
 
@@ -77,10 +71,11 @@ export class BenchmarkBar {
     this.#stream = stream
   }
 
-  update({ work, preset, share }: BenchmarkProgress): void {
+  /** `name`: whose work it is, if a network's. */
+  update({ work, name, share }: { work: string; name?: string | null | undefined; share: number }): void {
     if (!this.#stream.isTTY) return
     this.#bar ??= this.#start()
-    this.#bar.update(share, { work: preset ? `${work} of ${preset}` : work })
+    this.#bar.update(share, { work: name ? `${work} of ${name}` : work })
   }
 
   stop(): void {

@@ -1,0 +1,283 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Dataset } from './dataset.js'
+import { selectDevice } from './devices.js'
+import { MobileNetError } from './errors.js'
+import type { EpochEvent, Report, TrainEvent } from './events.js'
+import { measured, processorName } from './measure.js'
+import { MobileNet } from './mobilenet.js'
+import type {
+  ComparisonProgress,
+  ComparisonSpeeds,
+  TrainOptions as NativeTrainOptions,
+  VariantSpeed,
+} from './native/binding.js'
+import { binding } from './native/load.js'
+import {
+  checkKeys,
+  checkRecipe,
+  type DeviceName,
+  type Keys,
+  type ModelConfig,
+  type ModelOptions,
+  resolveRecipe,
+  type TrainConfig,
+  withoutNulls,
+} from './options.js'
+
+/** Which MobileNet. */
+export type Variant = ModelConfig['variant']
+
+/** A recipe for all networks alike. */
+export type CompareRecipe = Omit<NativeTrainOptions, 'out' | 'threads'>
+
+/** Which networks to compare, and by what. */
+export interface CompareOptions {
+  /** Which variants, in this order; default all four. */
+  variants?: readonly Variant[] | null
+  /** Of all of them, V1 included: `cifar` (default) or `imagenet`; `unpadded` only where V1 stands alone. */
+  layout?: ModelConfig['layout'] | null
+  /** Width multiplier of all of them; default 1. */
+  width?: number | null
+  /** Height and width of a picture in pixels; default 32, or 224 in layout `imagenet`. */
+  resolution?: number | null
+  /** Number of classes; default 10, or 1000 in layout `imagenet`. */
+  classes?: number | null
+  /** Share of the classifier's inputs that a training step leaves out; default each variant's own. */
+  dropout?: number | null
+  /** The recipe: the speed of training is measured at its batch size, and with `data` every network is trained by it. */
+  recipe?: CompareRecipe
+  /** Trains every network on these pictures, one after the other; default: only speeds are measured. */
+  data?: Dataset
+  /** A folder in which each trained network's checkpoints go into one of their own, by the variant's name. */
+  out?: string | null
+  /** About how long the speeds are measured, above 0 and at most 3600; default 30. */
+  seconds?: number | null
+  /** Threads that compute; default one a core. */
+  threads?: number | null
+  /** `auto` (the best that works; default), `cpu`, `cuda` or `cuda:N`. */
+  device?: DeviceName
+  /** When it aborts, `compare` rejects with the signal's reason; a run ends after its batch, a step unheard. */
+  signal?: AbortSignal
+  /**
+   * When it aborts, no more is trained: the run in work ends after its batch, and `compare` resolves with what there
+   * is, marked as stopped. Speeds are measured to the end all the same.
+   */
+  stop?: AbortSignal
+  /** Hears what is going on. What it throws ends the comparison. */
+  onProgress?: (progress: CompareProgress) => void
+}
+
+/** What a comparison is doing: measuring speeds, or training a network; `type` tells which. */
+export type CompareProgress =
+  | ({ type: 'speed' } & ComparisonProgress)
+  | { type: 'train'; variant: Variant; model: MobileNet; event: TrainEvent }
+
+/** What a comparison found. Can be written as JSON. */
+export interface Comparison {
+  /** The processor's name, as the system has it. */
+  processor: string
+  /** `cpu`, or `cuda:N`. */
+  device: string
+  /** The instruction set in use. */
+  simd: ComparisonSpeeds['simd']
+  /** Threads that computed. */
+  threads: number
+  /** The machine's peak: float32 multiplications with addition in a second, in registers. */
+  multiplyAddsPerSecond: number
+  /** Bytes read and written in a second, in a copy of main memory. */
+  bytesPerSecond: number
+  /** The recipe of all runs, complete. */
+  recipe: TrainConfig
+  /** Where the pictures came from; null when nothing was trained. */
+  data: string | null
+  /** The training was stopped before its end. */
+  stopped: boolean
+  /** In the order asked for. */
+  networks: ComparedNetwork[]
+  /** How long the whole comparison took. */
+  seconds: number
+}
+
+/** One network of a comparison. */
+export interface ComparedNetwork extends VariantSpeed {
+  /** The network, complete. */
+  model: ModelConfig
+  /** Trainable values (running statistics not counted). */
+  parameters: number
+  /** Size of the checkpoint that `save` writes. */
+  checkpointBytes: number
+  /** How its training went; null when it was not trained. */
+  run: ComparedRun | null
+}
+
+/** How a network of a comparison was trained. */
+export interface ComparedRun {
+  /** Share of right answers on the test pictures, from 0 to 1; null without test pictures or a complete epoch. */
+  accuracy: number | null
+  /** After which epoch (from 1) that was. */
+  accuracyEpoch: number | null
+  /** Why after that one: it was the best on the validation pictures, or, where none are kept, the last. */
+  accuracyBy: 'validation' | 'last'
+  /** Every complete epoch. */
+  epochs: Omit<EpochEvent, 'type'>[]
+  /** The end of the run; `stopped` when it did not come to its last epoch. */
+  report: Report
+}
+
+const keys: Keys<CompareOptions> = {
+  variants: true,
+  layout: true,
+  width: true,
+  resolution: true,
+  classes: true,
+  dropout: true,
+  recipe: true,
+  data: true,
+  out: true,
+  seconds: true,
+  threads: true,
+  device: true,
+  signal: true,
+  stop: true,
+  onProgress: true,
+}
+
+/**
+ * Compares variants of MobileNet on this machine: parameters, multiply-adds, size, memory and speeds; with `data` also
+ * the accuracy that each reaches by the same recipe. The speeds are medians over several turns of each network. It
+ * uses every core, so nothing else should run meanwhile.
+ *
+ * @example
+ * const { networks } = await compare({ variants: ['v1', 'v2'], seconds: 10 })
+ * for (const { variant, prediction } of networks) console.log(variant, prediction.latencySeconds)
+ */
+export async function compare(options: CompareOptions = {}): Promise<Comparison> {
+  checkKeys('compare', options, keys)
+  const { data, signal, onProgress } = options
+  if (options.recipe) checkRecipe('recipe', options.recipe)
+  const recipe = resolveRecipe(options.recipe ?? {})
+  const device = selectDevice(options.device ?? 'auto')
+  const started = performance.now()
+  const {
+    variants,
+    seconds: _,
+    ...machine
+  } = await measured(
+    (cancel, listener: (progress: ComparisonProgress) => void) =>
+      binding().compareSpeeds(speedOptions(options), cancel, listener),
+    signal,
+    (progress) => onProgress?.({ type: 'speed', ...progress }),
+  )
+  const networks: ComparedNetwork[] = []
+  for (const speed of variants) networks.push(await describe(speed, options))
+  for (const network of networks) {
+    if (data && !options.stop?.aborted) network.run = await train(network, recipe, data, options)
+  }
+  return {
+    processor: processorName(),
+    device,
+    ...machine,
+    recipe,
+    data: data?.source ?? null,
+    stopped: data !== undefined && networks.some(({ run }) => run === null || run.report.stopped),
+    networks,
+    seconds: (performance.now() - started) / 1000,
+  }
+}
+
+/** What the native side is asked for. */
+function speedOptions(options: CompareOptions) {
+  const { variants, seconds, threads, layout, width, resolution, classes, dropout, recipe, data } = options
+  if (data && classes != null && classes < data.classes.length) {
+    const message = `the pictures are of ${data.classes.length} classes, so classes can't be ${classes}`
+    throw new MobileNetError('INVALID_OPTION', message)
+  }
+  return {
+    ...withoutNulls({
+      model: { layout, width, resolution, classes, dropout },
+      recipe: recipe ?? {},
+      seconds,
+      threads,
+    }),
+    ...(variants ? { variants: [...variants] } : {}),
+  }
+}
+
+/** A variant with the weights that it begins with. */
+function create(variant: Variant, options: CompareOptions): Promise<MobileNet> {
+  const { width, resolution, classes, dropout, device, recipe } = options
+  const shared = { width, resolution, classes, dropout, device, seed: recipe?.seed }
+  return MobileNet.create(
+    withoutNulls({ ...shared, variant, layout: options.layout ?? 'cifar' }) as ModelOptions,
+  )
+}
+
+async function describe(speed: VariantSpeed, options: CompareOptions): Promise<ComparedNetwork> {
+  const model = await create(speed.variant, options)
+  const { variant, multiplyAdds, ...rest } = speed
+  const { config, parameters } = model
+  const checkpointBytes = await savedBytes(model)
+  return { variant, model: config, parameters, multiplyAdds, checkpointBytes, ...rest, run: null }
+}
+
+/** How large the file is that `save` writes. */
+async function savedBytes(model: MobileNet): Promise<number> {
+  const folder = await mkdtemp(join(tmpdir(), 'mobilenet-native-compare-'))
+  try {
+    const path = join(folder, 'model.safetensors')
+    await model.save(path)
+    return (await stat(path)).size
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** Trains one network; it ends early, with a report, when `stop` aborts. */
+async function train(
+  { variant }: ComparedNetwork,
+  recipe: TrainConfig,
+  data: Dataset,
+  { threads, out, signal, stop, onProgress, ...network }: CompareOptions,
+): Promise<ComparedRun> {
+  const model = await create(variant, network)
+  const run = model.train({
+    ...recipe,
+    data,
+    ...(threads == null ? {} : { threads }),
+    ...(out == null ? {} : { out: join(out, variant) }),
+    ...(signal ? { signal } : {}),
+  })
+  // If stopping fails, the loop below hears of it.
+  const end = () => void run.stop().catch(() => {})
+  stop?.addEventListener('abort', end)
+  const epochs: ComparedRun['epochs'] = []
+  try {
+    for await (const event of run) {
+      if (event.type === 'epoch') {
+        const { type: _, ...epoch } = event
+        epochs.push(epoch)
+      }
+      onProgress?.({ type: 'train', variant, model, event })
+    }
+  } finally {
+    stop?.removeEventListener('abort', end)
+  }
+  const report = await run.result
+  return { ...chosenEpoch(epochs, report), epochs, report }
+}
+
+/** The test pictures must not choose the epoch that is tested: the validation pictures do, or else it is the last. */
+function chosenEpoch(
+  epochs: ComparedRun['epochs'],
+  { bestEpoch }: Report,
+): Pick<ComparedRun, 'accuracy' | 'accuracyEpoch' | 'accuracyBy'> {
+  const validated = epochs.some(({ validation }) => validation !== null)
+  const chosen = validated ? epochs.find(({ epoch }) => epoch === bestEpoch) : epochs.at(-1)
+  return {
+    accuracy: chosen?.test?.accuracy ?? null,
+    accuracyEpoch: chosen?.epoch ?? null,
+    accuracyBy: validated ? 'validation' : 'last',
+  }
+}
