@@ -5,7 +5,7 @@ import type { Figure, Mark } from './figures.js'
 // The build bundles this file with what it imports, so that none of it has to be installed to run the package.
 
 /** In pixels: what a phone shows, so that letters keep their size there; a wider place enlarges the whole. */
-const size = { width: 400, height: 300 }
+const size = { width: 352, height: 272 }
 
 /** Draws a figure: an `<svg>` whose colours are the page's CSS variables `--v1`, `--v2`, `--v3-large`, `--v3-small`. */
 export function draw({ id, title, description, kind, x, y, marks }: Figure): string {

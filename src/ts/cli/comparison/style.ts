@@ -19,7 +19,7 @@ h2 { font-size: 1.25rem; margin: 2.5rem 0 .75rem }
 p, ul { color: var(--soft); margin: .5rem 0; max-width: 46rem }
 ul { padding-left: 1.2rem }
 .figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)) }
-figure { margin: 0; padding: .75rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem }
+figure { margin: 0; padding: .6rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem }
 figcaption { font-weight: 600; margin-bottom: .25rem }
 figure svg { display: block; width: 100%; height: auto; max-width: 34rem; margin: 0 auto }
 .table { overflow-x: auto; margin: .75rem 0 }
