@@ -8,6 +8,7 @@ import type { EpochEvent, Report, TrainEvent } from './events.js'
 import { measured, processorName } from './measure.js'
 import { MobileNet } from './mobilenet.js'
 import type {
+  ComparisonOptions,
   ComparisonProgress,
   ComparisonSpeeds,
   TrainOptions as NativeTrainOptions,
@@ -188,21 +189,15 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
 }
 
 /** What the native side is asked for. */
-function speedOptions(options: CompareOptions) {
+function speedOptions(options: CompareOptions): ComparisonOptions {
   const { variants, seconds, threads, layout, width, resolution, classes, dropout, recipe, data } = options
   if (data && classes != null && classes < data.classes.length) {
     const message = `the pictures are of ${data.classes.length} classes, so classes can't be ${classes}`
     throw new MobileNetError('INVALID_OPTION', message)
   }
-  return {
-    ...withoutNulls({
-      model: { layout, width, resolution, classes, dropout },
-      recipe: recipe ?? {},
-      seconds,
-      threads,
-    }),
-    ...(variants ? { variants: [...variants] } : {}),
-  }
+  const model = { layout, width, resolution, classes, dropout }
+  const asked = withoutNulls({ model, recipe: recipe ?? {}, seconds, threads }) as ComparisonOptions
+  return variants ? { ...asked, variants: [...variants] } : asked
 }
 
 /** A variant with the weights that it begins with. */

@@ -124,6 +124,49 @@ export interface BenchmarkReport {
   seconds: number
 }
 
+/** Measures variants in turns. `onProgress` and `cancel` are as in `benchmark`. */
+export declare function compareSpeeds(options: ComparisonOptions, cancel: Cancel, onProgress: (progress: ComparisonProgress) => void): Promise<ComparisonSpeeds>
+
+/** Which networks to measure, and for how long. */
+export interface ComparisonOptions {
+  /** Which variants; default all four. */
+  variants?: readonly ('v1' | 'v2' | 'v3-large' | 'v3-small')[] | null
+  /** What all of them have; a `variant` in it is not looked at. Default layout `cifar`. */
+  model: ModelOptions
+  /** The recipe whose steps are timed. */
+  recipe: TrainOptions
+  /** About how long it takes in all, above 0 and at most 3600; default 30. */
+  seconds?: number | null
+  /** Threads that compute; default one a core. */
+  threads?: number | null
+}
+
+/** How far the measuring is. */
+export interface ComparisonProgress {
+  /** What is being measured: multiply-adds in registers, a copy in main memory, or one of a network's works. */
+  work: 'peak' | 'memory' | 'training' | 'evaluation' | 'prediction'
+  /** Which network; absent where there is none. */
+  variant?: 'v1' | 'v2' | 'v3-large' | 'v3-small' | null
+  /** How much of all measuring is done, from 0 to 1. */
+  share: number
+}
+
+/** What was measured. */
+export interface ComparisonSpeeds {
+  /** The instruction set in use. */
+  simd: 'avx512' | 'avx2' | 'neon' | 'plain'
+  /** Threads that computed. */
+  threads: number
+  /** The machine's peak: float32 multiplications with addition that all these threads did in a second, in registers. */
+  multiplyAddsPerSecond: number
+  /** Bytes that all these threads read and wrote in a second, in a copy of main memory. */
+  bytesPerSecond: number
+  /** In the order asked for. */
+  variants: Array<VariantSpeed>
+  /** How long the measuring took. */
+  seconds: number
+}
+
 /**
  * A convolution of stride 1 with padding `same`, without bias: each size a whole number from 1 to 1,000,000, and all
  * together at most 2^52 multiply-adds.
@@ -423,6 +466,32 @@ export interface TrainOptions {
   out?: string | null
   /** Threads that compute; default one a core. The result does not depend on it. */
   threads?: number | null
+}
+
+/** What one variant does on this machine. */
+export interface VariantSpeed {
+  /** Which variant. */
+  variant: 'v1' | 'v2' | 'v3-large' | 'v3-small'
+  /** Multiplications with addition for one picture, forward. */
+  multiplyAdds: number
+  /** Training, at the recipe's batch size. */
+  training: TrainingSpeed
+  /** Evaluation, in the batches that validation and test use. */
+  evaluation: EvaluationSpeed
+  /** One picture by itself. */
+  prediction: PredictionSpeed
+  /**
+   * Bytes that training works with at this batch size: parameters, gradients, Adam's moments, and the plan's buffers.
+   * Pictures and the rest of the process are not counted.
+   */
+  trainingBytes: number
+  /** Bytes that evaluation works with in these batches: the plan's buffers, which hold the weights, too. */
+  inferenceBytes: number
+  /**
+   * How long the recipe's run would take: all its epochs over CIFAR-10, with validation and test. What prepares the
+   * pictures meanwhile is not counted.
+   */
+  runSeconds: number
 }
 
 /** Version of the native library. */
