@@ -5,67 +5,106 @@ import type { Figure, Mark } from './figures.js'
 // The build bundles this file with what it imports, so that none of it has to be installed to run the package.
 
 /** In pixels: what a phone shows, so that letters keep their size there; a wider place enlarges the whole. */
-const size = { width: 352, height: 272 }
+const size = { width: 352, height: 280 }
 
 /** Draws a figure: an `<svg>` whose colours are the page's CSS variables `--v1`, `--v2`, `--v3-large`, `--v3-small`. */
 export function draw({ id, title, description, kind, x, y, marks }: Figure): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>')
   const color = ({ variant }: Mark) => `var(--${variant})`
-  const at = { x: 'x', y: 'y', title: 'title' } as const
-  const last = [...new Map(marks.map((mark) => [mark.variant, mark])).values()]
-  const labels = apart(last, marks)
-  const right = (mark: Mark) => kind === 'lines' || mark.x <= middle(marks)
-  const label = (side: 'left' | 'right') =>
-    Plot.text(
-      labels.filter((mark) => right(mark) === (side === 'right')),
-      {
-        x: 'x',
-        y: 'y',
-        text: 'name',
-        fill: color,
-        fontWeight: 600,
-        textAnchor: side === 'right' ? 'start' : 'end',
-        dx: side === 'right' ? 11 : -11,
-      },
-    )
+  const lines = kind === 'lines'
   const svg = Plot.plot({
     document,
     ...size,
-    marginTop: 30,
+    marginTop: 44,
     marginLeft: 52,
-    marginRight: kind === 'lines' ? 76 : 20,
+    marginRight: lines ? 76 : 20,
     marginBottom: 42,
     style: { fontSize: '13px', fontFamily: 'inherit', background: 'none' },
     x: {
       label: x.label,
       labelAnchor: 'center',
       labelArrow: 'none',
-      nice: !x.whole,
-      ticks: 5,
-      ...(x.whole ? { interval: 1 } : { zero: true }),
+      ...(x.whole
+        ? { ticks: Math.min(5, extent(marks.map((mark) => mark.x))), tickFormat: 'd' }
+        : { ticks: 5, nice: true, zero: true }),
     },
     y: { label: y.label, labelArrow: 'none', nice: true, zero: y.fromZero, ticks: 5, grid: true },
-    marks: [
-      kind === 'lines'
-        ? Plot.line(marks, { x: 'x', y: 'y', z: 'variant', stroke: color, strokeWidth: 2 })
-        : null,
-      Plot.dot(marks, {
-        ...at,
-        fill: color,
-        symbol: 'variant',
-        r: kind === 'lines' ? 3 : 6,
-      }),
-      label('left'),
-      label('right'),
-    ],
     symbol: {
       domain: ['v1', 'v2', 'v3-large', 'v3-small'],
       range: ['circle', 'square', 'triangle', 'diamond'],
     },
+    marks: [
+      lines ? Plot.line(marks, { x: 'x', y: 'y', z: 'variant', stroke: color, strokeWidth: 2 }) : null,
+      Plot.dot(marks, { x: 'x', y: 'y', title: 'title', fill: color, symbol: 'variant', r: lines ? 3 : 6 }),
+      ...(lines ? apart(marks) : beside(marks)).map(({ mark, dx, dy, anchor }) =>
+        Plot.text([mark], {
+          x: 'x',
+          y: 'y',
+          text: 'name',
+          fill: color,
+          fontWeight: 600,
+          textAnchor: anchor,
+          dx,
+          dy,
+        }),
+      ),
+    ],
   })
   name(svg, id, title, description)
   return svg.outerHTML
 }
+
+/** Where a name stands, from its mark. */
+interface Place {
+  mark: Mark
+  dx: number
+  dy: number
+  anchor: 'start' | 'middle' | 'end'
+}
+
+/** About as many pixels as a letter is wide, and a line is high. */
+const letter = { width: 8, height: 16 }
+
+/** Names above their marks; below, where another mark or its name would be covered. */
+function beside(marks: Mark[]): Place[] {
+  const [wide, high] = [size.width - 72, size.height - 86]
+  const most = Math.max(...marks.map(({ x }) => x))
+  const range = extent(marks.map(({ y }) => y)) || 1
+  const at = ({ x, y }: Mark) => ({ x: (x / most) * wide, y: (-y / range) * high })
+  const taken = marks.map((mark) => ({ ...at(mark), half: 7 }))
+  return marks.map((mark) => {
+    const half = (mark.name.length * letter.width) / 2
+    const { x, y } = at(mark)
+    // Not over the edge, beyond which there is little room.
+    const shift = Math.min(0, wide + 10 - x - half)
+    const free = (dy: number) =>
+      taken.every(
+        (other) =>
+          Math.abs(other.x - x - shift) > half + other.half ||
+          Math.abs(other.y - y - dy) >= letter.height - 2,
+      )
+    const dy = free(-letter.height) ? -letter.height : letter.height
+    taken.push({ x: x + shift, y: y + dy, half })
+    return { mark, dx: shift, dy, anchor: 'middle' }
+  })
+}
+
+/** Names at the right ends of lines, moved up until none covers another. */
+function apart(marks: Mark[]): Place[] {
+  const last = [...new Map(marks.map((mark) => [mark.variant, mark])).values()]
+  const pixel = extent(marks.map(({ y }) => y)) / (size.height - 108) || 1
+  let above = Number.POSITIVE_INFINITY
+  return last
+    .sort((a, b) => a.y - b.y)
+    .map((mark) => {
+      const own = -mark.y / pixel
+      const place = Math.min(own, above - letter.height)
+      above = place
+      return { mark, dx: 11, dy: place - own, anchor: 'start' }
+    })
+}
+
+const extent = (values: number[]) => Math.max(...values) - Math.min(...values)
 
 /** Says what a picture shows to those who don't see it. */
 function name(svg: ReturnType<typeof Plot.plot>, id: string, title: string, description: string): void {
@@ -81,21 +120,4 @@ function name(svg: ReturnType<typeof Plot.plot>, id: string, title: string, desc
   svg.setAttribute('role', 'img')
   svg.setAttribute('aria-labelledby', `${id}-title`)
   svg.setAttribute('aria-describedby', `${id}-desc`)
-}
-
-/** Where half of the width lies: beyond it, names stand to the left of their marks. */
-function middle(marks: Mark[]): number {
-  return Math.max(...marks.map(({ x }) => x)) / 2
-}
-
-/** Where names stand: beside their marks, but moved up where they would cover another. */
-function apart(last: Mark[], all: Mark[]): Mark[] {
-  const extent = (values: number[]) => Math.max(...values) - Math.min(...values)
-  const [wide, high] = [extent(all.map(({ x }) => x)) / 4, extent(all.map(({ y }) => y)) / 10]
-  const placed: Mark[] = []
-  for (const mark of [...last].sort((a, b) => a.y - b.y)) {
-    const near = placed.filter(({ x }) => Math.abs(x - mark.x) <= wide)
-    placed.push({ ...mark, y: Math.max(mark.y, ...near.map(({ y }) => y + high)) })
-  }
-  return placed
 }

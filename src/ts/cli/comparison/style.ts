@@ -21,7 +21,7 @@ ul { padding-left: 1.2rem }
 .figures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)) }
 figure { margin: 0; padding: .6rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem }
 figcaption { font-weight: 600; margin-bottom: .25rem }
-figure svg { display: block; width: 100%; height: auto; max-width: 34rem; margin: 0 auto }
+figure svg { display: block; width: 100%; height: auto; max-width: 28rem; margin: 0 auto }
 .table { overflow-x: auto; margin: .75rem 0 }
 .table:focus-visible, summary:focus-visible { outline: 2px solid var(--focus); outline-offset: 2px }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 100% }

@@ -101,7 +101,7 @@ function training(comparison: Comparison): Sheet {
     notes: [
       `All were trained alike: ${recipeText(recipe)}.`,
       `Test accuracy: after the epoch given, ${chosen}. Last epoch: after the last complete one.`,
-      'An epoch: mean time with validation and test. Times are minutes and seconds.',
+      'An epoch: mean time with validation and test. Times are hours, minutes and seconds.',
     ],
     columns,
   }

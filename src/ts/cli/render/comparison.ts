@@ -21,5 +21,5 @@ export function renderComparison(
     ['machine', machineText(comparison)],
   ])
   const ends = rows(files.map((file, index) => [index === 0 ? 'written' : '', file]))
-  return [facts, ...sheets, ends].join('\n')
+  return `\n${[facts, ...sheets, ends].join('\n')}`
 }
