@@ -47,6 +47,7 @@ export type {
 export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
 export {
   type DeviceName,
+  type ImportOptions,
   type LoadOptions,
   type ModelConfig,
   type ModelOptions,

@@ -142,6 +142,8 @@ describe('import', () => {
     expect(stdout).toBe(
       `${out}: MobileNet v1 cifar, width 0.25, 32x32, 10 classes, relu, 215,642 parameters\n`,
     )
+    const found = await cli(['import', checkpoint, '--out', scratch.at('found.safetensors')])
+    expect(found.stdout).toBe(stdout.replace(out, scratch.at('found.safetensors')))
     const picture = join(images, 'dog-12.png')
     const answer = async (path: string) => (await cli(['predict', path, picture, '--json'])).stdout
     expect(await answer(out)).toBe(await answer(checkpoint))

@@ -102,22 +102,33 @@ describe('a checkpoint', () => {
     await fails(['train', ...args], { status: 1, code: 'CHECKPOINT_MISMATCH', message })
   })
 
-  it('whose weights are imported as another width', async () => {
-    const args = [
-      '--variant',
-      'v1',
-      '--layout',
-      'cifar',
-      '--width',
-      '0.5',
-      '--out',
-      join(out, 'x.safetensors'),
-    ]
-    await fails(['import', checkpoint, ...args], {
+  it.each([
+    [
+      'another variant',
+      ['--variant', 'v2'],
+      /holds V1 with timm's names, which is not the variant asked for$/,
+    ],
+    ['another layout', ['--layout', 'unpadded'], /its layout is cifar or imagenet, not the one asked for$/],
+    ['another width', ['--width', '0.5'], /conv_stem\.weight has shape .* at width 0\.5; width 0\.25 fits$/],
+    ['other classes', ['--classes', '7'], /classifier\.weight has shape \[10, 256\]: .* 10 classes, not 7$/],
+  ])('whose weights are imported as %s', (_, args, message) =>
+    fails(['import', checkpoint, ...args, '--out', join(out, 'x.safetensors')], {
       status: 1,
       code: 'CHECKPOINT_MISMATCH',
-      message: /conv_stem|shape/,
-    })
+      message,
+    }),
+  )
+
+  it('that is imported, but is cut off or no weights', async () => {
+    const [short, text] = [scratch.at('cut.safetensors'), scratch.at('text.pth')]
+    cpSync(checkpoint, short)
+    truncateSync(short, 100_000)
+    writeFileSync(text, 'no weights at all')
+    for (const path of [short, text]) {
+      const message = new RegExp(`^${path} can't be read as a PyTorch state dict`)
+      const expected = { status: 1, code: 'CHECKPOINT_CORRUPT', message } as const
+      await fails(['import', path, '--out', join(out, 'x.safetensors')], expected)
+    }
   })
 
   it('that is cut off, or is something else', async () => {

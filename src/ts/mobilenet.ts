@@ -11,10 +11,11 @@ import type {
   TrainOptions as NativeTrainOptions,
 } from './native/binding.js'
 import { binding } from './native/load.js'
-import type { LoadOptions, ModelConfig, ModelOptions, TrainOptions } from './options.js'
-import { checkModelOptions, checkTrainOptions, withoutNulls } from './options.js'
+import type { ImportOptions, LoadOptions, ModelConfig, ModelOptions, TrainOptions } from './options.js'
+import { checkImportOptions, checkModelOptions, checkTrainOptions, withoutNulls } from './options.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
 import { TrainRun } from './run.js'
+import { weightsFile } from './weights.js'
 
 /** A picture as bytes, rows from the top. */
 export interface RawPicture {
@@ -87,13 +88,24 @@ export class MobileNet {
 
   /**
    * A network from weights that PyTorch or another program saved: a `.pth` state dict or a `.safetensors` file with
-   * the course's, timm's or this library's names. `options` must describe the network that they belong to.
+   * torchvision's, timm's or the course's names; or published weights by their name, which are downloaded once.
+   *
+   * Variant, width and classes are found from the tensors; `options` that say something else are CHECKPOINT_MISMATCH.
+   * What weights don't show is for `options` to say: whether the layout is `imagenet` (default) or `cifar`, the
+   * resolution, and V1's activation, which is `relu6` for timm's weights.
+   *
+   * @param weights A path, or `torchvision:mobilenet_v2`, `torchvision:mobilenet_v3_large` or
+   *   `torchvision:mobilenet_v3_small`: torchvision's newest, or with `:IMAGENET1K_V1` behind it the older ones.
+   * @example await MobileNet.import('torchvision:mobilenet_v3_small', { directory: 'downloads' })
    */
-  static async import(path: string | URL, options: LoadOptions = {}): Promise<MobileNet> {
-    const { device, ...network } = options
-    checkModelOptions(options)
+  static async import(weights: string | URL, options: ImportOptions = {}): Promise<MobileNet> {
+    const { device, directory, onProgress, signal, ...network } = options
+    checkImportOptions(options)
     selectDevice(device ?? 'auto')
-    return new MobileNet(await native(() => binding().Model.import(toPath(path), withoutNulls(network))))
+    const path = await weightsFile(toPath(weights), { directory, onProgress, signal })
+    return new MobileNet(
+      await abortable(() => native(() => binding().Model.import(path, withoutNulls(network))), signal),
+    )
   }
 
   /** Which network it is, complete. */

@@ -1,3 +1,4 @@
+import type { DownloadProgress } from './dataset/download.js'
 import type { Dataset } from './dataset.js'
 import { MobileNetError, native } from './errors.js'
 import type {
@@ -35,6 +36,16 @@ export type NetworkOptions = V1Options | V2Options | V3Options
 export type LoadOptions = NetworkOptions & {
   /** `auto` (the best that works; default), `cpu`, `cuda` or `cuda:N`. */
   device?: DeviceName
+}
+
+/** What weights to import must be, and how to get published ones. */
+export type ImportOptions = LoadOptions & {
+  /** Of published weights: the folder that holds their file; default: they are downloaded into the cache. */
+  directory?: string
+  /** Hears how the download goes. */
+  onProgress?: (progress: DownloadProgress) => void
+  /** Ends the download; the part that has come is kept for the next time. */
+  signal?: AbortSignal
 }
 
 /** A network, and how to make it. */
@@ -128,6 +139,13 @@ const networkKeys: Keys<NativeModelOptions> = {
   dropout: true,
 }
 const modelKeys: Keys<ModelOptions> = { ...networkKeys, seed: true, device: true }
+const importKeys: Keys<ImportOptions> = {
+  ...networkKeys,
+  device: true,
+  directory: true,
+  onProgress: true,
+  signal: true,
+}
 const optimizerKeys: Keys<OptimizerOptions> = { type: true, learningRate: true }
 const scheduleKeys: Keys<ScheduleOptions> = { type: true, stepSize: true, gamma: true }
 const trainKeys: Keys<TrainOptions> = {
@@ -159,6 +177,11 @@ export function checkModelOptions(options: ModelOptions): void {
 /** Rejects options that describe no network. */
 export function checkNetworkOptions(where: string, options: NetworkOptions): void {
   checkKeys(where, options, networkKeys)
+}
+
+/** Rejects options that don't exist. */
+export function checkImportOptions(options: ImportOptions): void {
+  checkKeys('MobileNet.import', options, importKeys)
 }
 
 /** Rejects options that don't exist, here and in the two that are objects. */

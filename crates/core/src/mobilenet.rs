@@ -1,9 +1,9 @@
 //! A network with its weights: created, loaded, run, saved.
 
 use crate::checkpoint::{self, Checkpoint, TrainingState};
-use crate::config::{ModelConfig, ModelOptions, Normalization};
+use crate::config::{Layout, ModelConfig, ModelOptions, Normalization};
 use crate::data::normalize::Lookup;
-use crate::data::{Pictures, Rgb, cifar10, image};
+use crate::data::{Pictures, Rgb, cifar10, image, imagenet};
 use crate::engine::evaluate::evaluate;
 use crate::engine::{InferencePlan, TrainingPlan};
 use crate::error::{Error, Result};
@@ -344,10 +344,14 @@ fn logits(plan: &mut InferencePlan, input: &[f32], count: usize) -> Vec<f32> {
     all
 }
 
-/// CIFAR-10's for a network of ten classes and 32x32 pictures, else numbers.
+/// CIFAR-10's for a network of ten classes and 32x32 pictures, ImageNet's for one of a thousand in layout `imagenet`, else
+/// numbers.
 fn class_names(config: &ModelConfig) -> Vec<String> {
     if config.classes == cifar10::CLASSES.len() && config.resolution == 32 {
         return cifar10::CLASSES.map(String::from).to_vec();
+    }
+    if config.classes == imagenet::CLASSES && config.layout == Layout::Imagenet {
+        return imagenet::class_names();
     }
     (0..config.classes).map(|class| class.to_string()).collect()
 }

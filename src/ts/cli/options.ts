@@ -32,16 +32,12 @@ const networkKeys = ['variant', 'layout', 'activation', 'width', 'resolution', '
 interface NetworkUse {
   /** Where the value of an option that isn't given comes from. */
   of: 'preset' | 'layout'
-  required?: (keyof NetworkFlags)[]
   /** Options that the command hasn't. */
   without?: (keyof NetworkFlags)[]
 }
 
 /** Adds the options that describe a network. */
-export function addNetworkOptions(
-  command: Command,
-  { of, required = [], without = [] }: NetworkUse,
-): Command {
+export function addNetworkOptions(command: Command, { of, without = [] }: NetworkUse): Command {
   const rows: [flags: string, key: keyof NetworkFlags, text: string][] = [
     ['--variant <v>', 'variant', 'which MobileNet: v1, v2, v3-large or v3-small'],
     [
@@ -59,7 +55,7 @@ export function addNetworkOptions(
     // Only presets have values to show: without one, resolution and classes follow from the layout.
     const option = new Option(flags, of === 'preset' ? text + defaultOf((preset) => preset.model[key]) : text)
     if (['width', 'resolution', 'classes', 'dropout'].includes(key)) option.argParser(number)
-    command.addOption(option.makeOptionMandatory(required.includes(key)))
+    command.addOption(option)
   }
   return command
 }

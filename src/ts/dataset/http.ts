@@ -6,18 +6,18 @@ export interface FetchOptions {
   url: string
   /** Where the bytes go. What an interrupted call left there is gone on with. */
   path: string
-  /** How many bytes the whole file has. */
-  bytes: number
+  /** How many bytes the whole file has; where that isn't known, as many as the server says. */
+  bytes?: number | undefined
   /** Milliseconds until the answer must begin. */
   answerTimeout: number
   /** Milliseconds without a byte after which the connection counts as dead. */
   stallTimeout: number
-  onBytes: (received: number) => void
+  onBytes: (received: number, total: number | undefined) => void
   signal: AbortSignal
 }
 
 /**
- * Fetches a file of known size, and goes on where an earlier call was interrupted. A connection that breaks or stalls
+ * Fetches a file, and goes on where an earlier call was interrupted. A connection that breaks or stalls
  * after it gave something is tried again.
  *
  * @throws when the file can't be had; what arrived stays for the next call. The content is for the caller to check.
@@ -27,7 +27,7 @@ export async function fetchFile(options: FetchOptions): Promise<void> {
     const before = await usable(options)
     if (before === options.bytes) return
     try {
-      await fetchRest(options, before)
+      return await fetchRest(options, before)
     } catch (error) {
       options.signal.throwIfAborted()
       const after = (await fileSize(options.path)) ?? 0
@@ -42,7 +42,7 @@ class Refused extends Error {}
 /** How many of the bytes that are there can be gone on with. */
 async function usable({ path, bytes }: FetchOptions): Promise<number> {
   const size = (await fileSize(path)) ?? 0
-  if (size <= bytes) return size
+  if (bytes === undefined || size <= bytes) return size
   await rm(path)
   return 0
 }
@@ -63,19 +63,20 @@ async function fetchRest(options: FetchOptions, from: number): Promise<void> {
     })
     clearTimeout(timer)
     stall = setTimeout(expire(`no data for ${options.stallTimeout / 1000} s`), options.stallTimeout)
-    const start = await accept(response, options, from)
+    const { start, total } = await accept(response, options, from)
     const file = await open(options.path, start > 0 ? 'a' : 'w')
     try {
       let received = start
       for await (const chunk of response.body ?? []) {
         stall.refresh()
         received += chunk.length
-        if (received > options.bytes) throw new Refused(`more than the expected ${options.bytes} bytes came`)
+        if (total !== undefined && received > total)
+          throw new Refused(`more than the expected ${total} bytes came`)
         await file.appendFile(chunk)
-        options.onBytes(received)
+        options.onBytes(received, total)
       }
-      if (received < options.bytes)
-        throw new Error(`the connection ended after ${received} of ${options.bytes} bytes`)
+      if (total !== undefined && received < total)
+        throw new Error(`the connection ended after ${received} of ${total} bytes`)
     } finally {
       await file.close()
     }
@@ -87,8 +88,12 @@ async function fetchRest(options: FetchOptions, from: number): Promise<void> {
   }
 }
 
-/** Checks an answer's head; returns the place in the file where its body begins. */
-async function accept(response: Response, { path, bytes }: FetchOptions, from: number): Promise<number> {
+/** Checks an answer's head; returns the place in the file where its body begins, and the size of the whole. */
+async function accept(
+  response: Response,
+  { path, bytes }: FetchOptions,
+  from: number,
+): Promise<{ start: number; total: number | undefined }> {
   const refuse = async (words: string) => {
     await response.body?.cancel()
     return new Refused(words)
@@ -108,10 +113,13 @@ async function accept(response: Response, { path, bytes }: FetchOptions, from: n
   }
   const start = partial ? from : 0
   const length = response.headers.get('content-length')
-  if (length !== null && !response.headers.has('content-encoding') && start + Number(length) !== bytes) {
-    throw await refuse(`the server offers ${start + Number(length)} bytes; expected ${bytes}`)
+  // Of an encoded body it is the encoded length.
+  const known = length !== null && !response.headers.has('content-encoding')
+  const offered = known ? start + Number(length) : undefined
+  if (bytes !== undefined && offered !== undefined && offered !== bytes) {
+    throw await refuse(`the server offers ${offered} bytes; expected ${bytes}`)
   }
-  return start
+  return { start, total: bytes ?? offered }
 }
 
 /** `fetch` says only that it failed; why, is in the cause. */

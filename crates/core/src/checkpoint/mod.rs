@@ -1,8 +1,11 @@
 //! A network on disk: safetensors whose `weight` names and shapes are PyTorch's, with everything else that belongs to
 //! it in the metadata, and a run's state under names that begin with `training.`.
 
+mod detect;
 mod import;
+mod legacy;
 mod read;
+mod weights;
 mod write;
 
 pub use import::import;

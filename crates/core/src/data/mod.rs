@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod cifar10;
 pub mod image;
+pub mod imagenet;
 pub mod loader;
 pub mod normalize;
 pub mod prepare;

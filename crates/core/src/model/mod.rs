@@ -7,6 +7,7 @@ pub mod names;
 pub mod network;
 pub mod summary;
 pub mod tensors;
+pub mod timm;
 pub mod v1;
 pub mod v2;
 pub mod v3;

@@ -1,6 +1,36 @@
 //! Names that other programs give to the same tensors.
 
 use super::network::{Network, Operation};
+use super::tensors::specs;
+use super::timm;
+use crate::config::ModelConfig;
+
+/// Whose names the tensors of a file have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// This library's: timm's for V1, torchvision's for V2 and V3.
+    Ours,
+    /// The course's, of V1 in layout `unpadded`.
+    Course,
+    /// timm's, of V2 and V3.
+    Timm,
+}
+
+impl Naming {
+    /// What a file calls each tensor of the state dict, in its order.
+    pub fn names(self, config: &ModelConfig, network: &Network) -> Vec<String> {
+        let modules = if self == Self::Timm { timm::module_names(config) } else { Default::default() };
+        let theirs = |ours: &str| match self {
+            Self::Ours => None,
+            Self::Course => course_name(network, ours),
+            Self::Timm => {
+                let (module, parameter) = ours.rsplit_once('.')?;
+                Some(format!("{}.{parameter}", modules.get(module)?))
+            }
+        };
+        specs(network).into_iter().map(|spec| theirs(&spec.name).unwrap_or(spec.name)).collect()
+    }
+}
 
 /// The course's name for each of our tensors: its network is one `features` sequence of a convolution, an activation,
 /// then a depthwise and a pointwise module a block; and `fc`. `None` for a tensor that it hasn't, as for all of V2 and V3.

@@ -91,9 +91,14 @@ mod tests {
     use crate::model::network;
 
     fn parameters(variant: Variant, layout: Layout, classes: usize) -> usize {
+        parameters_at(1.0, variant, layout, classes)
+    }
+
+    fn parameters_at(width: f64, variant: Variant, layout: Layout, classes: usize) -> usize {
         let options = ModelOptions {
             variant: Some(variant),
             layout: Some(layout),
+            width: Some(width),
             classes: Some(classes),
             ..Default::default()
         };
@@ -114,6 +119,18 @@ mod tests {
         ] {
             assert_eq!(parameters(variant, Layout::Imagenet, 1000), thousand, "{variant:?}");
             assert_eq!(parameters(variant, Layout::Cifar, 10), ten, "{variant:?}");
+        }
+    }
+    #[test]
+    fn totals_are_torchvisions_at_every_width() {
+        // sum(p.numel() for p in torchvision.models.mobilenet_v2(width_mult=0.35, num_classes=10).parameters())
+        for (variant, totals) in [
+            (Variant::V2, [408_938, 700_490, 4_333_706]),
+            (Variant::V3Large, [552_554, 1_099_986, 8_214_258]),
+            (Variant::V3Small, [201_354, 409_394, 2_955_154]),
+        ] {
+            let ours = [0.35, 0.5, 1.4].map(|width| parameters_at(width, variant, Layout::Imagenet, 10));
+            assert_eq!(ours, totals, "{variant:?}");
         }
     }
 }

@@ -8,6 +8,8 @@ use crate::config::{Layout, ModelConfig, Variant};
 
 /// Channels of the stem.
 const STEM: usize = 16;
+/// How many times wider than the last bottleneck the last convolution is, at every width, as torchvision has it.
+const LAST_EXPANSION: usize = 6;
 
 /// One line of the tables: a bottleneck.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +49,6 @@ impl Bottleneck {
 /// A table, with the sizes of the head behind the bottlenecks.
 struct Table {
     bottlenecks: &'static [Bottleneck],
-    /// Channels of the last convolution.
-    last: usize,
     /// Outputs of the first linear layer.
     hidden: usize,
     /// The bottleneck that keeps its pixels in layout `cifar`, as the stem does: the first with a stride.
@@ -74,7 +74,6 @@ const LARGE: Table = Table {
         bneck(5, 960, 160).squeeze().hard_swish(),
         bneck(5, 960, 160).squeeze().hard_swish(),
     ],
-    last: 960,
     hidden: 1280,
     unstrided: 1,
 };
@@ -94,7 +93,6 @@ const SMALL: Table = Table {
         bneck(5, 576, 96).squeeze().hard_swish(),
         bneck(5, 576, 96).squeeze().hard_swish(),
     ],
-    last: 576,
     hidden: 1024,
     unstrided: 0,
 };
@@ -116,12 +114,8 @@ pub fn network(config: &ModelConfig) -> Network {
         inverted_residual(&mut builder, index + 1, bottleneck, shortcut);
     }
     let last = table.bottlenecks.len() + 1;
-    builder.pointwise(
-        &format!("features.{last}.0"),
-        &format!("features.{last}.1"),
-        width(table.last),
-        HardSwish,
-    );
+    let outputs = LAST_EXPANSION * builder.channels();
+    builder.pointwise(&format!("features.{last}.0"), &format!("features.{last}.1"), outputs, HardSwish);
     // The cheaper head (section 5.1): pooled before the widest layer, which so has one pixel instead of 7x7.
     builder.pool("avgpool");
     builder.linear("classifier.0", width(table.hidden), HardSwish);

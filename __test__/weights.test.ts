@@ -1,0 +1,242 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { MobileNet } from 'mobilenet-native'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { DownloadProgress } from '../src/ts/dataset/download.js'
+import { MobileNetError } from '../src/ts/errors.js'
+import { type FetchWeightsOptions, fetchWeights } from '../src/ts/weights/fetch.js'
+import { publishedWeights } from '../src/ts/weights/torchvision.js'
+import { cli, filesBelow, Scratch } from './cli.js'
+import { network } from './tiny.js'
+
+const content = randomBytes(300_000)
+const sha256 = createHash('sha256').update(content).digest('hex')
+const file = `some_net-${sha256.slice(0, 8)}.pth`
+
+let scratch: Scratch
+let server: Server
+let requests: IncomingMessage[]
+let answer: (request: IncomingMessage, response: ServerResponse) => void
+const cached = () => scratch.at('weights', file)
+
+beforeEach(async () => {
+  scratch = new Scratch()
+  vi.stubEnv('MOBILENET_NATIVE_CACHE', scratch.path)
+  requests = []
+  answer = send
+  server = createServer((request, response) => {
+    requests.push(request)
+    answer(request, response)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+})
+
+afterEach(async () => {
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
+  vi.unstubAllEnvs()
+  scratch.remove()
+})
+
+/** Answers as a web server does that knows ranges. */
+function send(request: IncomingMessage, response: ServerResponse) {
+  const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
+  const rest = content.subarray(from)
+  response.setHeader('content-length', rest.length)
+  if (from > 0) response.setHeader('content-range', `bytes ${from}-${content.length - 1}/${content.length}`)
+  response.writeHead(from > 0 ? 206 : 200)
+  response.end(rest)
+}
+
+const fetchIt = (options: FetchWeightsOptions = {}, name = file) => {
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/models/${name}`
+  return fetchWeights({ name: 'test:some_net', url }, { answerTimeout: 2000, stallTimeout: 300, ...options })
+}
+
+async function failure(work: Promise<unknown>): Promise<MobileNetError> {
+  const error = await work.then(
+    () => expect.fail('it should have failed'),
+    (error: unknown) => error,
+  )
+  expect(error).toBeInstanceOf(MobileNetError)
+  return error as MobileNetError
+}
+
+describe('a download', () => {
+  test('comes into the cache once, and is checked', async () => {
+    const seen: DownloadProgress[] = []
+    expect(await fetchIt({ onProgress: (progress) => seen.push(progress) })).toBe(cached())
+    expect(await readFile(cached())).toEqual(content)
+    expect(filesBelow(scratch.path)).toEqual([file])
+    expect([...new Set(seen.map(({ phase }) => phase))]).toEqual(['download', 'verify'])
+    expect(seen.at(-1)).toMatchObject({ receivedBytes: content.length, totalBytes: content.length })
+    expect(await fetchIt()).toBe(cached())
+    expect(requests).toHaveLength(1)
+  })
+
+  test('two at once download once', async () => {
+    expect(await Promise.all([fetchIt(), fetchIt()])).toEqual([cached(), cached()])
+    expect(requests).toHaveLength(1)
+  })
+
+  test('goes on with what an earlier call left', async () => {
+    await mkdir(scratch.at('weights'))
+    await writeFile(`${cached()}.part`, content.subarray(0, 100_000))
+    await fetchIt()
+    expect(requests.map(({ headers }) => headers.range)).toEqual(['bytes=100000-'])
+    expect(await readFile(cached())).toEqual(content)
+  })
+
+  test('needs nothing when all had come', async () => {
+    await mkdir(scratch.at('weights'))
+    await writeFile(`${cached()}.part`, content)
+    expect(await fetchIt()).toBe(cached())
+    expect(requests).toHaveLength(0)
+  })
+
+  test('of a connection that breaks is gone on with', async () => {
+    answer = (request, response) => {
+      if (requests.length > 1) return send(request, response)
+      response.writeHead(200, { 'content-length': content.length })
+      response.write(content.subarray(0, 50_000))
+      setTimeout(() => response.destroy(), 50)
+    }
+    await fetchIt()
+    expect(requests).toHaveLength(2)
+    expect(await readFile(cached())).toEqual(content)
+  })
+
+  test('with another digest is thrown away', async () => {
+    const other = 'other_net-01234567.pth'
+    const { code, message } = await failure(fetchIt({}, other))
+    expect(code).toBe('CHECKPOINT_CORRUPT')
+    expect(message).toContain(
+      `has SHA-256 ${sha256.slice(0, 16)}..., which is not the one in the name ${other}`,
+    )
+    expect(filesBelow(scratch.path)).toEqual([])
+  })
+
+  test('replaces what is damaged in the cache', async () => {
+    await mkdir(scratch.at('weights'))
+    await writeFile(cached(), 'damaged')
+    await fetchIt()
+    expect(await readFile(cached())).toEqual(content)
+  })
+
+  test('that fails says where the file lies and what to do', async () => {
+    answer = (_, response) => response.writeHead(404).end()
+    const { code, message } = await failure(fetchIt())
+    expect(code).toBe('IO')
+    expect(message).toMatch(
+      /^test:some_net could not be downloaded from http.*: the server answered 404 Not Found; get http.* another way, and name the folder .*--weights-dir/,
+    )
+    expect(filesBelow(scratch.path)).toEqual([])
+  })
+
+  test('of a server that does not answer is given up quickly', async () => {
+    answer = () => {}
+    expect((await failure(fetchIt({ answerTimeout: 200 }))).message).toContain('no answer within 0.2 s')
+    const nobody = fetchWeights({ name: 'test:some_net', url: `http://127.0.0.1:1/${file}` })
+    expect((await failure(nobody)).message).toMatch(/ECONNREFUSED|bad port/)
+  })
+
+  test('can be aborted', async () => {
+    answer = () => {}
+    const call = fetchIt({ signal: AbortSignal.timeout(200), answerTimeout: 5000 })
+    await expect(call).rejects.toHaveProperty('name', 'TimeoutError')
+    expect(existsSync(cached())).toBe(false)
+  })
+})
+
+describe('a folder', () => {
+  test('that holds the file is enough', async () => {
+    await writeFile(scratch.at(file), content)
+    expect(await fetchIt({ directory: scratch.path })).toBe(scratch.at(file))
+    expect(requests).toHaveLength(0)
+  })
+
+  test('whose file has another content is left as it is', async () => {
+    await writeFile(scratch.at(file), 'other')
+    const { code, message } = await failure(fetchIt({ directory: scratch.path }))
+    expect(code).toBe('CHECKPOINT_CORRUPT')
+    expect(message).toContain(`which is not the one in the name ${file}`)
+    expect(await readFile(scratch.at(file), 'utf8')).toBe('other')
+  })
+
+  test('without it is named', async () => {
+    const { code, message } = await failure(fetchIt({ directory: scratch.path }))
+    expect(code).toBe('IO')
+    expect(message).toContain(`there is no ${file} in ${scratch.path}; get http`)
+    expect(requests).toHaveLength(0)
+  })
+})
+
+describe("torchvision's weights", () => {
+  test('have names', () => {
+    const newest = publishedWeights('torchvision:mobilenet_v2')
+    expect(newest).toEqual({
+      name: 'torchvision:mobilenet_v2:IMAGENET1K_V2',
+      url: 'https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth',
+    })
+    expect(publishedWeights('torchvision:mobilenet_v2:IMAGENET1K_V2')).toEqual(newest)
+    expect(publishedWeights('torchvision:mobilenet_v2:IMAGENET1K_V1')?.url).toMatch(/v2-b0353104\.pth$/)
+    expect(publishedWeights('torchvision:mobilenet_v3_large')?.url).toMatch(/v3_large-5c1a4163\.pth$/)
+    expect(publishedWeights('torchvision:mobilenet_v3_small')?.url).toMatch(/v3_small-047dcff4\.pth$/)
+    expect(publishedWeights('weights.pth')).toBeUndefined()
+  })
+
+  test.each(['resnet18', 'mobilenet_v2:IMAGENET1K_V3', 'mobilenet_v2:IMAGENET1K_V1:x', ''])(
+    'are none of the name %j',
+    (name) => {
+      const call = () => publishedWeights(`torchvision:${name}`)
+      expect(call).toThrow(
+        /^there are no weights torchvision:.*; there are torchvision:mobilenet_v2 \(or with/,
+      )
+    },
+  )
+
+  test('are taken from a folder by the command line, which checks them', async () => {
+    await writeFile(scratch.at('mobilenet_v2-7ebf99e0.pth'), content)
+    const out = scratch.at('out.safetensors')
+    const call = (...args: string[]) => cli(['import', 'torchvision:mobilenet_v2', '--out', out, ...args])
+    const wrong = await call('--weights-dir', scratch.path)
+    expect({ status: wrong.status, stdout: wrong.stdout }).toEqual({ status: 1, stdout: '' })
+    expect(wrong.stderr).toMatch(/^error CHECKPOINT_CORRUPT .*mobilenet_v2-7ebf99e0\.pth has SHA-256/)
+    const missing = await call('--weights-dir', scratch.at('empty'))
+    expect(missing.stderr).toMatch(
+      /^error IO there is no mobilenet_v2-7ebf99e0\.pth in .*empty; get https:\/\/download\.pytorch\.org\/models\//,
+    )
+    expect(existsSync(out)).toBe(false)
+  })
+})
+
+describe('a network', () => {
+  const own = new Scratch()
+  beforeAll(async () => (await MobileNet.create(network)).save(own.at('model.safetensors')))
+  afterAll(() => own.remove())
+
+  test('comes out of what was fetched', async () => {
+    const bytes = await readFile(own.at('model.safetensors'))
+    const name = `tiny-${createHash('sha256').update(bytes).digest('hex').slice(0, 8)}.safetensors`
+    answer = (_, response) => response.writeHead(200).end(bytes)
+    const model = await MobileNet.import(await fetchIt({}, name))
+    expect(model.config).toMatchObject({ variant: 'v1', layout: 'cifar', width: 0.25, classes: 10 })
+  })
+
+  test('is not imported from a path with a folder beside it', async () => {
+    const call = MobileNet.import(own.at('model.safetensors'), { directory: own.path })
+    expect((await call.catch((error: MobileNetError) => error)) as MobileNetError).toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringMatching(/^directory is for published weights/),
+    })
+  })
+
+  test('of a thousand classes has the names of ImageNet', async () => {
+    const { classes } = await MobileNet.create({ variant: 'v3-small', layout: 'imagenet', width: 0.25 })
+    expect(classes).toHaveLength(1000)
+    expect([0, 281, 999].map((i) => classes[i])).toEqual(['tench', 'tabby', 'toilet tissue'])
+  })
+})
