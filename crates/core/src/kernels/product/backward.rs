@@ -54,7 +54,7 @@ pub struct Backward<'a> {
     pub sums: &'a mut Sums,
     /// Scratch for a block of the output's gradient: [`super::forward::scratch`] of the outputs.
     pub gradient_block: &'a mut [f32],
-    /// Scratch for two rows of the input, which only bfloat16 needs.
+    /// Scratch for a few rows of the input, [`super::forward::scratch`] of the inputs; only bfloat16 needs it.
     pub input_rows: &'a mut [f32],
     /// The input in panels, block after block: room for [`ROW_BLOCK`] x inputs, or for all rows.
     pub panels: &'a mut [f32],

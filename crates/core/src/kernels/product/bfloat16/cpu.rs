@@ -156,7 +156,7 @@ pub unsafe fn tiles(
     let mut row = 0;
     macro_rules! tall {
         ($rows:literal) => {{
-            // SAFETY: the caller's promise; `rest` never passes `rows`.
+            // SAFETY: the caller's promise; `row` never passes `rows`.
             unsafe {
                 let left = Left { at: left.at.add(row * left.row), ..left };
                 let to = To { at: to.at.add(row * to.row), ..to };
