@@ -89,6 +89,7 @@ const start: TrainEvent = {
       shuffle: true,
       limit: null,
       logEvery: 1,
+      precision: 'float32',
     },
     normalization: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
     data: '/data',

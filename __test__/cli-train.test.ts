@@ -249,3 +249,21 @@ function tensors(path: string): Map<string, string> {
     ),
   )
 }
+
+describe('train --precision bfloat16', () => {
+  it('trains where the processor can, says so, and goes on with it', async (context) => {
+    const folder = scratch.at('bfloat16')
+    const first = await cli(['train', ...small, '--precision', 'bfloat16', '--out', folder, '--json'])
+    if (first.stderr.includes('DEVICE_UNAVAILABLE')) context.skip('this processor has no AVX512_BF16')
+    expect(first.status).toBe(0)
+    const events = jsonLines(first.stdout)
+    expect(events[0].config.train.precision).toBe('bfloat16')
+    const float32 = await cli(['train', ...small, '--out', scratch.at('float32'), '--json'])
+    const loss = (events: Json[]) => events.find(({ type }) => type === 'epoch').train.loss
+    const losses = [loss(events), loss(jsonLines(float32.stdout))]
+    expect(losses[0]).not.toBe(losses[1])
+    expect(Math.abs(losses[0] - losses[1])).toBeLessThan(0.05 * losses[1])
+    const resumed = await cli(['train', '--resume', folder, '--epochs', '2', '--data', data])
+    expect(resumed.stdout).toMatch(/recipe .*bfloat16/)
+  })
+})

@@ -15,9 +15,10 @@ afterAll(() => scratch.remove())
 async function fails(
   args: string[],
   expected: { status: 1 | 2; code: string; message: RegExp },
+  env: NodeJS.ProcessEnv = {},
 ): Promise<void> {
   const json = args[0] !== 'import'
-  const { status, stdout, stderr } = await cli(json ? [...args, '--json'] : args)
+  const { status, stdout, stderr } = await cli(json ? [...args, '--json'] : args, { env })
   expect({ status, stdout, errors: errorsIn(stderr, json) }).toEqual({
     status: expected.status,
     stdout: '',
@@ -65,8 +66,13 @@ describe('a wrong call of train', () => {
     ['a width of 0', ['--width', '0'], /^width must be above 0 and at most 4, not 0$/],
     [
       'another precision',
-      ['--precision', 'bfloat16'],
-      /^precision must be float32, .* CPU .*, not bfloat16$/,
+      ['--precision', 'tf32'],
+      /^precision must be float32 or bfloat16 on the CPU, not tf32/,
+    ],
+    [
+      'a precision that is not there',
+      ['--precision', 'float16'],
+      /^precision must be float32 or bfloat16, not float16$/,
     ],
     ['another device', ['--device', 'tpu'], /^device must be one of auto, cpu, cuda, cuda:N, not tpu$/],
     ['too many arguments', ['more'], /^too many arguments/],
@@ -74,6 +80,13 @@ describe('a wrong call of train', () => {
 
   it('a device that is not there', () =>
     fails(train('--device', 'cuda:99'), { status: 1, code: 'DEVICE_UNAVAILABLE', message: /cuda/ }))
+
+  it('a precision that the kernels of this processor do not have', () =>
+    fails(
+      train('--precision', 'bfloat16'),
+      { status: 1, code: 'DEVICE_UNAVAILABLE', message: /bfloat16 .* AVX512_BF16/ },
+      { MOBILENET_NATIVE_SIMD: 'avx2' },
+    ))
 
   it('says for people what it says for programs', async () => {
     const { status, stderr } = await cli(train('--learning-rate', '-1'))

@@ -99,6 +99,7 @@ export interface TrainConfig {
   shuffle: boolean
   limit: number | null
   logEvery: number
+  precision: 'float32' | 'bfloat16'
 }
 
 /**
@@ -160,6 +161,7 @@ const trainKeys: Keys<TrainOptions> = {
   shuffle: true,
   limit: true,
   logEvery: true,
+  precision: true,
   out: true,
   threads: true,
   resume: true,

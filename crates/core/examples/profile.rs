@@ -1,7 +1,7 @@
 //! Where the time of training steps or of inference goes: a table a layer and pass, with the rates reached.
 //!
-//! `cargo run --release --example profile -- train|evaluate NETWORK [batch] [threads] [steps]`, as
-//! Markdown.
+//! `cargo run --release --example profile -- train|evaluate NETWORK [batch] [threads] [steps]
+//! [float32|bfloat16]`, as Markdown.
 
 mod common;
 mod ours;
@@ -18,8 +18,8 @@ fn main() {
     let case = Case::from_arguments();
     case.set_threads();
     let (network, simd) = (model::network(&case.config()), Isa::best().name());
-    let Case { work, network: name, batch, threads, steps } = &case;
-    println!("{work}, {name}, batch {batch}, {threads} threads, {simd}, mean of {steps}\n");
+    let Case { work, network: name, batch, threads, steps, precision } = &case;
+    println!("{work}, {name}, batch {batch}, {threads} threads, {simd}, {precision}, mean of {steps}\n");
     if work == "train" {
         let training = Training::new(&case);
         // The first step doesn't count: it touches the buffers.

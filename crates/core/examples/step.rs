@@ -1,7 +1,7 @@
 //! Times training steps or evaluation batches of one network: what `bench/` compares with other libraries.
 //!
-//! `cargo run --release --example step -- train|evaluate unpadded|cifar|imagenet [batch] [threads] [steps]`, one JSON
-//! object.
+//! `cargo run --release --example step -- train|evaluate unpadded|cifar|imagenet [batch] [threads] [steps]
+//! [float32|bfloat16]`, one JSON object.
 
 mod common;
 mod ours;

@@ -1,7 +1,8 @@
 //! Which devices there are, and which one a run gets.
 
-use crate::config::DeviceChoice;
+use crate::config::{DeviceChoice, Precision};
 use crate::error::{Error, ErrorCode, Result};
+use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::simd::Isa;
 use serde::Serialize;
 
@@ -36,6 +37,23 @@ pub fn select(choice: DeviceChoice) -> Result<String> {
         DeviceChoice::Cuda(index) => Err(Error::new(
             ErrorCode::DeviceUnavailable,
             format!("cuda:{index} can't be used: this build has no CUDA support; use --device cpu or auto"),
+        )),
+    }
+}
+
+/// What products are to be told; an error where the machine can't do what is asked for.
+pub fn precision(precision: Precision) -> Result<Option<Bfloat16>> {
+    let isa = Isa::best();
+    match (precision, Bfloat16::of(isa)) {
+        (Precision::Float32, _) => Ok(None),
+        (Precision::Bfloat16, Some(bfloat16)) => Ok(Some(bfloat16)),
+        (Precision::Bfloat16, None) => Err(Error::new(
+            ErrorCode::DeviceUnavailable,
+            format!(
+                "precision bfloat16 can't be used: it needs a processor with AVX512_BF16 (AMD Zen 4, Intel Sapphire \
+                 Rapids, and later ones), and the kernels run on {} here; use float32",
+                isa.name()
+            ),
         )),
     }
 }

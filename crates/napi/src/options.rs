@@ -102,6 +102,10 @@ pub struct TrainOptions {
     /// The run's folder, for `last.safetensors` and `best.safetensors`; default none: nothing is written.
     #[napi(ts_type = "string | null")]
     pub out: Option<String>,
+    /// What products multiply: `float32` (default), or `bfloat16`, which is faster where the processor has AVX512_BF16, and
+    /// DEVICE_UNAVAILABLE elsewhere. Weights, sums and all else are float32.
+    #[napi(ts_type = "'float32' | 'bfloat16' | null")]
+    pub precision: Option<String>,
     /// Threads that compute; default one a core. The result does not depend on it.
     #[napi(ts_type = "number | null")]
     pub threads: Option<f64>,
@@ -174,6 +178,7 @@ impl TryFrom<TrainOptions> for core::TrainOptions {
             shuffle: options.shuffle,
             limit: whole("limit", options.limit)?,
             log_every: whole("logEvery", options.log_every)?,
+            precision: options.precision.map(|name| choice("precision", &name)).transpose()?,
             out: options.out.map(PathBuf::from),
             threads: whole("threads", options.threads)?,
         })

@@ -18,7 +18,6 @@ export interface TrainFlags extends NetworkFlags, RecipeFlags {
   resume?: string
   out?: string
   device?: string
-  precision?: string
   json?: boolean
   quiet?: boolean
 }
@@ -38,8 +37,8 @@ const usualPreset = 'course'
 
 /** Puts what was given over the preset, or, when a run goes on, over nothing: then the run's own values stay. */
 export function planOf(flags: TrainFlags): Plan {
-  if (flags.precision !== undefined && flags.precision !== 'float32') {
-    throw invalid(`precision must be float32, the only one that the CPU has, not ${flags.precision}`)
+  if (flags.precision === 'tf32') {
+    throw invalid('precision must be float32 or bfloat16 on the CPU, not tf32, which only NVIDIA cards have')
   }
   const given = networkOf(flags)
   const resume = flags.resume === undefined ? undefined : checkpointOf(flags.resume)

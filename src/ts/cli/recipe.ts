@@ -17,6 +17,7 @@ export interface RecipeFlags {
   shuffle: boolean
   limit?: number
   logEvery?: number
+  precision?: string
   threads?: number
 }
 
@@ -50,7 +51,7 @@ export function addRecipeOptions(command: Command): Command {
 
 /** Its default for the help. */
 export function recipeDefault(
-  key: 'epochs' | 'batchSize' | 'validationFraction' | 'seed' | 'logEvery',
+  key: 'epochs' | 'batchSize' | 'validationFraction' | 'seed' | 'logEvery' | 'precision',
 ): string {
   return defaultOf(({ train }) => train[key])
 }
@@ -73,6 +74,7 @@ export function recipeOf(flags: RecipeFlags, base: TrainConfig | undefined): Omi
     seed,
     limit,
     logEvery,
+    precision: flags.precision as TrainOptions['precision'],
     threads,
     // There is no option to switch these on, so true is not a wish.
     augment: flags.augment ? undefined : false,

@@ -464,6 +464,11 @@ export interface TrainOptions {
   logEvery?: number | null
   /** The run's folder, for `last.safetensors` and `best.safetensors`; default none: nothing is written. */
   out?: string | null
+  /**
+   * What products multiply: `float32` (default), or `bfloat16`, which is faster where the processor has AVX512_BF16, and
+   * DEVICE_UNAVAILABLE elsewhere. Weights, sums and all else are float32.
+   */
+  precision?: 'float32' | 'bfloat16' | null
   /** Threads that compute; default one a core. The result does not depend on it. */
   threads?: number | null
 }

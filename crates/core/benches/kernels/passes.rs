@@ -5,6 +5,7 @@ use crate::{PICTURES, RELU, numbers, zeros};
 use mobilenet_core::kernels::batch_norm::{Affine, Finish, Gradient};
 use mobilenet_core::kernels::buffer::Scratch;
 use mobilenet_core::kernels::product::PackedWeight;
+use mobilenet_core::kernels::product::bfloat16::Bfloat16;
 use mobilenet_core::kernels::product::cpu::panel_width;
 use mobilenet_core::kernels::product::forward::scratch;
 use mobilenet_core::kernels::product::pack::pack;
@@ -15,10 +16,19 @@ use mobilenet_core::kernels::stem::{PATCH, PICTURE_CHANNELS};
 use mobilenet_core::kernels::{depthwise, padded, pooling, product, stem};
 use mobilenet_core::model::network::{Layer, Network, Operation};
 
+/// In float32, and where the processor can, in bfloat16.
 pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
-    let (inputs, outputs, side) = (padded(layer.inputs), padded(layer.outputs), layer.output_side());
+    let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
+    product_of(record, isa, layout, layer, PackedWeight::new(outputs, inputs, true));
+    if let Some(bfloat16) = Bfloat16::of(isa) {
+        let weight = PackedWeight::rounded(outputs, inputs, true, bfloat16);
+        product_of(record, isa, &format!("bfloat16 {layout}"), layer, weight);
+    }
+}
+
+fn product_of(record: &mut Record, isa: Isa, layout: &str, layer: &Layer, mut weight: PackedWeight) {
+    let (inputs, outputs, side) = (weight.inputs, weight.outputs, layer.output_side());
     let count = PICTURES * side * side;
-    let mut weight = PackedWeight::new(outputs, inputs, true);
     weight.pack(isa, &numbers(outputs * inputs));
     let (input, gradient) = (numbers(count * inputs), numbers(count * outputs));
     let (input_affine, output_affine) = (Affine::identity(inputs, RELU), Affine::identity(outputs, RELU));
@@ -41,6 +51,7 @@ pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
             affine: &input_affine,
             factors: None,
             weight: &weight.forward,
+            bfloat16: weight.bfloat16,
             bias: None,
             output: &mut output,
             sums: Some(&mut sums),
@@ -60,6 +71,7 @@ pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
             output_gradient: &output_gradient,
             gradient: &gradient,
             weight: &weight.backward,
+            bfloat16: weight.bfloat16,
             factors: None,
             factors_gradient: None,
             input_gradient: &mut input_gradient,
@@ -67,6 +79,7 @@ pub fn product(record: &mut Record, isa: Isa, layout: &str, layer: &Layer) {
             weight_gradient: Some(&mut weight_gradient),
             sums: &mut sums,
             gradient_block: &mut gradient_block,
+            input_rows: &mut block,
             panels: &mut panels,
             tiles: &mut tiles,
         });
@@ -210,6 +223,7 @@ pub fn separable(record: &mut Record, isa: Isa, layout: &str, depthwise: &Layer,
             outputs,
             source: Source::Depthwise { shape, input: &input, weight: &weight, finish },
             weight: &packed.forward,
+            bfloat16: packed.bfloat16,
             finish,
             shortcut: None,
         };

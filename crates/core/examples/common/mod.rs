@@ -6,14 +6,15 @@ use mobilenet_core::model::tensors::{NamedTensor, specs};
 use serde_json::json;
 use std::time::Instant;
 
-/// What to run, from the command line: `train|evaluate NETWORK [batch] [threads] [steps]`. A network is a layout of V1
-/// (`unpadded`, `cifar`, `imagenet`), or a variant with its layout (`v2-cifar`, `v3-small-imagenet`).
+/// What to run, from the command line: `train|evaluate NETWORK [batch] [threads] [steps] [float32|bfloat16]`. A network is
+/// a layout of V1 (`unpadded`, `cifar`, `imagenet`), or a variant with its layout (`v2-cifar`, `v3-small-imagenet`).
 pub struct Case {
     pub work: String,
     pub network: String,
     pub batch: usize,
     pub threads: usize,
     pub steps: usize,
+    pub precision: String,
 }
 
 impl Case {
@@ -28,6 +29,7 @@ impl Case {
             batch: number(2, "64"),
             threads: number(3, "2"),
             steps: number(4, "5"),
+            precision: text(5, "float32"),
         }
     }
 

@@ -4,6 +4,7 @@ use crate::common::{self, Case};
 use candle_core::{Device, Tensor, Var};
 use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{InferencePlan, TrainingPlan};
+use mobilenet_core::kernels::product::bfloat16::Bfloat16;
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model;
 use mobilenet_core::optim::adam::{Adam, Moments};
@@ -23,6 +24,9 @@ impl Training {
         let network = model::network(&config);
         let tensors = common::tensors(&network, &mut number);
         let mut plan = TrainingPlan::new(network, case.batch, Isa::best());
+        if let Some(bfloat16) = bfloat16(case) {
+            plan = plan.in_bfloat16(bfloat16);
+        }
         let (parameters, statistics) = plan.parameters().gather(&tensors);
         plan.statistics = statistics;
         let (floats, side) = (parameters.len(), config.resolution);
@@ -60,6 +64,9 @@ impl Inference {
         let network = model::network(&case.config());
         let tensors = common::tensors(&network, &mut number);
         let mut plan = InferencePlan::new(network, case.batch, Isa::best());
+        if let Some(bfloat16) = bfloat16(case) {
+            plan = plan.in_bfloat16(bfloat16);
+        }
         let (parameters, statistics) = plan.parameters().gather(&tensors);
         plan.prepare(&parameters, &statistics);
         let pictures = (0..case.batch * plan.picture_floats()).map(|_| number()).collect();
@@ -69,4 +76,9 @@ impl Inference {
     pub fn run(&mut self) {
         self.plan.forward(&self.pictures, self.count);
     }
+}
+
+/// Set if the case asks for it.
+fn bfloat16(case: &Case) -> Option<Bfloat16> {
+    (case.precision == "bfloat16").then(|| Bfloat16::of(Isa::best()).expect("a processor with AVX512_BF16"))
 }

@@ -10,7 +10,7 @@ pub fn report(case: &Case, seconds: &[f64], more: Value) {
     sorted.sort_by(f64::total_cmp);
     let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share).round() as usize];
     let mut line = json!({
-        "work": case.work, "network": case.network, "batch": case.batch, "threads": case.threads,
+        "work": case.work, "network": case.network, "precision": case.precision, "batch": case.batch, "threads": case.threads,
         "n": sorted.len(), "minimum_seconds": at(0.0), "median_seconds": at(0.5),
         "spread": (at(0.75) - at(0.25)) / at(0.5), "seconds": seconds, "peak_bytes": peak_bytes(),
     });

@@ -8,7 +8,7 @@ mod train;
 pub use benchmark::{BenchmarkConfig, BenchmarkOptions, ComparisonOptions, Subject};
 pub use model::{Activation, Layout, ModelConfig, ModelOptions, Normalization, Variant};
 pub use preset::Preset;
-pub use train::{DeviceChoice, OptimizerConfig, ScheduleConfig, TrainConfig, TrainOptions};
+pub use train::{DeviceChoice, OptimizerConfig, Precision, ScheduleConfig, TrainConfig, TrainOptions};
 
 use crate::error::{Error, Result};
 

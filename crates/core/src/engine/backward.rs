@@ -199,7 +199,7 @@ impl TrainingPlan {
             (&self.maps[index], &self.affines[index], &self.gradients[index]);
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let pixels = layer.output_side() * layer.output_side();
-        let weight = &self.packed[index].as_ref().expect("products are packed").backward;
+        let packed = self.packed[index].as_ref().expect("products are packed");
         let leaves_operands = keeps_operands(layer, self.capacity);
         let factors = self.factors[index].as_deref();
         let places = [self.gradient_places[index], self.gradient_places[input]];
@@ -242,7 +242,8 @@ impl TrainingPlan {
                 output_affine,
                 output_gradient,
                 gradient: &gradient[rows.start * outputs..],
-                weight,
+                weight: &packed.backward,
+                bfloat16: packed.bfloat16,
                 factors: factors.map(|values| Factors { values, pixels, skipped: 0 }),
                 factors_gradient,
                 input_gradient,
@@ -250,6 +251,7 @@ impl TrainingPlan {
                 weight_gradient: (!leaves_operands).then_some(&mut *part.weight_gradient),
                 sums: &mut part.sums,
                 gradient_block: &mut part.gradient,
+                input_rows: &mut part.input,
                 panels: &mut part.panels,
                 tiles: &mut part.tiles,
             });
@@ -275,11 +277,12 @@ impl TrainingPlan {
             Operands::of_part(rows, inputs, outputs, &part.tiles, &part.panels)
         });
         let operands: Vec<_> = blocks.collect();
+        let bfloat16 = self.bfloat16;
         let tasks = weight_gradient.par_chunks_mut(WEIGHT_ROWS * inputs).enumerate();
         tasks.with_max_len(1).for_each(|(task, to)| {
             let first = task * WEIGHT_ROWS;
             let outputs = first..outputs.min(first + WEIGHT_ROWS);
-            isa.run(WeightGradient { inputs, outputs, operands: &operands, to });
+            isa.run(WeightGradient { inputs, outputs, operands: &operands, bfloat16, to });
         });
     }
 

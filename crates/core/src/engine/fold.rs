@@ -5,6 +5,7 @@ use crate::kernels::batch_norm::{Affine, Curve, Finish};
 use crate::kernels::buffer::{Buffer, Values, values};
 use crate::kernels::padded;
 use crate::kernels::product::PackedWeight;
+use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::product::cpu::panel_width;
 use crate::kernels::product::pack::pack;
 use crate::kernels::simd::Isa;
@@ -51,6 +52,17 @@ impl Folded {
         }
     }
 
+    /// The same with its product, if it is one, of bfloat16.
+    pub fn in_bfloat16(self, bfloat16: Bfloat16) -> Self {
+        let weight = match self.weight {
+            Weight::Packed(PackedWeight { outputs, inputs, .. }) => {
+                Weight::Packed(PackedWeight::rounded(outputs, inputs, false, bfloat16))
+            }
+            other => other,
+        };
+        Self { weight, ..self }
+    }
+
     pub fn plain(&self) -> &[f32] {
         let Weight::Plain(weight) = &self.weight else {
             unreachable!("stems and depthwise weights are plain")
@@ -58,9 +70,9 @@ impl Folded {
         weight
     }
 
-    pub fn packed(&self) -> &[f32] {
+    pub fn packed(&self) -> &PackedWeight {
         let Weight::Packed(weight) = &self.weight else { unreachable!("products' weights are packed") };
-        &weight.forward
+        weight
     }
 
     pub fn finish(&self) -> Finish<'_> {

@@ -134,6 +134,7 @@ impl TrainingPlan {
                         affine,
                         factors: factors.map(|values| Factors { values, pixels, skipped: 0 }),
                         weight: &packed.forward,
+                        bfloat16: packed.bfloat16,
                         bias,
                         output,
                         sums: gather.then_some(&mut part.sums),

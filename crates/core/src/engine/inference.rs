@@ -8,6 +8,7 @@ use super::timings::{Timings, lap};
 use crate::kernels::batch_norm::Factors;
 use crate::kernels::buffer::{Buffer, Scratch};
 use crate::kernels::loss::{Loss, cross_entropy};
+use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::separable::{Separable, Source};
 use crate::kernels::simd::Isa;
 use crate::kernels::stem::{self, PATCH};
@@ -80,6 +81,12 @@ impl InferencePlan {
             timings: Timings::new(layers.len()),
             network,
         }
+    }
+
+    /// The same with products of bfloat16. All else stays float32, and so does the stem.
+    pub fn in_bfloat16(self, bfloat16: Bfloat16) -> Self {
+        let layers = self.layers.into_iter().map(|layer| layer.in_bfloat16(bfloat16)).collect();
+        Self { layers, ..self }
     }
 
     /// Batches hold at most this many pictures.
@@ -250,7 +257,8 @@ impl InferencePlan {
                     inputs: padded(layer.inputs),
                     outputs: padded(layer.outputs),
                     source,
-                    weight: own.packed(),
+                    weight: &own.packed().forward,
+                    bfloat16: own.packed().bfloat16,
                     finish: own.finish(),
                     shortcut: operands.shortcut,
                 };

@@ -8,6 +8,7 @@ use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::buffer::Buffer;
 use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::PackedWeight;
+use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::segments::SEGMENTS;
 use crate::kernels::simd::Isa;
 use crate::kernels::stem::PATCH;
@@ -20,6 +21,8 @@ pub struct TrainingPlan {
     pub(super) network: Network,
     pub(super) parameters: Parameters,
     pub(super) isa: Isa,
+    /// Set if products are of bfloat16.
+    pub(super) bfloat16: Option<Bfloat16>,
     pub(super) capacity: usize,
     /// A layer's, if it is a product. Stems and depthwise weights are used as they lie.
     pub(super) packed: Vec<Option<PackedWeight>>,
@@ -78,8 +81,17 @@ impl TrainingPlan {
             network,
             parameters,
             isa,
+            bfloat16: None,
             capacity,
         }
+    }
+
+    /// The same with products of bfloat16. All else stays float32, and so does the stem, which is a small part of the work.
+    pub fn in_bfloat16(self, bfloat16: Bfloat16) -> Self {
+        let rounded =
+            |PackedWeight { outputs, inputs, .. }| PackedWeight::rounded(outputs, inputs, true, bfloat16);
+        let packed = self.packed.into_iter().map(|packed| packed.map(rounded)).collect();
+        Self { packed, bfloat16: Some(bfloat16), ..self }
     }
 
     /// Batches hold at most this many pictures.

@@ -8,6 +8,7 @@ use crate::config::{TrainConfig, TrainOptions};
 use crate::data::loader::{Feed, Loader, epoch_order};
 use crate::data::split::split;
 use crate::data::{Dataset, Pictures};
+use crate::device::precision;
 use crate::engine::evaluate::evaluate;
 use crate::engine::step::TrainingStep;
 use crate::engine::{InferencePlan, TrainingPlan};
@@ -71,6 +72,7 @@ impl<'a> Trainer<'a> {
         if state.is_some() {
             check_unchanged(&base, &train_config)?;
         }
+        let bfloat16 = precision(train_config.precision)?;
         check_labels(&data.train, model.config().classes)?;
         check_labels(&data.test, model.config().classes)?;
 
@@ -139,6 +141,10 @@ impl<'a> Trainer<'a> {
         }
         let capacity = train_config.batch_size.min(train_indices.len());
         let mut plan = TrainingPlan::new(model.network().clone(), capacity, Isa::best());
+        let mut evaluation = evaluation_plan(model.network());
+        if let Some(bfloat16) = bfloat16 {
+            (plan, evaluation) = (plan.in_bfloat16(bfloat16), evaluation.in_bfloat16(bfloat16));
+        }
         let (parameters, statistics) = plan.parameters().gather(&weights.tensors);
         plan.statistics = statistics;
         let moments = match &state {
@@ -176,7 +182,7 @@ impl<'a> Trainer<'a> {
             parameters: Var::from_vec(parameters, floats, &Device::Cpu)?,
             step: TrainingStep::new(plan)?,
             adam: Adam::new(moments),
-            evaluation: evaluation_plan(model.network()),
+            evaluation,
             started,
         })
     }

@@ -45,7 +45,8 @@ export function networkText({
   return words.join(', ')
 }
 
-function recipeText({ epochs, batchSize, optimizer, schedule, seed, augment, shuffle }: TrainConfig): string {
+function recipeText(recipe: TrainConfig): string {
+  const { epochs, batchSize, optimizer, schedule, seed, augment, shuffle, precision } = recipe
   const moves = schedule.type === 'step' ? `step ${schedule.stepSize} x ${schedule.gamma}` : schedule.type
   const words = [
     `${epochs} epoch${epochs === 1 ? '' : 's'}`,
@@ -56,5 +57,6 @@ function recipeText({ epochs, batchSize, optimizer, schedule, seed, augment, shu
   ]
   if (!augment) words.push('no augmentation')
   if (!shuffle) words.push('no shuffling')
+  if (precision !== 'float32') words.push(precision)
   return words.join(', ')
 }

@@ -20,6 +20,11 @@ impl<'a> Rows<'a> {
         Self { values, stride: channels }
     }
 
+    /// From row `row` on.
+    pub fn from_row(self, row: usize) -> Self {
+        Self { values: &self.values[row * self.stride..], ..self }
+    }
+
     /// Panics unless `rows` pixels of `channels` channels lie within.
     #[inline(always)]
     pub(super) fn check(&self, rows: usize, channels: usize) {

@@ -4,6 +4,7 @@
 //! Where the weight is large and the rows are few, a gradient a part would cost more than its product: such a layer's
 //! parts only leave their operands packed, and [`WeightGradient`] multiplies those of all parts afterwards.
 
+use super::bfloat16::{Bfloat16, WIDTH};
 use super::cpu::{multiply, multiply_tiles, width};
 use super::forward::block_stride;
 use super::pack::pack_tiles;
@@ -36,6 +37,8 @@ pub struct Backward<'a> {
     pub gradient: &'a [f32],
     /// [`super::PackedWeight::backward`].
     pub weight: &'a [f32],
+    /// [`super::PackedWeight::bfloat16`].
+    pub bfloat16: Option<Bfloat16>,
     /// What the input was multiplied by on the way.
     pub factors: Option<Factors<'a>>,
     /// The factors' gradient, `[pictures, inputs]`, added to. With it the input's gradient is left as that of the
@@ -51,6 +54,8 @@ pub struct Backward<'a> {
     pub sums: &'a mut Sums,
     /// Scratch for a block of the output's gradient: [`super::forward::scratch`] of the outputs.
     pub gradient_block: &'a mut [f32],
+    /// Scratch for a few rows of the input, [`super::forward::scratch`] of the inputs; only bfloat16 needs it.
+    pub input_rows: &'a mut [f32],
     /// The input in panels, block after block: room for [`ROW_BLOCK`] x inputs, or for all rows.
     pub panels: &'a mut [f32],
     /// The output's gradient in tiles, in the same way.
@@ -73,22 +78,56 @@ impl WithSimd for Backward<'_> {
             let g = Rows::dense(&self.gradient[start * outputs..], outputs);
             let y = Rows::dense(&self.output[start * outputs..], outputs);
             let (affine, gradient) = (self.output_affine, self.output_gradient);
-            gradient_rows(simd, g, y, gradient_block, stride, count, outputs, affine, gradient);
-
             let x = Rows::dense(&self.input[start * inputs..], inputs);
             let kept = if weight_gradient.is_some() { 0 } else { start };
             let (panels, tiles) = (&mut self.panels[kept * inputs..], &mut self.tiles[kept * outputs..]);
             let factors = self.factors.map(|factors| factors.from_row(start));
-            normalize_panels(simd, x, panels, width::<S>(), count, inputs, input_affine, factors);
-            pack_tiles::<S>(outputs, count, gradient_block, stride, tiles);
-            if let Some(to) = weight_gradient.as_deref_mut() {
-                let columns = 0..inputs;
-                multiply_tiles(simd, 0..outputs, columns, count, tiles, panels, to, inputs, start > 0);
-            }
-
             let to = &mut self.input_gradient[start * inputs..][..count * inputs];
             let (weight, add) = (self.weight, self.accumulate);
-            multiply(simd, count, inputs, outputs, gradient_block, stride, weight, to, inputs, add, None);
+            match self.bfloat16 {
+                None => {
+                    gradient_rows(simd, g, y, gradient_block, stride, count, outputs, affine, gradient);
+                    normalize_panels(simd, x, panels, width::<S>(), count, inputs, input_affine, factors);
+                    pack_tiles::<S>(outputs, count, gradient_block, stride, tiles);
+                    if let Some(to) = weight_gradient.as_deref_mut() {
+                        let columns = 0..inputs;
+                        multiply_tiles(
+                            simd,
+                            0..outputs,
+                            columns,
+                            count,
+                            tiles,
+                            panels,
+                            to,
+                            inputs,
+                            start > 0,
+                        );
+                    }
+                    let left = &*gradient_block;
+                    multiply(simd, count, inputs, outputs, left, stride, weight, to, inputs, add, None);
+                }
+                Some(rounds) => {
+                    rounds.read_gradient(simd, g, y, gradient_block, tiles, count, outputs, affine, gradient);
+                    let plain = &mut *self.input_rows;
+                    rounds.read_panels(simd, x, plain, panels, count, inputs, input_affine, factors);
+                    if let Some(to) = weight_gradient.as_deref_mut() {
+                        let pairs = count.div_ceil(2);
+                        rounds.multiply_tiles(
+                            0..outputs,
+                            0..inputs,
+                            pairs,
+                            tiles,
+                            panels,
+                            to,
+                            inputs,
+                            start > 0,
+                        );
+                    }
+                    let (left, stride) = (&*gradient_block, Bfloat16::stride(outputs));
+                    rounds
+                        .multiply(simd, count, inputs, outputs, left, stride, weight, to, inputs, add, None);
+                }
+            }
             match (factors, factors_gradient.as_deref_mut()) {
                 (Some(factors), Some(factors_gradient)) => {
                     let h = Rows::dense(to, inputs);
@@ -150,6 +189,8 @@ pub struct WeightGradient<'a> {
     pub outputs: Range<usize>,
     /// Every block's.
     pub operands: &'a [Operands<'a>],
+    /// Set if they are rounded.
+    pub bfloat16: Option<Bfloat16>,
     /// `[outputs, inputs]`: written.
     pub to: &'a mut [f32],
 }
@@ -159,7 +200,17 @@ impl WithSimd for WeightGradient<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { inputs, outputs, operands, to } = self;
+        let Self { inputs, outputs, operands, bfloat16, to } = self;
+        if let Some(rounds) = bfloat16 {
+            for panel in (0..inputs).step_by(WIDTH) {
+                for (index, &Operands { rows, tiles, panels }) in operands.iter().enumerate() {
+                    let (outputs, columns) = (outputs.clone(), panel..inputs.min(panel + WIDTH));
+                    let pairs = rows.div_ceil(2);
+                    rounds.multiply_tiles(outputs, columns, pairs, tiles, panels, to, inputs, index > 0);
+                }
+            }
+            return;
+        }
         let width = width::<S>();
         // A panel of the result stays in L1 while all rows go by.
         for panel in (0..inputs).step_by(width) {

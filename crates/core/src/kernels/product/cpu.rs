@@ -156,19 +156,19 @@ pub fn multiply_tiles<S: Simd>(
 
 /// Where the left operand lies: element (row, depth) at `at + row * self.row + depth * step`.
 #[derive(Clone, Copy)]
-struct Left {
-    at: *const f32,
-    row: usize,
-    step: usize,
+pub(super) struct Left {
+    pub at: *const f32,
+    pub row: usize,
+    pub step: usize,
 }
 
 /// Where the result goes, whether it is added to what lies there, and what is done to it then.
 #[derive(Clone, Copy)]
-struct To<'a> {
-    at: *mut f32,
-    row: usize,
-    add: bool,
-    finish: Option<Finish<'a>>,
+pub(super) struct To<'a> {
+    pub at: *mut f32,
+    pub row: usize,
+    pub add: bool,
+    pub finish: Option<Finish<'a>>,
 }
 
 /// One panel: as many tall tiles as there are, then smaller ones.

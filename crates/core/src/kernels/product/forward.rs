@@ -1,5 +1,6 @@
 //! Forward pass of a pointwise convolution over one part: normalise a block of rows on load, multiply, gather sums.
 
+use super::bfloat16::Bfloat16;
 use super::cpu::multiply;
 use crate::kernels::batch_norm::cpu::{Rows, normalize_rows, sum_rows};
 use crate::kernels::batch_norm::{Affine, Curve, Factors, Finish};
@@ -22,6 +23,8 @@ pub struct Forward<'a> {
     pub factors: Option<Factors<'a>>,
     /// [`super::PackedWeight::forward`].
     pub weight: &'a [f32],
+    /// [`super::PackedWeight::bfloat16`].
+    pub bfloat16: Option<Bfloat16>,
     /// Added to every row.
     pub bias: Option<&'a [f32]>,
     /// `[rows, outputs]`.
@@ -48,17 +51,30 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, inputs, outputs, input, affine, factors, weight, bias, output, mut sums, block } =
-            self;
+        let Self { rows, inputs, outputs, input, affine, factors, weight, bfloat16, bias, output, .. } = self;
+        let (mut sums, block) = (self.sums, self.block);
         let stride = block_stride(inputs);
         for start in (0..rows).step_by(ROW_BLOCK) {
             let count = ROW_BLOCK.min(rows - start);
             let from = Rows::dense(&input[start * inputs..], inputs);
             let factors = factors.map(|factors| factors.from_row(start));
-            normalize_rows(simd, from, block, stride, count, inputs, affine, factors);
             let output = &mut output[start * outputs..][..count * outputs];
             let finish = bias.map(|bias| Finish { bias, curve: Curve::NONE });
-            multiply(simd, count, outputs, inputs, block, stride, weight, output, outputs, false, finish);
+            match bfloat16 {
+                None => {
+                    normalize_rows(simd, from, block, stride, count, inputs, affine, factors);
+                    multiply(
+                        simd, count, outputs, inputs, block, stride, weight, output, outputs, false, finish,
+                    );
+                }
+                Some(rounds) => {
+                    let stride = Bfloat16::stride(inputs);
+                    rounds.read_input(simd, from, block, count, inputs, affine, factors);
+                    rounds.multiply(
+                        simd, count, outputs, inputs, block, stride, weight, output, outputs, false, finish,
+                    );
+                }
+            }
             if let Some(sums) = sums.as_deref_mut() {
                 let output = Rows::dense(output, outputs);
                 sum_rows(simd, output, count, outputs, &mut sums.first, &mut sums.second);

@@ -4,6 +4,7 @@
 //! panels as wide as the tile, so that it is read in order. Weights lie `[outputs, inputs]`, both padded.
 
 pub mod backward;
+pub mod bfloat16;
 pub mod cpu;
 pub mod forward;
 pub mod pack;
@@ -14,9 +15,10 @@ mod tests;
 
 use super::buffer::Buffer;
 use super::simd::Isa;
+use bfloat16::Bfloat16;
 use rayon::prelude::*;
 
-/// A weight matrix `[outputs, inputs]` packed both ways; as large as the weight each.
+/// A weight matrix `[outputs, inputs]` packed both ways; as large as the weight each, or half of it in bfloat16.
 #[derive(Debug)]
 pub struct PackedWeight {
     /// For `input * weight^T`: panels of outputs, as deep as the inputs.
@@ -27,6 +29,8 @@ pub struct PackedWeight {
     pub outputs: usize,
     /// Padded.
     pub inputs: usize,
+    /// Set if it is rounded: the products must be told so.
+    pub bfloat16: Option<Bfloat16>,
 }
 
 impl PackedWeight {
@@ -34,13 +38,25 @@ impl PackedWeight {
     pub fn new(outputs: usize, inputs: usize, trained: bool) -> Self {
         let size = outputs * inputs;
         let backward = Buffer::zeros(if trained { size } else { 0 });
-        Self { forward: Buffer::zeros(size), backward, outputs, inputs }
+        Self { forward: Buffer::zeros(size), backward, outputs, inputs, bfloat16: None }
+    }
+
+    /// Like [`Self::new`], rounded to bfloat16.
+    pub fn rounded(outputs: usize, inputs: usize, trained: bool, bfloat16: Bfloat16) -> Self {
+        let size = outputs * inputs / 2;
+        let backward = Buffer::zeros(if trained { size } else { 0 });
+        Self { forward: Buffer::zeros(size), backward, outputs, inputs, bfloat16: Some(bfloat16) }
     }
 
     /// Packs `weight` again, after it changed.
     pub fn pack(&mut self, isa: Isa, weight: &[f32]) {
         let width = cpu::panel_width(isa);
-        let Self { forward, backward, outputs, inputs } = self;
+        let Self { forward, backward, outputs, inputs, bfloat16 } = self;
+        if let Some(bfloat16) = bfloat16 {
+            bfloat16.pack_transposed(weight, *inputs, forward);
+            bfloat16.pack(weight, *outputs, *inputs, backward);
+            return;
+        }
         // A panel of `width` columns at a time, side by side; the last may be narrower, and so its chunk shorter.
         forward.par_chunks_mut(width * *inputs).enumerate().for_each(|(panel, to)| {
             let rows = to.len() / *inputs;

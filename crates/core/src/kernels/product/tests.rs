@@ -50,6 +50,7 @@ fn forward_is_the_definition() {
                 affine: &affine,
                 factors: None,
                 weight: &packed.forward,
+                bfloat16: None,
                 bias: Some(&pad(&bias, outputs)),
                 output: &mut output,
                 sums: Some(&mut sums),
@@ -97,6 +98,7 @@ fn backward_is_the_definition() {
                     output_gradient: &Gradient::new(padded(outputs)),
                     gradient: &pad(&gradient, outputs),
                     weight: &packed.backward,
+                    bfloat16: None,
                     factors: None,
                     factors_gradient: None,
                     input_gradient: &mut input_gradient,
@@ -104,6 +106,7 @@ fn backward_is_the_definition() {
                     weight_gradient,
                     sums: &mut sums,
                     gradient_block: &mut vec![f32::NAN; ROW_BLOCK * block_stride(padded(outputs))],
+                    input_rows: &mut [],
                     panels: &mut panels,
                     tiles: &mut tiles,
                 });
@@ -116,7 +119,13 @@ fn backward_is_the_definition() {
             let mut afterwards = vec![f32::NAN; padded(outputs) * padded(inputs)];
             for (task, to) in afterwards.chunks_mut(WEIGHT_ROWS * padded(inputs)).enumerate() {
                 let outputs = task * WEIGHT_ROWS..padded(outputs).min((task + 1) * WEIGHT_ROWS);
-                isa.run(WeightGradient { inputs: padded(inputs), outputs, operands: &operands, to });
+                isa.run(WeightGradient {
+                    inputs: padded(inputs),
+                    outputs,
+                    operands: &operands,
+                    bfloat16: None,
+                    to,
+                });
             }
             assert_eq!(
                 weight_gradient, afterwards,
@@ -205,6 +214,7 @@ fn forward_multiplies_what_is_read_by_factors() {
                 affine: &case.affine,
                 factors: Some(Factors { values: &pad(&case.factors, inputs), pixels: PIXELS, skipped: 0 }),
                 weight: &case.packed(isa).forward,
+                bfloat16: None,
                 bias: None,
                 output: &mut output,
                 sums: None,
@@ -254,6 +264,7 @@ fn backward_goes_through_factors() {
                     output_gradient: &Gradient::new(padded(outputs)),
                     gradient: &pad(&case.gradient, outputs),
                     weight: &case.packed(isa).backward,
+                    bfloat16: None,
                     factors: Some(Factors {
                         values: &pad(&case.factors, inputs),
                         pixels: PIXELS,
@@ -265,6 +276,7 @@ fn backward_goes_through_factors() {
                     weight_gradient: Some(&mut weight_gradient),
                     sums: &mut sums,
                     gradient_block: &mut vec![f32::NAN; ROW_BLOCK * block_stride(padded(outputs))],
+                    input_rows: &mut [],
                     panels: &mut vec![f32::NAN; ROW_BLOCK * padded(inputs)],
                     tiles: &mut vec![f32::NAN; ROW_BLOCK * padded(outputs)],
                 });

@@ -9,6 +9,7 @@ mod tests;
 use super::batch_norm::{Factors, Finish};
 use super::buffer::Scratch;
 use super::depthwise::inference::output_row;
+use super::product::bfloat16::{self, Bfloat16};
 use super::product::cpu::{multiply_into, panel_width};
 use super::product::forward::block_stride;
 use super::segments::ROW_BLOCK;
@@ -52,6 +53,8 @@ pub struct Separable<'a> {
     pub source: Source<'a>,
     /// [`super::product::PackedWeight::forward`].
     pub weight: &'a [f32],
+    /// [`super::product::PackedWeight::bfloat16`].
+    pub bfloat16: Option<Bfloat16>,
     /// Done to the product.
     pub finish: Finish<'a>,
     /// `[rows, outputs]`: added after that.
@@ -91,7 +94,7 @@ impl Separable<'_> {
         let tiles = (self.rows / self.unit()).div_ceil(tile_units);
         // Too few tiles for all threads: each is divided by columns. All of its columns need the same rows, which every
         // one of these tasks makes for itself; that is little beside their product.
-        let width = panel_width(isa);
+        let width = if self.bfloat16.is_some() { bfloat16::WIDTH } else { panel_width(isa) };
         let panels = self.outputs.div_ceil(width);
         let columns = panels.div_ceil(threads.div_ceil(tiles).min(panels)) * width;
         let splits = self.outputs.div_ceil(columns);
@@ -140,11 +143,21 @@ impl WithSimd for Tile<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { block, first_unit, end_unit, first_column, columns, output, rows } = self;
-        let Separable { inputs, outputs, source, weight, finish, .. } = *block;
+        let Separable { inputs, outputs, source, weight, bfloat16, finish, .. } = *block;
         let (unit, stride) = (block.unit(), block_stride(inputs));
         let units = first_unit..end_unit.min(block.rows / unit);
-        for (index, at) in units.clone().enumerate() {
-            let to = &mut rows[index * unit * stride..];
+        let made = match (source, bfloat16) {
+            (Source::Rows { rows: from, factors: None }, Some(rounds)) => {
+                let from = &from[units.start * inputs..units.end * inputs];
+                rounds.round(from, inputs, rows, Bfloat16::stride(inputs));
+                0..0
+            }
+            _ => units.clone(),
+        };
+        for (index, at) in made.enumerate() {
+            // What will be rounded is made at the end of the scratch, which stays in L1.
+            let place = if bfloat16.is_some() { rows.len() - unit * stride } else { index * unit * stride };
+            let to = &mut rows[place..];
             match source {
                 Source::Rows { rows, factors } => {
                     let (from, to) = (&rows[at * inputs..][..inputs], &mut to[..inputs]);
@@ -159,26 +172,49 @@ impl WithSimd for Tile<'_, '_> {
                     output_row(simd, shape, input, weight, finish, at % unit, to, stride);
                 }
             }
+            if let Some(rounds) = bfloat16 {
+                rounds.round_within(rows, place, index * unit * Bfloat16::stride(inputs), unit, inputs);
+            }
         }
-        let weight = &weight[first_column * inputs..];
         let finish = Finish { bias: &finish.bias[first_column..], ..finish };
         let count = units.len() * unit;
         // SAFETY: `run` checked that the output holds all rows and columns; these are this task's alone.
         unsafe {
             let to = output.0.add(units.start * unit * outputs + first_column);
-            multiply_into(
-                simd,
-                count,
-                columns,
-                inputs,
-                rows,
-                stride,
-                weight,
-                to,
-                outputs,
-                false,
-                Some(finish),
-            );
+            match bfloat16 {
+                None => {
+                    let weight = &weight[first_column * inputs..];
+                    multiply_into(
+                        simd,
+                        count,
+                        columns,
+                        inputs,
+                        rows,
+                        stride,
+                        weight,
+                        to,
+                        outputs,
+                        false,
+                        Some(finish),
+                    );
+                }
+                Some(rounds) => {
+                    let (weight, stride) = (&weight[first_column * inputs / 2..], Bfloat16::stride(inputs));
+                    rounds.multiply_into(
+                        simd,
+                        count,
+                        columns,
+                        inputs,
+                        rows,
+                        stride,
+                        weight,
+                        to,
+                        outputs,
+                        false,
+                        Some(finish),
+                    );
+                }
+            }
             if let Some(shortcut) = block.shortcut {
                 // The product's rows are still in the cache.
                 let shortcut = &shortcut[units.start * unit * outputs + first_column..];

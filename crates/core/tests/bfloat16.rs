@@ -1,0 +1,218 @@
+//! Training with products of bfloat16: near float32, the same bits whatever the threads, resumed runs.
+
+mod common;
+
+use common::fixture;
+use mobilenet_core::config::{Layout, ModelOptions, OptimizerConfig, Precision, TrainOptions, Variant};
+use mobilenet_core::data::cifar10;
+use mobilenet_core::device;
+use mobilenet_core::engine::{InferencePlan, TrainingPlan};
+use mobilenet_core::kernels::product::bfloat16::Bfloat16;
+use mobilenet_core::kernels::simd::Isa;
+use mobilenet_core::mobilenet::MobileNet;
+use mobilenet_core::train::event::{Event, Report};
+use mobilenet_core::train::{self, Control};
+
+/// The kernels, where this processor has them.
+fn kernels() -> Option<Bfloat16> {
+    let found = Bfloat16::of(Isa::best());
+    if found.is_none() {
+        println!("SKIPPED: this processor has no AVX512_BF16");
+    }
+    found
+}
+
+fn options(variant: Variant, layout: Layout) -> ModelOptions {
+    ModelOptions {
+        variant: Some(variant),
+        layout: Some(layout),
+        width: Some(0.35),
+        dropout: Some(0.0),
+        ..Default::default()
+    }
+}
+
+/// Two epochs of five steps, the last of 8 pictures.
+fn recipe(precision: Precision) -> TrainOptions {
+    TrainOptions {
+        epochs: Some(2),
+        batch_size: Some(16),
+        limit: Some(72),
+        augment: Some(false),
+        optimizer: Some(OptimizerConfig::Adam { learning_rate: 0.003 }),
+        precision: Some(precision),
+        ..Default::default()
+    }
+}
+
+/// The report, and the losses of the steps; stopped after step `stop` of the first epoch.
+fn run(model: &MobileNet, recipe: &TrainOptions, resume: bool, stop: usize) -> (Report, Vec<f64>) {
+    let data = cifar10::open(&fixture("cifar-10-sample")).unwrap();
+    let (control, mut losses) = (Control::default(), Vec::new());
+    let report = train::run(model, &data, recipe, resume, &control, &mut |event| match event {
+        Event::Start { config } => assert_eq!(config.train.precision, Precision::Bfloat16),
+        Event::Step { epoch, step, loss, .. } => {
+            losses.push(loss);
+            if (epoch, step) == (1, stop) {
+                control.stop();
+            }
+        }
+        _ => {}
+    });
+    (report.unwrap(), losses)
+}
+
+fn bits(model: &MobileNet) -> Vec<u32> {
+    model.tensors().iter().flat_map(|tensor| &tensor.values).map(|value| value.to_bits()).collect()
+}
+
+/// The cosine of the angle between two vectors.
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot =
+        |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn a_step_is_near_that_of_float32() {
+    let Some(bfloat16) = kernels() else { return };
+    for (variant, layout) in [
+        (Variant::V1, Layout::Unpadded),
+        (Variant::V1, Layout::Cifar),
+        (Variant::V2, Layout::Cifar),
+        (Variant::V3Small, Layout::Cifar),
+    ] {
+        let options = options(variant, layout);
+        let model = MobileNet::create(&options, 1).unwrap();
+        let network = mobilenet_core::model::network(&options.resolve().unwrap());
+        let data = cifar10::open(&fixture("cifar-10-sample")).unwrap();
+        let pictures: Vec<f32> = (0..16 * network.picture_floats())
+            .map(|index| (f32::from(data.train.pixels[index]) - 120.0) / 60.0)
+            .collect();
+        let labels = &data.train.labels[..16];
+        let step = |mut plan: TrainingPlan| {
+            let (parameters, statistics) = plan.parameters().gather(&model.tensors());
+            plan.statistics = statistics;
+            let mut gradients = vec![0.0; parameters.len()];
+            plan.prepare(&parameters);
+            plan.forward(&pictures, &parameters, 16);
+            let loss = plan.loss(labels).sum / 16.0;
+            plan.backward(&pictures, &parameters, 16, &mut gradients);
+            (loss, plan.parameters().scatter_parameters(&gradients))
+        };
+        let plan = || TrainingPlan::new(network.clone(), 16, Isa::best());
+        let (loss, gradients) = step(plan());
+        let (rounded_loss, rounded_gradients) = step(plan().in_bfloat16(bfloat16));
+        assert!(loss != rounded_loss, "{variant:?}: nothing was rounded");
+        assert!((loss - rounded_loss).abs() < 0.01 * loss, "{variant:?}: {rounded_loss}, float32 {loss}");
+        let large =
+            gradients.iter().zip(&rounded_gradients).filter(|(tensor, _)| tensor.values.len() >= 1000);
+        for (ours, rounded) in large {
+            let cosine = cosine(&ours.values, &rounded.values);
+            println!("{variant:?} {layout:?} {} {cosine}", ours.name);
+            assert!(cosine > 0.99, "{variant:?} {}: {cosine}", ours.name);
+        }
+    }
+}
+
+#[test]
+fn inference_is_near_that_of_float32() {
+    let Some(bfloat16) = kernels() else { return };
+    for (variant, layout) in [
+        (Variant::V1, Layout::Cifar),
+        (Variant::V1, Layout::Imagenet),
+        (Variant::V2, Layout::Cifar),
+        (Variant::V3Large, Layout::Cifar),
+    ] {
+        let options = options(variant, layout);
+        let model = MobileNet::create(&options, 1).unwrap();
+        let network = mobilenet_core::model::network(&options.resolve().unwrap());
+        let pictures: Vec<f32> =
+            (0..3 * network.picture_floats()).map(|index| (index * 37 % 101) as f32 / 50.0 - 1.0).collect();
+        let logits = |mut plan: InferencePlan| {
+            let (parameters, statistics) = plan.parameters().gather(&model.tensors());
+            plan.prepare(&parameters, &statistics);
+            plan.forward(&pictures, 3);
+            plan.logits(3)
+        };
+        let plan = || InferencePlan::new(network.clone(), 3, Isa::best());
+        let (ours, rounded) = (logits(plan()), logits(plan().in_bfloat16(bfloat16)));
+        assert!(ours != rounded, "{variant:?}: nothing was rounded");
+        let cosine = cosine(&ours, &rounded);
+        assert!(cosine > 0.999, "{variant:?} {layout:?}: {cosine}");
+    }
+}
+
+#[test]
+fn the_bits_do_not_depend_on_the_threads() {
+    if kernels().is_none() {
+        return;
+    }
+    let train = |threads| {
+        let model = MobileNet::create(&options(Variant::V1, Layout::Cifar), 1).unwrap();
+        let recipe = TrainOptions { threads: Some(threads), ..recipe(Precision::Bfloat16) };
+        let (report, _) = run(&model, &recipe, false, 0);
+        (bits(&model), report.test)
+    };
+    let one = train(1);
+    for threads in [2, 3] {
+        assert!(train(threads) == one, "{threads} threads differ from one");
+    }
+}
+
+#[test]
+fn a_resumed_run_stays_in_bfloat16_and_ends_with_the_same_bits() {
+    if kernels().is_none() {
+        return;
+    }
+    let create = || MobileNet::create(&options(Variant::V1, Layout::Cifar), 1).unwrap();
+    let whole = create();
+    run(&whole, &recipe(Precision::Bfloat16), false, 0);
+    let folder = tempfile::tempdir().unwrap();
+    let out = Some(folder.path().join("run"));
+    let recipe = TrainOptions { out: out.clone(), ..recipe(Precision::Bfloat16) };
+    let (report, _) = run(&create(), &recipe, false, 3);
+    assert!(report.stopped);
+    let resumed = MobileNet::load(&report.checkpoint.unwrap()).unwrap();
+    run(&resumed, &TrainOptions { out, ..Default::default() }, true, 0);
+    assert!(bits(&resumed) == bits(&whole));
+}
+
+#[test]
+fn a_run_gets_as_far_as_in_float32() {
+    if kernels().is_none() {
+        return;
+    }
+    let last_loss = |precision| {
+        let model = MobileNet::create(&options(Variant::V1, Layout::Cifar), 1).unwrap();
+        let data = cifar10::open(&fixture("cifar-10-sample")).unwrap();
+        let recipe = TrainOptions { epochs: Some(12), ..recipe(precision) };
+        let report = train::run(&model, &data, &recipe, false, &Control::default(), &mut |_| {});
+        report.unwrap().train.unwrap().loss
+    };
+    let (float32, bfloat16) = (last_loss(Precision::Float32), last_loss(Precision::Bfloat16));
+    println!("float32 {float32}, bfloat16 {bfloat16}");
+    assert!(bfloat16 < 1.5, "the loss went down to {bfloat16} only");
+    assert!((float32 - bfloat16).abs() < 0.3, "float32 {float32}, bfloat16 {bfloat16}");
+}
+
+#[test]
+fn a_machine_without_the_instruction_says_so() {
+    assert!(device::precision(Precision::Float32).unwrap().is_none());
+    match device::precision(Precision::Bfloat16) {
+        Ok(bfloat16) => assert!(bfloat16.is_some()),
+        Err(error) => {
+            assert_eq!(error.code.as_str(), "DEVICE_UNAVAILABLE");
+            assert!(error.to_string().contains("AVX512_BF16"), "{error}");
+        }
+    }
+}
+
+/// Checkpoints from before there was a choice have no precision in their recipe.
+#[test]
+fn a_recipe_without_a_precision_is_float32() {
+    let mut recipe = serde_json::to_value(mobilenet_core::config::TrainConfig::default()).unwrap();
+    recipe.as_object_mut().unwrap().remove("precision").unwrap();
+    let recipe: mobilenet_core::config::TrainConfig = serde_json::from_value(recipe).unwrap();
+    assert_eq!(recipe.precision, Precision::Float32);
+}
