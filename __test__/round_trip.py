@@ -38,6 +38,7 @@ THEIRS = {
     "timm-v3-small": lambda: timm.create_model("mobilenetv3_small_100", num_classes=10),
 }
 
+torch.set_num_threads(1)
 folder = pathlib.Path(sys.argv[1])
 pictures = torch.from_numpy(np.fromfile(folder / "pictures", np.float32)).reshape(-1, 3, 32, 32)
 

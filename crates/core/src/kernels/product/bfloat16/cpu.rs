@@ -211,8 +211,10 @@ unsafe fn tile<const ROWS: usize, const COLUMNS: usize>(
             }
             for (row, sums) in sums.iter_mut().enumerate() {
                 let value = _mm512_set1_epi32(left_at.add(row * left.row).cast::<i32>().read());
+                let value = transmute::<__m512i, __m512bh>(value);
                 for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = _mm512_dpbf16_ps(*sum, transmute(value), transmute(column));
+                    let column = transmute::<__m512i, __m512bh>(column);
+                    *sum = _mm512_dpbf16_ps(*sum, value, column);
                 }
             }
             left_at = left_at.add(left.step);
