@@ -89,7 +89,10 @@ def measure(setup, ours, peer, work, report):
     steps, pairs = setup.steps(work), min(setup.pairs, peer.most_pairs or setup.pairs)
     for mode in peer.winners(times):
         try:
-            results = in_turns(lambda: ours.measure(work, "", steps), lambda: peer.measure(work, mode, steps), pairs)
+            ours_mode = peer.precision(mode)
+            results = in_turns(
+                lambda: ours.measure(work, ours_mode, steps), lambda: peer.measure(work, mode, steps), pairs
+            )
         except Failed as failed:
             report.leave_out(f"{work.name}, {peer.name} {mode}".strip(), str(failed))
             continue
@@ -97,6 +100,7 @@ def measure(setup, ours, peer, work, report):
         last = results[-1][1]
         setup.note_versions(last)
         entry = {"work": work.name, "key": work.key, "peer": peer.name, "mode": mode, "note": last.get("note")}
+        entry["our_precision"] = ours_mode
         report.comparisons.append({**entry, "steps": steps, **compare(results)})
         median = report.comparisons[-1]["ratio"]["median"]
         print(f"  ours / {peer.name} {mode}: {median:.3f}", file=sys.stderr)

@@ -34,6 +34,10 @@ class Peer:
         """The modes to pair, from the time that each took."""
         return [min(probed, key=probed.get)]
 
+    def precision(self, mode):
+        """What ours is to compute in beside this mode."""
+        return "float32"
+
     def environment(self):
         return {}
 
@@ -51,7 +55,7 @@ class Ours(Peer):
     name = "ours"
 
     def arguments(self, work, mode):
-        return [str(EXAMPLES / "step")], []
+        return [str(EXAMPLES / "step")], [mode]
 
 
 class PyTorch(Peer):
@@ -64,9 +68,12 @@ class PyTorch(Peer):
         return reason(self.setup.python, "-c", "import torch") and f"{self.setup.python} has no torch"
 
     def winners(self, probed):
-        # bfloat16 computes less exactly than ours, so the fastest in float32 is paired in any case.
-        exact = {mode: seconds for mode, seconds in probed.items() if mode.endswith("float32")}
-        return list(dict.fromkeys(min(some, key=some.get) for some in (probed, exact) if some))
+        # The fastest in each precision, beside ours in the same.
+        groups = [[mode for mode in probed if self.precision(mode) == some] for some in ("float32", "bfloat16")]
+        return [min(modes, key=probed.get) for modes in groups if modes]
+
+    def precision(self, mode):
+        return mode.rpartition("/")[2]
 
     def environment(self):
         # Compiled code is kept from one process to the next, and goes with the run.
