@@ -3,6 +3,7 @@
 
 use super::fold::{Folded, fold};
 use super::parameters::Parameters;
+use super::rows::{forward_depthwise, forward_stem};
 use super::stages::{Pass, Place, Route, Stage};
 use super::timings::{Timings, lap};
 use crate::kernels::batch_norm::Factors;
@@ -11,8 +12,8 @@ use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::separable::{Separable, Source};
 use crate::kernels::simd::Isa;
-use crate::kernels::stem::{self, PATCH};
-use crate::kernels::{depthwise, padded, pooling};
+use crate::kernels::stem::PATCH;
+use crate::kernels::{padded, pooling};
 use crate::model::network::{Layer, Network, Operation};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -307,67 +308,4 @@ fn group(stage: &Stage, most: usize) -> usize {
 /// Floats that a thread needs for a stage's maps.
 fn local_floats(stage: &Stage, capacity: usize) -> usize {
     group(stage, capacity) * stage.local_floats.iter().sum::<usize>()
-}
-
-/// Runs `work` for every row of a map of `row_floats`, side by side or not.
-fn for_each_row(
-    output: &mut [f32],
-    row_floats: usize,
-    divided: bool,
-    work: impl Fn(usize, &mut [f32]) + Sync,
-) {
-    if divided {
-        output.par_chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| work(row, output));
-    } else {
-        output.chunks_exact_mut(row_floats).enumerate().for_each(|(row, output)| work(row, output));
-    }
-}
-
-/// The stem, output row by output row.
-fn forward_stem(
-    isa: Isa,
-    layer: &Layer,
-    folded: &Folded,
-    input: &[f32],
-    output: &mut [f32],
-    scratch: &Scratch,
-    divided: bool,
-) {
-    let row_floats = layer.output_side() * padded(layer.outputs);
-    for_each_row(output, row_floats, divided, |row, output| {
-        let mut patches = scratch.take();
-        isa.run(stem::forward::Forward {
-            shape: layer.stem_shape(),
-            rows: row..row + 1,
-            input,
-            weight: folded.plain(),
-            finish: Some(folded.finish()),
-            output,
-            sums: None,
-            patches: &mut patches[..],
-        });
-    });
-}
-
-/// A depthwise convolution whose map is stored, output row by output row.
-fn forward_depthwise(
-    isa: Isa,
-    layer: &Layer,
-    folded: &Folded,
-    input: &[f32],
-    output: &mut [f32],
-    divided: bool,
-) {
-    let shape = layer.depthwise_shape();
-    let row_floats = layer.output_side() * padded(layer.outputs);
-    for_each_row(output, row_floats, divided, |row, output| {
-        isa.run(depthwise::inference::OutputRow {
-            shape,
-            input,
-            weight: folded.plain(),
-            finish: folded.finish(),
-            row,
-            output,
-        });
-    });
 }

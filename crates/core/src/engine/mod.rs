@@ -13,6 +13,7 @@ mod lifetimes;
 pub mod parameters;
 mod part;
 pub mod plan;
+mod rows;
 mod stages;
 pub mod step;
 mod timings;
