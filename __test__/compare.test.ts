@@ -60,6 +60,7 @@ const whole = {
     shuffle: true,
     limit: 24,
     logEvery: 1,
+    precision: 'float32',
   },
   data: null,
   stopped: false,
