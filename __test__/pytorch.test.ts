@@ -5,7 +5,7 @@ import { MobileNet, type ModelOptions } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Scratch } from './cli.js'
 import { pictures } from './reference.js'
-import { openSample, recipe } from './tiny.js'
+import { digest, openSample, recipe } from './tiny.js'
 
 /** A Python that has torch, torchvision, timm and safetensors; `.ci/run` makes one. */
 const python = process.env.MOBILENET_TEST_PYTHON
@@ -80,7 +80,8 @@ describe.skipIf(!python)('PyTorch', () => {
         const { activation } = model.config
         const back = await MobileNet.import(scratch.at(file), { resolution: 32, activation } as ModelOptions)
         expect(back.config).toEqual(model.config)
-        expect(back.tensors()).toEqual(model.tensors())
+        // Millions of values: comparing them one by one takes a minute.
+        expect(digest(back)).toBe(digest(model))
       }
     },
   )
