@@ -75,6 +75,11 @@ describe('compare', () => {
     ['pictures that nobody reads', ['--data', data], /^without --train nothing is read/],
     ['no time', ['--seconds', '0'], /^seconds must be above 0/],
     ['a batch of one', ['--batch-size', '1'], /^batchSize must be at least 2/],
+    [
+      'a precision that is not there',
+      ['--precision', 'tf32'],
+      /^precision must be float32 or bfloat16, not tf32$/,
+    ],
     ['a preset that is not there', ['--preset', 'fast'], /^preset must be one of/],
     ['one network by the name of many', ['--variant', 'v1'], /^unknown option '--variant'/],
     ['too many arguments', ['more'], /^too many arguments/],

@@ -47,6 +47,10 @@ export function addRecipeOptions(command: Command): Command {
     .option('--no-augment', 'take the pictures as they are, without crop and flip')
     .option('--no-shuffle', 'take the pictures in the same order in every epoch')
     .option('--limit <n>', 'at most this many pictures of each part (default: all)', number)
+    .option(
+      '--precision <name>',
+      `float32, or bfloat16 on processors with AVX512_BF16${recipeDefault('precision')}`,
+    )
 }
 
 /** Its default for the help. */

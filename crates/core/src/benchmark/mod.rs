@@ -39,7 +39,7 @@ pub struct Report {
 /// each piece of work (a training step at most).
 ///
 /// # Errors
-/// Only defects: what is asked for was checked when it was resolved.
+/// `DEVICE_UNAVAILABLE` when a recipe's precision needs another processor.
 pub fn run(
     config: &BenchmarkConfig,
     cancelled: &AtomicBool,

@@ -1,6 +1,7 @@
 use super::{Progress, Work, run};
 use crate::config::{
-    BenchmarkConfig, BenchmarkOptions, ComparisonOptions, ModelOptions, Preset, TrainOptions, Variant,
+    BenchmarkConfig, BenchmarkOptions, ComparisonOptions, ModelOptions, Precision, Preset, TrainOptions,
+    Variant,
 };
 use crate::error::ErrorCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,6 +108,26 @@ fn a_comparison_comes_back_to_each_network_in_turn() {
         // A run of at most 100 pictures of each part.
         let epoch = 100.0 / network.training.images_per_second + 200.0 / network.evaluation.images_per_second;
         assert!((network.run_seconds / (2.0 * epoch) - 1.0).abs() < 1e-9);
+    }
+}
+
+/// A recipe's precision is that of its steps: packed weights take half the memory, or the machine can't do it.
+#[test]
+fn precision_is_the_recipes() {
+    let measure = |precision| {
+        let train = TrainOptions { precision: Some(precision), ..comparison().train };
+        let config = ComparisonOptions { train, ..comparison() }.resolve().unwrap();
+        run(&config, &AtomicBool::new(false), &mut |_| {})
+    };
+    let float32 = measure(Precision::Float32).unwrap().unwrap().networks;
+    match measure(Precision::Bfloat16) {
+        Ok(report) => {
+            for (float32, bfloat16) in float32.iter().zip(report.unwrap().networks) {
+                assert!(bfloat16.training_bytes < float32.training_bytes);
+                assert!(bfloat16.inference_bytes < float32.inference_bytes);
+            }
+        }
+        Err(error) => assert_eq!(error.code, ErrorCode::DeviceUnavailable),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::timetable::{Timetable, Work};
 use crate::config::TrainConfig;
+use crate::device::precision;
 use crate::engine::step::TrainingStep;
 use crate::engine::{InferencePlan, TrainingPlan};
 use crate::error::Result;
@@ -49,7 +50,7 @@ impl Samples {
         };
         self.training.extend(times);
 
-        let mut evaluation = Evaluation::new(network, training)?;
+        let mut evaluation = Evaluation::new(network, train, training)?;
         let batch = evaluation.plan.capacity();
         self.evaluation_batch = batch;
         let Some(times) = timetable.repeat(Work::Evaluation, index, || Ok(evaluation.batch(batch)))? else {
@@ -78,6 +79,9 @@ struct Training {
 impl Training {
     fn new(network: &Network, train: &TrainConfig) -> Result<Self> {
         let mut plan = TrainingPlan::new(network.clone(), train.batch_size, Isa::best());
+        if let Some(bfloat16) = precision(train.precision)? {
+            plan = plan.in_bfloat16(bfloat16);
+        }
         let (parameters, statistics) = plan.parameters().gather(&initial::tensors(network, train.seed));
         plan.statistics = statistics;
         let floats = parameters.len();
@@ -116,12 +120,15 @@ struct Evaluation {
 
 impl Evaluation {
     /// With the weights that the training left, as an epoch's end does it.
-    fn new(network: &Network, training: Training) -> Result<Self> {
+    fn new(network: &Network, train: &TrainConfig, training: Training) -> Result<Self> {
         let parameters = training.parameters.to_vec1::<f32>()?;
         let statistics = training.step.with_plan(|plan| plan.statistics.clone());
         // Its buffers are the larger part of the memory.
         drop(training);
         let mut plan = evaluation_plan(network);
+        if let Some(bfloat16) = precision(train.precision)? {
+            plan = plan.in_bfloat16(bfloat16);
+        }
         plan.prepare(&parameters, &statistics);
         let pictures = pictures(plan.capacity() * plan.picture_floats());
         let labels = labels(plan.capacity(), network.classes());

@@ -33,10 +33,6 @@ export function trainCommand(deps: Deps): Command {
     )
     .option('--log-every <n>', `steps between two lines${recipeDefault('logEvery')}`, number)
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
-    .option(
-      '--precision <name>',
-      `float32, or bfloat16 on processors with AVX512_BF16${recipeDefault('precision')}`,
-    )
     .option('--threads <n>', 'threads that compute (default: one a core)', number)
     .option('--json', 'print every event as a line of JSON')
     .option('--quiet', 'print only how the run ended')

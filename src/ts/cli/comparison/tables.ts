@@ -133,11 +133,12 @@ function sizes(networks: ComparedNetwork[]): Sheet {
 function speeds({ networks, recipe }: Comparison): Sheet {
   const column = (title: string, pick: (network: ComparedNetwork) => string, spare?: number) =>
     numbers(title, networks.map(pick), spare)
-  const { epochs } = recipe
+  const { epochs, precision } = recipe
   return {
     title: 'Speed',
     notes: [
-      "Medians of turns. Of peak: multiply-adds as a share of the machine's; a training step takes three forward passes.",
+      `Medians of turns, in ${precision}. Of peak: multiply-adds as a share of the machine's in float32.`,
+      'A training step takes three forward passes.',
       'One picture: from its pixels to its logits, alone.',
       `Estimate: ${epochs} epoch${epochs === 1 ? '' : 's'} of CIFAR-10 at these speeds, with validation and test.`,
     ],
@@ -154,7 +155,16 @@ function speeds({ networks, recipe }: Comparison): Sheet {
 }
 
 /** A recipe in a few words. */
-function recipeText({ epochs, batchSize, optimizer, schedule, seed, augment, limit }: Comparison['recipe']) {
+function recipeText({
+  epochs,
+  batchSize,
+  optimizer,
+  schedule,
+  seed,
+  augment,
+  limit,
+  precision,
+}: Comparison['recipe']) {
   const words = [
     `${epochs} epoch${epochs === 1 ? '' : 's'}`,
     `batches of ${batchSize}`,
@@ -162,6 +172,7 @@ function recipeText({ epochs, batchSize, optimizer, schedule, seed, augment, lim
     `schedule ${schedule.type}`,
     `seed ${seed}`,
     augment ? 'crops and flips' : 'no augmentation',
+    precision,
   ]
   if (limit !== null) words.push(`at most ${grouped(limit)} pictures of each part`)
   return words.join(', ')
