@@ -245,7 +245,7 @@ pub fn pooling(record: &mut Record, isa: Isa, layout: &str, network: &Network) {
     let name = format!("{layout} {channels} at {side}x{side}");
     let work = |maps: usize| Work { flops: 0, floats: PICTURES * channels * (maps * pixels + 1) };
     record.measure(format!("pooling forward/{name}"), work(1), || {
-        pooling::forward(isa, &map, &affine, pixels, channels, &mut features);
+        pooling::forward(isa, &map, &affine, pixels, channels, &mut features, true);
     });
     record.measure(format!("pooling backward/{name}"), work(2), || {
         isa.run(pooling::Backward {

@@ -145,7 +145,7 @@ impl TrainingPlan {
             (Operation::Pool, Some((map, affine))) => {
                 let pixels = layer.input_side * layer.input_side;
                 let map = &map[..pictures * pixels * channels];
-                pooling::forward(isa, map, affine, pixels, channels, output);
+                pooling::forward(isa, map, affine, pixels, channels, output, true);
             }
             (Operation::Add { shortcut }, Some(map)) => {
                 let maps = [map, read(shortcut)];

@@ -6,7 +6,7 @@ use super::parameters::Parameters;
 use super::rows::{forward_depthwise, forward_stem};
 use super::stages::{Pass, Place, Route, Stage};
 use super::timings::{Timings, lap};
-use crate::kernels::batch_norm::Factors;
+use crate::kernels::batch_norm::{Affine, Curve, Factors};
 use crate::kernels::buffer::{Buffer, Scratch};
 use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::bfloat16::Bfloat16;
@@ -17,6 +17,7 @@ use crate::kernels::{padded, pooling};
 use crate::model::network::{Layer, Network, Operation};
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A network compiled for inference.
@@ -27,9 +28,12 @@ pub struct InferencePlan {
     isa: Isa,
     capacity: usize,
     layers: Vec<Folded>,
-    route: Route,
-    /// Activated outputs of stages.
-    maps: Vec<Buffer>,
+    /// Shared, so that it can be followed while the maps change.
+    route: Arc<Route>,
+    /// Activated outputs of stages; the one that is being written is taken out.
+    maps: Vec<Option<Buffer>>,
+    /// Reads a map as it is.
+    as_it_is: Affine,
     /// What lies between the passes of a stage.
     local: Scratch,
     /// A layer's weight while it is folded, before it is packed.
@@ -67,16 +71,19 @@ impl InferencePlan {
             Operation::Pointwise | Operation::Linear => padded(layer.inputs) * padded(layer.outputs),
             _ => PATCH.max(layer.kernel * layer.kernel) * padded(layer.outputs),
         });
+        let pools = layers.iter().filter(|layer| layer.operation == Operation::Pool);
+        let pooled = pools.map(|layer| padded(layer.inputs));
         Self {
             parameters: Parameters::new(&network),
             isa,
             capacity,
             layers: layers.iter().map(Folded::new).collect(),
-            maps: route.batch_floats.iter().map(|floats| Buffer::zeros(capacity * floats)).collect(),
+            maps: route.batch_floats.iter().map(|floats| Some(Buffer::zeros(capacity * floats))).collect(),
+            as_it_is: Affine::identity(pooled.max().unwrap_or(0), Curve::NONE),
             local: Scratch::new(
                 route.stages.iter().map(|stage| local_floats(stage, capacity)).max().unwrap_or(0),
             ),
-            route,
+            route: Arc::new(route),
             folded_weight: Buffer::zeros(weight_floats.max().unwrap_or(0)),
             scratch: Scratch::new(scratch_floats.max().unwrap_or(0)),
             timings: Timings::new(layers.len()),
@@ -105,11 +112,13 @@ impl InferencePlan {
         self.network.picture_floats()
     }
 
-    /// Bytes of its buffers: maps, folded weights, and the scratch of the threads that have run it. Not counted are the
-    /// few values a channel beside them.
+    /// Bytes of its buffers: maps, folded weights, and what the threads that have run it have of their own. Not counted are
+    /// the few values a channel beside them.
     pub fn bytes(&self) -> usize {
         let weights = self.layers.iter().filter_map(Folded::buffer);
-        Buffer::bytes_of(weights.chain(&self.maps).chain([&self.folded_weight])) + self.scratch.bytes()
+        let maps = self.maps.iter().flatten();
+        let shared = Buffer::bytes_of(weights.chain(maps).chain([&self.folded_weight]));
+        shared + self.scratch.bytes() + self.local.bytes()
     }
 
     /// Takes over new parameters and running statistics: folds and packs them.
@@ -135,20 +144,18 @@ impl InferencePlan {
     }
 
     fn run_stages(&mut self, input: &[f32], pictures: usize) {
-        for index in 0..self.route.stages.len() {
+        let route = self.route.clone();
+        for stage in &route.stages {
             let mut start = Instant::now();
-            let stage = self.route.stages[index].clone();
-            let last = &self.route.passes[stage.passes.end - 1];
-            let (layer, output) = (last.layer, last.output);
-            let Some(Place::Batch(place)) = self.route.places[output] else {
+            let last = &route.passes[stage.passes.end - 1];
+            let Some(Place::Batch(place)) = route.places[last.output] else {
                 unreachable!("a stage's output is a map of the batch")
             };
-            // The buffer that is written is taken out meanwhile, so that the others can be read.
-            let mut map = std::mem::replace(&mut self.maps[place], Buffer::zeros(0));
-            let floats = self.network.layers[output].map_floats();
-            self.run_stage(&stage, input, pictures, &mut map[..pictures * floats], floats);
-            self.maps[place] = map;
-            lap(&mut start, &mut self.timings.forward[layer]);
+            let mut map = self.maps[place].take().expect("a map is put back where it was");
+            let floats = self.network.layers[last.output].map_floats();
+            self.run_stage(stage, input, pictures, &mut map[..pictures * floats], floats);
+            self.maps[place] = Some(map);
+            lap(&mut start, &mut self.timings.forward[last.layer]);
         }
     }
 
@@ -203,7 +210,7 @@ impl InferencePlan {
             let to = if let Some(Place::Local(_)) = place { &mut taken[..size] } else { &mut output[..size] };
             let read = |layer: usize| match self.route.places[layer] {
                 Some(Place::Local(place)) => &*local[place],
-                Some(Place::Batch(place)) => &self.maps[place][pictures.start * layers[layer].map_floats()..],
+                Some(Place::Batch(place)) => &self.map(place)[pictures.start * layers[layer].map_floats()..],
                 None => unreachable!("what is read was stored"),
             };
             let operands = Operands {
@@ -239,7 +246,7 @@ impl InferencePlan {
             Operation::Pool => {
                 let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
                 let map = &operands.input[..pictures * pixels * channels];
-                pooling::mean(*isa, map, pixels, channels, output);
+                pooling::forward(*isa, map, &self.as_it_is, pixels, channels, output, divided);
             }
             Operation::Pointwise | Operation::Linear => {
                 let pixels = layer.output_side() * layer.output_side();
@@ -280,9 +287,13 @@ impl InferencePlan {
         super::logits(self.logits_map(), pictures, self.network.classes())
     }
 
+    fn map(&self, place: usize) -> &[f32] {
+        self.maps[place].as_deref().expect("a map is not read while it is written")
+    }
+
     fn logits_map(&self) -> &[f32] {
         match self.route.places[self.network.layers.len() - 1] {
-            Some(Place::Batch(place)) => &self.maps[place],
+            Some(Place::Batch(place)) => self.map(place),
             _ => unreachable!("the logits are the last stage's output"),
         }
     }

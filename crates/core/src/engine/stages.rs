@@ -15,7 +15,7 @@ pub(super) enum Place {
 }
 
 /// One pass. Numbers are indices of layers.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Pass {
     /// Computed before the product, and never stored.
     pub depthwise: Option<usize>,
@@ -38,7 +38,7 @@ impl Pass {
 }
 
 /// Passes that some pictures go through together.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Stage {
     /// Which passes.
     pub passes: Range<usize>,

@@ -1,23 +1,30 @@
 //! Global average pooling: normalise and activate on load, mean over the pixels; and its backward.
 
+use super::batch_norm::Affine;
 use super::batch_norm::cpu::{Rows, mean_rows, sum_gradient_rows};
-use super::batch_norm::{Affine, Curve};
 use super::segments::Sums;
 use super::simd::Isa;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-/// `[pictures, pixels, channels]` to `[pictures, channels]`, a picture a task.
-pub fn forward(isa: Isa, map: &[f32], affine: &Affine, pixels: usize, channels: usize, features: &mut [f32]) {
-    let pictures = map.par_chunks_exact(pixels * channels).zip(features.par_chunks_exact_mut(channels));
-    pictures.for_each(|(picture, features)| isa.run(Forward { picture, affine, channels, features }));
-}
-
-/// [`forward`] of a map that is read as it is, on this thread.
-pub fn mean(isa: Isa, map: &[f32], pixels: usize, channels: usize, features: &mut [f32]) {
-    let affine = &Affine::identity(channels, Curve::NONE);
-    for (picture, features) in map.chunks_exact(pixels * channels).zip(features.chunks_exact_mut(channels)) {
+/// `[pictures, pixels, channels]` to `[pictures, channels]`; `divided` among the threads of the current pool, a picture a
+/// task, or not.
+pub fn forward(
+    isa: Isa,
+    map: &[f32],
+    affine: &Affine,
+    pixels: usize,
+    channels: usize,
+    features: &mut [f32],
+    divided: bool,
+) {
+    let one = |(picture, features): (&[f32], &mut [f32])| {
         isa.run(Forward { picture, affine, channels, features });
+    };
+    if divided {
+        map.par_chunks_exact(pixels * channels).zip(features.par_chunks_exact_mut(channels)).for_each(one);
+    } else {
+        map.chunks_exact(pixels * channels).zip(features.chunks_exact_mut(channels)).for_each(one);
     }
 }
 
@@ -114,9 +121,12 @@ mod tests {
                     picture.iter().skip(index % channels).step_by(channels).sum::<f64>() / pixels as f64
                 };
                 let expected: Vec<f64> = (0..pictures * channels).map(mean).collect();
-                let mut features = vec![f32::NAN; pictures * padded(channels)];
-                forward(isa, &pad(&map, channels), &affine, pixels, padded(channels), &mut features);
-                assert_close("features", &unpad(&features, channels), &expected, 4);
+                for divided in [false, true] {
+                    let mut features = vec![f32::NAN; pictures * padded(channels)];
+                    let map = pad(&map, channels);
+                    forward(isa, &map, &affine, pixels, padded(channels), &mut features, divided);
+                    assert_close("features", &unpad(&features, channels), &expected, 4);
+                }
             }
         });
     }
