@@ -23,10 +23,7 @@ impl Training {
         let (config, mut number) = (case.config(), common::numbers());
         let network = model::network(&config);
         let tensors = common::tensors(&network, &mut number);
-        let mut plan = TrainingPlan::new(network, case.batch, Isa::best());
-        if let Some(bfloat16) = bfloat16(case) {
-            plan = plan.in_bfloat16(bfloat16);
-        }
+        let mut plan = TrainingPlan::new(network, case.batch, Isa::best()).in_bfloat16(bfloat16(case));
         let (parameters, statistics) = plan.parameters().gather(&tensors);
         plan.statistics = statistics;
         let (floats, side) = (parameters.len(), config.resolution);
@@ -63,10 +60,7 @@ impl Inference {
         let mut number = common::numbers();
         let network = model::network(&case.config());
         let tensors = common::tensors(&network, &mut number);
-        let mut plan = InferencePlan::new(network, case.batch, Isa::best());
-        if let Some(bfloat16) = bfloat16(case) {
-            plan = plan.in_bfloat16(bfloat16);
-        }
+        let mut plan = InferencePlan::new(network, case.batch, Isa::best()).in_bfloat16(bfloat16(case));
         let (parameters, statistics) = plan.parameters().gather(&tensors);
         plan.prepare(&parameters, &statistics);
         let pictures = (0..case.batch * plan.picture_floats()).map(|_| number()).collect();

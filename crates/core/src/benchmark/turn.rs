@@ -78,10 +78,8 @@ struct Training {
 
 impl Training {
     fn new(network: &Network, train: &TrainConfig) -> Result<Self> {
-        let mut plan = TrainingPlan::new(network.clone(), train.batch_size, Isa::best());
-        if let Some(bfloat16) = precision(train.precision)? {
-            plan = plan.in_bfloat16(bfloat16);
-        }
+        let plan = TrainingPlan::new(network.clone(), train.batch_size, Isa::best());
+        let mut plan = plan.in_bfloat16(precision(train.precision)?);
         let (parameters, statistics) = plan.parameters().gather(&initial::tensors(network, train.seed));
         plan.statistics = statistics;
         let floats = parameters.len();
@@ -125,10 +123,7 @@ impl Evaluation {
         let statistics = training.step.with_plan(|plan| plan.statistics.clone());
         // Its buffers are the larger part of the memory.
         drop(training);
-        let mut plan = evaluation_plan(network);
-        if let Some(bfloat16) = precision(train.precision)? {
-            plan = plan.in_bfloat16(bfloat16);
-        }
+        let mut plan = evaluation_plan(network).in_bfloat16(precision(train.precision)?);
         plan.prepare(&parameters, &statistics);
         let pictures = pictures(plan.capacity() * plan.picture_floats());
         let labels = labels(plan.capacity(), network.classes());

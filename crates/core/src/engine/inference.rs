@@ -91,8 +91,9 @@ impl InferencePlan {
         }
     }
 
-    /// The same with products of bfloat16. All else stays float32, and so does the stem.
-    pub fn in_bfloat16(self, bfloat16: Bfloat16) -> Self {
+    /// The same with products of bfloat16, if they are to be. All else stays float32, and so does the stem.
+    pub fn in_bfloat16(self, bfloat16: impl Into<Option<Bfloat16>>) -> Self {
+        let Some(bfloat16) = bfloat16.into() else { return self };
         let layers = self.layers.into_iter().map(|layer| layer.in_bfloat16(bfloat16)).collect();
         Self { layers, ..self }
     }

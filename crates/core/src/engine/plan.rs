@@ -86,8 +86,10 @@ impl TrainingPlan {
         }
     }
 
-    /// The same with products of bfloat16. All else stays float32, and so does the stem, which is a small part of the work.
-    pub fn in_bfloat16(self, bfloat16: Bfloat16) -> Self {
+    /// The same with products of bfloat16, if they are to be. All else stays float32, and so does the stem, which is a
+    /// small part of the work.
+    pub fn in_bfloat16(self, bfloat16: impl Into<Option<Bfloat16>>) -> Self {
+        let Some(bfloat16) = bfloat16.into() else { return self };
         let rounded =
             |PackedWeight { outputs, inputs, .. }| PackedWeight::rounded(outputs, inputs, true, bfloat16);
         let packed = self.packed.into_iter().map(|packed| packed.map(rounded)).collect();

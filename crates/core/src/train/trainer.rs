@@ -140,11 +140,8 @@ impl<'a> Trainer<'a> {
             weights.classes = data.classes.clone();
         }
         let capacity = train_config.batch_size.min(train_indices.len());
-        let mut plan = TrainingPlan::new(model.network().clone(), capacity, Isa::best());
-        let mut evaluation = evaluation_plan(model.network());
-        if let Some(bfloat16) = bfloat16 {
-            (plan, evaluation) = (plan.in_bfloat16(bfloat16), evaluation.in_bfloat16(bfloat16));
-        }
+        let plan = TrainingPlan::new(model.network().clone(), capacity, Isa::best());
+        let mut plan = plan.in_bfloat16(bfloat16);
         let (parameters, statistics) = plan.parameters().gather(&weights.tensors);
         plan.statistics = statistics;
         let moments = match &state {
@@ -182,7 +179,7 @@ impl<'a> Trainer<'a> {
             parameters: Var::from_vec(parameters, floats, &Device::Cpu)?,
             step: TrainingStep::new(plan)?,
             adam: Adam::new(moments),
-            evaluation,
+            evaluation: evaluation_plan(model.network()).in_bfloat16(bfloat16),
             started,
         })
     }
