@@ -2,13 +2,12 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { type BenchmarkProgress, benchmark, MobileNet, MobileNetError, presets } from 'mobilenet-native'
 import { describe, expect, it } from 'vitest'
 import { cli, jsonLines, start } from './cli.js'
+import { positive, share } from './measured.js'
 
 // How fast it is, no test can say: these measure the smallest network as briefly as possible.
 const short = { presets: ['quick'], seconds: 0.01 } satisfies Parameters<typeof benchmark>[0]
 const flags = ['--preset', 'quick', '--seconds', '0.01']
 
-const positive = expect.toSatisfy((value) => Number.isFinite(value) && value > 0, 'a number above 0')
-const share = expect.toSatisfy((value) => value > 0 && value < 1.5, 'a share')
 const repetitions = expect.toSatisfy((value) => value >= 2, 'at least 2')
 
 const report = {

@@ -53,7 +53,7 @@ describe('compare', () => {
     expect(page.match(/<table>/g)).toHaveLength(2)
     expect(page).toContain('<title>MobileNet V1, V2, V3 large and V3 small</title>')
     const markdown = read('all', 'comparison.md')
-    expect(markdown).toMatch(/^\| network \| parameters \| .*\n\| --- \| ---: \|/m)
+    expect(markdown).toMatch(/^\| network \| parameters \| .*\n\| --- \| --: \|/m)
   })
 
   it('prints a line of JSON, which is what it writes', async () => {

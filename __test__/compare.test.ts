@@ -10,6 +10,7 @@ import {
 } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { filesBelow, Scratch } from './cli.js'
+import { positive, share } from './measured.js'
 import { openSample } from './tiny.js'
 
 // Two networks as small and as briefly as possible: how fast they are, no test can say.
@@ -24,8 +25,6 @@ const short = {
 const scratch = new Scratch()
 afterAll(() => scratch.remove())
 
-const positive = expect.toSatisfy((value) => Number.isFinite(value) && value > 0, 'a number above 0')
-const share = expect.toSatisfy((value) => value > 0 && value < 1.5, 'a share')
 const speed = { imagesPerSecond: positive, shareOfPeak: share, repetitions: positive }
 
 const network = {

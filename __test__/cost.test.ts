@@ -200,6 +200,7 @@ describe('the command cost', () => {
     ['no number', ['--input', 'many'], /--input <F>.*'many' is invalid. It must be a number/],
     ['a layout that is not there', ['--layout', 'wide'], /^layout must be one of .*, not wide$/],
     ['Markdown in JSON', [...flagsOf(size), '--markdown'], /^give --json or --markdown, not both$/],
+    ['what costs nothing', ['--layout', 'cifar', '--dropout', '0.2'], /unknown option '--dropout'/],
     ['an argument', ['best.safetensors'], /^too many arguments/],
   ])('refuses %s', async (_, args, message) => {
     const { status, stdout, stderr } = await cli(['cost', ...args, '--json'])

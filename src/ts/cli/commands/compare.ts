@@ -1,6 +1,7 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Command } from 'commander'
+import writeFileAtomic from 'write-file-atomic'
 import {
   type CompareOptions,
   type CompareProgress,
@@ -138,7 +139,7 @@ async function write(comparison: Comparison, out: string): Promise<string[]> {
   ]
   try {
     await mkdir(out, { recursive: true })
-    for (const [name, text] of files) await writeFile(join(out, name), text)
+    for (const [name, text] of files) await writeFileAtomic(join(out, name), text)
   } catch (error) {
     throw new MobileNetError('IO', `can't write to ${out}: ${(error as Error).message}`, { cause: error })
   }

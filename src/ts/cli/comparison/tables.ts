@@ -1,6 +1,6 @@
 import type { ComparedNetwork, Comparison, Variant } from '../../../../index.js'
-import type { Column } from '../render/table.js'
-import { clock, grouped, percent } from '../render/text.js'
+import { type Column, numberColumn } from '../render/table.js'
+import { clock, grouped, milliseconds, percent, speedText, wholePercent } from '../render/text.js'
 
 /** One of a comparison's tables, whether a terminal, Markdown or a page shows it. */
 export interface Sheet {
@@ -54,11 +54,12 @@ export function epochTable({ networks }: Comparison): Sheet {
     notes: [],
     columns: [
       { title: 'epoch', cells: epochs.map(String) },
-      ...trained.map((network) => ({
-        title: names[network.variant],
-        cells: epochs.map((epoch) => cell(network, epoch)),
-        right: true,
-      })),
+      ...trained.map((network) =>
+        numberColumn(
+          names[network.variant],
+          epochs.map((epoch) => cell(network, epoch)),
+        ),
+      ),
     ],
   }
 }
@@ -69,24 +70,24 @@ function training(comparison: Comparison): Sheet {
     networks.map(({ run }) => (run && pick(run)) ?? '')
   const columns = [
     nameColumn(networks),
-    numbers(
+    numberColumn(
       'test accuracy',
       of(({ accuracy }) => (accuracy === null ? null : percent(accuracy))),
     ),
-    numbers(
+    numberColumn(
       'after epoch',
       of(({ accuracyEpoch }) => (accuracyEpoch === null ? null : String(accuracyEpoch))),
     ),
-    numbers(
+    numberColumn(
       'last epoch',
       of(({ report }) => (report.test === null ? null : percent(report.test.accuracy))),
       2,
     ),
-    numbers(
+    numberColumn(
       'an epoch',
       of(({ epochs }) => (epochs.length === 0 ? null : clock(mean(epochs.map(({ seconds }) => seconds))))),
     ),
-    numbers(
+    numberColumn(
       'whole run',
       of(({ report }) => clock(report.seconds)),
     ),
@@ -111,7 +112,7 @@ function sizes(networks: ComparedNetwork[]): Sheet {
   const batch = networks[0]?.training.batchSize
   const pictures = networks[0]?.evaluation.batchSize
   const column = (title: string, pick: (network: ComparedNetwork) => string, spare?: number) =>
-    numbers(title, networks.map(pick), spare)
+    numberColumn(title, networks.map(pick), spare)
   return {
     title: 'Size',
     notes: [
@@ -132,7 +133,7 @@ function sizes(networks: ComparedNetwork[]): Sheet {
 
 function speeds({ networks, recipe }: Comparison): Sheet {
   const column = (title: string, pick: (network: ComparedNetwork) => string, spare?: number) =>
-    numbers(title, networks.map(pick), spare)
+    numberColumn(title, networks.map(pick), spare)
   const { epochs, precision } = recipe
   return {
     title: 'Speed',
@@ -144,10 +145,10 @@ function speeds({ networks, recipe }: Comparison): Sheet {
     ],
     columns: [
       nameColumn(networks),
-      column('training', ({ training }) => speed(training.imagesPerSecond)),
-      column('of peak', ({ training }) => share(training.shareOfPeak), 3),
-      column('inference', ({ evaluation }) => speed(evaluation.imagesPerSecond)),
-      column('of peak', ({ evaluation }) => share(evaluation.shareOfPeak), 2),
+      column('training', ({ training }) => speedText(training.imagesPerSecond)),
+      column('of peak', ({ training }) => wholePercent(training.shareOfPeak), 3),
+      column('inference', ({ evaluation }) => speedText(evaluation.imagesPerSecond)),
+      column('of peak', ({ evaluation }) => wholePercent(evaluation.shareOfPeak), 2),
       column('one picture', ({ prediction }) => milliseconds(prediction.latencySeconds)),
       column('estimate', ({ runSeconds }) => clock(runSeconds), 1),
     ],
@@ -182,12 +183,5 @@ function nameColumn(networks: ComparedNetwork[]): Column {
   return { title: 'network', cells: networks.map(({ variant }) => names[variant]) }
 }
 
-function numbers(title: string, cells: string[], spare?: number): Column {
-  return { title, cells, right: true, ...(spare === undefined ? {} : { spare }) }
-}
-
 const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`
-const speed = (imagesPerSecond: number) => `${grouped(Number(imagesPerSecond.toPrecision(3)))} img/s`
-const share = (part: number) => `${Math.round(100 * part)}%`
-const milliseconds = (seconds: number) => `${Number((1000 * seconds).toPrecision(3))} ms`

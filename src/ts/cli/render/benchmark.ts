@@ -1,7 +1,7 @@
 import { Format, SingleBar } from 'cli-progress'
 import { type BenchmarkReport, type PresetName, type PresetSpeed, presets } from '../../../../index.js'
-import { type Column, table } from './table.js'
-import { colors, grouped, labelled, squeeze, wrapped } from './text.js'
+import { type Column, numberColumn, table } from './table.js'
+import { colors, labelled, milliseconds, speedText, squeeze, wholePercent, wrapped } from './text.js'
 
 /** What the machine is, and a line for each preset. */
 export function renderBenchmark(stdout: NodeJS.WriteStream, report: BenchmarkReport): string {
@@ -26,20 +26,16 @@ export function renderBenchmark(stdout: NodeJS.WriteStream, report: BenchmarkRep
 }
 
 function columns(rows: PresetSpeed[]): Column[] {
-  const numbers = (title: string, cell: (row: PresetSpeed) => string, spare?: number): Column => ({
-    title,
-    cells: rows.map(cell),
-    right: true,
-    ...(spare === undefined ? {} : { spare }),
-  })
+  const numbers = (title: string, cell: (row: PresetSpeed) => string, spare?: number) =>
+    numberColumn(title, rows.map(cell), spare)
   return [
     { title: 'preset', cells: rows.map(({ name }) => name) },
     { title: 'network', cells: rows.map(({ name }) => shortNetwork(name)), spare: 5 },
     numbers('step', ({ training }) => milliseconds(training.stepSeconds), 4),
-    numbers('training', ({ training }) => speed(training.imagesPerSecond)),
-    numbers('of peak', ({ training }) => share(training.shareOfPeak), 1),
-    numbers('evaluation', ({ evaluation }) => speed(evaluation.imagesPerSecond)),
-    numbers('of peak', ({ evaluation }) => share(evaluation.shareOfPeak), 3),
+    numbers('training', ({ training }) => speedText(training.imagesPerSecond)),
+    numbers('of peak', ({ training }) => wholePercent(training.shareOfPeak), 1),
+    numbers('evaluation', ({ evaluation }) => speedText(evaluation.imagesPerSecond)),
+    numbers('of peak', ({ evaluation }) => wholePercent(evaluation.shareOfPeak), 3),
     numbers('one picture', ({ prediction }) => milliseconds(prediction.latencySeconds), 2),
     numbers('whole run', ({ presetSeconds }) => about(presetSeconds)),
   ]
@@ -51,9 +47,6 @@ function shortNetwork(name: PresetName): string {
 }
 
 const billions = (count: number) => (count / 1e9).toFixed(1)
-const speed = (imagesPerSecond: number) => `${grouped(Number(imagesPerSecond.toPrecision(3)))} img/s`
-const share = (part: number) => `${Math.round(100 * part)}%`
-const milliseconds = (seconds: number) => `${Number((1000 * seconds).toPrecision(3))} ms`
 
 /** An estimate, no finer than it deserves. */
 function about(seconds: number): string {

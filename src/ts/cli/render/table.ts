@@ -8,6 +8,11 @@ export interface Column {
   spare?: number
 }
 
+/** A column of numbers. */
+export function numberColumn(title: string, cells: string[], spare?: number): Column {
+  return { title, cells, right: true, ...(spare === undefined ? {} : { spare }) }
+}
+
 /** Lines of aligned columns. */
 export function table(columns: Column[], width: number | undefined): string[] {
   const widthOf = ({ title, cells }: Column) => Math.max(title.length, ...cells.map((cell) => cell.length))
