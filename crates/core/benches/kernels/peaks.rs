@@ -30,6 +30,7 @@ impl WithSimd for Multiply<'_> {
             let (count, to) = (ROW_BLOCK.min(size - start), &mut self.to[start * size..]);
             multiply(
                 simd,
+                None,
                 count,
                 size,
                 size,

@@ -310,4 +310,12 @@ impl<S: Simd> FinishRegister<S> {
             None => sum,
         }
     }
+    /// [`Self::apply`] of a curve that cuts, and only of one: without a word of the other in it.
+    #[inline(always)]
+    pub fn apply_cut(self, simd: S, sum: S::f32s) -> S::f32s {
+        match self.factors {
+            Some((bias, curve)) => curve.cut(simd, simd.add_f32s(sum, bias)),
+            None => sum,
+        }
+    }
 }

@@ -82,7 +82,7 @@ impl<S: Simd> CurveRegisters<S> {
 
     /// Cuts to the bounds. The value stands second, where x86 keeps a NaN, so that a diverged run shows as one.
     #[inline(always)]
-    fn cut(self, simd: S, n: S::f32s) -> S::f32s {
+    pub fn cut(self, simd: S, n: S::f32s) -> S::f32s {
         simd.min_f32s(self.high, simd.max_f32s(self.low, n))
     }
 }

@@ -4,10 +4,11 @@
 //! Where the weight is large and the rows are few, a gradient a part would cost more than its product: such a layer's
 //! parts only leave their operands packed, and [`WeightGradient`] multiplies those of all parts afterwards.
 
-use super::bfloat16::{Bfloat16, WIDTH};
-use super::cpu::{multiply, multiply_tiles, width};
+use super::bfloat16::Bfloat16;
+use super::cpu::{multiply, multiply_tiles};
 use super::forward::block_stride;
 use super::pack::pack_tiles;
+use super::tile::width;
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows, normalize_panels, sum_gradient_rows};
 use crate::kernels::batch_norm::factors::{add_factors_gradient, scale_rows};
 use crate::kernels::batch_norm::{Affine, Factors, Gradient};
@@ -67,9 +68,8 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { rows, inputs, outputs, input_affine, gradient_block, sums, .. } = self;
+        let Self { rows, inputs, outputs, input_affine, bfloat16, gradient_block, sums, .. } = self;
         let (mut weight_gradient, mut factors_gradient) = (self.weight_gradient, self.factors_gradient);
-        let stride = block_stride(outputs);
         if let (0, Some(weight_gradient)) = (rows, weight_gradient.as_deref_mut()) {
             weight_gradient[..outputs * inputs].fill(0.0);
         }
@@ -84,50 +84,27 @@ impl WithSimd for Backward<'_> {
             let factors = self.factors.map(|factors| factors.from_row(start));
             let to = &mut self.input_gradient[start * inputs..][..count * inputs];
             let (weight, add) = (self.weight, self.accumulate);
-            match self.bfloat16 {
+            let stride = match bfloat16 {
                 None => {
+                    let stride = block_stride(outputs);
                     gradient_rows(simd, g, y, gradient_block, stride, count, outputs, affine, gradient);
                     normalize_panels(simd, x, panels, width::<S>(), count, inputs, input_affine, factors);
                     pack_tiles::<S>(outputs, count, gradient_block, stride, tiles);
-                    if let Some(to) = weight_gradient.as_deref_mut() {
-                        let columns = 0..inputs;
-                        multiply_tiles(
-                            simd,
-                            0..outputs,
-                            columns,
-                            count,
-                            tiles,
-                            panels,
-                            to,
-                            inputs,
-                            start > 0,
-                        );
-                    }
-                    let left = &*gradient_block;
-                    multiply(simd, count, inputs, outputs, left, stride, weight, to, inputs, add, None);
+                    stride
                 }
                 Some(rounds) => {
                     rounds.read_gradient(simd, g, y, gradient_block, tiles, count, outputs, affine, gradient);
                     let plain = &mut *self.input_rows;
                     rounds.read_panels(simd, x, plain, panels, count, inputs, input_affine, factors);
-                    if let Some(to) = weight_gradient.as_deref_mut() {
-                        let pairs = count.div_ceil(2);
-                        rounds.multiply_tiles(
-                            0..outputs,
-                            0..inputs,
-                            pairs,
-                            tiles,
-                            panels,
-                            to,
-                            inputs,
-                            start > 0,
-                        );
-                    }
-                    let (left, stride) = (&*gradient_block, Bfloat16::stride(outputs));
-                    rounds
-                        .multiply(simd, count, inputs, outputs, left, stride, weight, to, inputs, add, None);
+                    Bfloat16::stride(outputs)
                 }
+            };
+            if let Some(to) = weight_gradient.as_deref_mut() {
+                let add = start > 0;
+                multiply_tiles(simd, bfloat16, 0..outputs, 0..inputs, count, tiles, panels, to, inputs, add);
             }
+            let left = &*gradient_block;
+            multiply(simd, bfloat16, count, inputs, outputs, left, stride, weight, to, inputs, add, None);
             match (factors, factors_gradient.as_deref_mut()) {
                 (Some(factors), Some(factors_gradient)) => {
                     let h = Rows::dense(to, inputs);
@@ -201,22 +178,13 @@ impl WithSimd for WeightGradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { inputs, outputs, operands, bfloat16, to } = self;
-        if let Some(rounds) = bfloat16 {
-            for panel in (0..inputs).step_by(WIDTH) {
-                for (index, &Operands { rows, tiles, panels }) in operands.iter().enumerate() {
-                    let (outputs, columns) = (outputs.clone(), panel..inputs.min(panel + WIDTH));
-                    let pairs = rows.div_ceil(2);
-                    rounds.multiply_tiles(outputs, columns, pairs, tiles, panels, to, inputs, index > 0);
-                }
-            }
-            return;
-        }
         let width = width::<S>();
         // A panel of the result stays in L1 while all rows go by.
         for panel in (0..inputs).step_by(width) {
             for (index, &Operands { rows, tiles, panels }) in operands.iter().enumerate() {
                 let columns = panel..inputs.min(panel + width);
-                multiply_tiles(simd, outputs.clone(), columns, rows, tiles, panels, to, inputs, index > 0);
+                let (outputs, add) = (outputs.clone(), index > 0);
+                multiply_tiles(simd, bfloat16, outputs, columns, rows, tiles, panels, to, inputs, add);
             }
         }
     }

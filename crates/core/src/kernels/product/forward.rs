@@ -53,28 +53,25 @@ impl WithSimd for Forward<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, inputs, outputs, input, affine, factors, weight, bfloat16, bias, output, .. } = self;
         let (mut sums, block) = (self.sums, self.block);
-        let stride = block_stride(inputs);
         for start in (0..rows).step_by(ROW_BLOCK) {
             let count = ROW_BLOCK.min(rows - start);
             let from = Rows::dense(&input[start * inputs..], inputs);
             let factors = factors.map(|factors| factors.from_row(start));
             let output = &mut output[start * outputs..][..count * outputs];
             let finish = bias.map(|bias| Finish { bias, curve: Curve::NONE });
-            match bfloat16 {
+            let stride = match bfloat16 {
                 None => {
-                    normalize_rows(simd, from, block, stride, count, inputs, affine, factors);
-                    multiply(
-                        simd, count, outputs, inputs, block, stride, weight, output, outputs, false, finish,
-                    );
+                    normalize_rows(simd, from, block, block_stride(inputs), count, inputs, affine, factors);
+                    block_stride(inputs)
                 }
                 Some(rounds) => {
-                    let stride = Bfloat16::stride(inputs);
                     rounds.read_input(simd, from, block, count, inputs, affine, factors);
-                    rounds.multiply(
-                        simd, count, outputs, inputs, block, stride, weight, output, outputs, false, finish,
-                    );
+                    Bfloat16::stride(inputs)
                 }
-            }
+            };
+            multiply(
+                simd, bfloat16, count, outputs, inputs, block, stride, weight, output, outputs, false, finish,
+            );
             if let Some(sums) = sums.as_deref_mut() {
                 let output = Rows::dense(output, outputs);
                 sum_rows(simd, output, count, outputs, &mut sums.first, &mut sums.second);

@@ -12,6 +12,7 @@ pub mod pack;
 pub(super) mod reference;
 #[cfg(test)]
 mod tests;
+pub mod tile;
 
 use super::buffer::Buffer;
 use super::simd::Isa;

@@ -9,7 +9,7 @@ mod tests;
 use super::batch_norm::{Factors, Finish};
 use super::buffer::Scratch;
 use super::depthwise::inference::output_row;
-use super::product::bfloat16::{self, Bfloat16};
+use super::product::bfloat16::Bfloat16;
 use super::product::cpu::{multiply_into, panel_width};
 use super::product::forward::block_stride;
 use super::segments::ROW_BLOCK;
@@ -94,7 +94,7 @@ impl Separable<'_> {
         let tiles = (self.rows / self.unit()).div_ceil(tile_units);
         // Too few tiles for all threads: each is divided by columns. All of its columns need the same rows, which every
         // one of these tasks makes for itself; that is little beside their product.
-        let width = if self.bfloat16.is_some() { bfloat16::WIDTH } else { panel_width(isa) };
+        let width = panel_width(isa);
         let panels = self.outputs.div_ceil(width);
         let columns = panels.div_ceil(threads.div_ceil(tiles).min(panels)) * width;
         let splits = self.outputs.div_ceil(columns);
@@ -181,40 +181,24 @@ impl WithSimd for Tile<'_, '_> {
         // SAFETY: `run` checked that the output holds all rows and columns; these are this task's alone.
         unsafe {
             let to = output.0.add(units.start * unit * outputs + first_column);
-            match bfloat16 {
-                None => {
-                    let weight = &weight[first_column * inputs..];
-                    multiply_into(
-                        simd,
-                        count,
-                        columns,
-                        inputs,
-                        rows,
-                        stride,
-                        weight,
-                        to,
-                        outputs,
-                        false,
-                        Some(finish),
-                    );
-                }
-                Some(rounds) => {
-                    let (weight, stride) = (&weight[first_column * inputs / 2..], Bfloat16::stride(inputs));
-                    rounds.multiply_into(
-                        simd,
-                        count,
-                        columns,
-                        inputs,
-                        rows,
-                        stride,
-                        weight,
-                        to,
-                        outputs,
-                        false,
-                        Some(finish),
-                    );
-                }
-            }
+            let (weight_at, stride) = match bfloat16 {
+                None => (first_column * inputs, stride),
+                Some(_) => (first_column * inputs / 2, Bfloat16::stride(inputs)),
+            };
+            multiply_into(
+                simd,
+                bfloat16,
+                count,
+                columns,
+                inputs,
+                rows,
+                stride,
+                &weight[weight_at..],
+                to,
+                outputs,
+                false,
+                Some(finish),
+            );
             if let Some(shortcut) = block.shortcut {
                 // The product's rows are still in the cache.
                 let shortcut = &shortcut[units.start * unit * outputs + first_column..];

@@ -4,8 +4,9 @@ use super::{PATCH, PICTURE_CHANNELS, Shape};
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows};
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::padded;
-use crate::kernels::product::cpu::{multiply_tiles, width};
+use crate::kernels::product::cpu::multiply_tiles;
 use crate::kernels::product::pack::{pack, pack_tiles};
+use crate::kernels::product::tile::width;
 use pulp::{Simd, WithSimd};
 
 /// The pictures of one part.
@@ -57,7 +58,7 @@ impl WithSimd for Backward<'_> {
                 shape.gather(input, row, patches);
                 pack_tiles::<S>(PATCH, side, patches, PATCH, tiles);
                 let to = &mut *weight_gradient;
-                multiply_tiles(simd, 0..PATCH, 0..channels, side, tiles, panels, to, channels, true);
+                multiply_tiles(simd, None, 0..PATCH, 0..channels, side, tiles, panels, to, channels, true);
             }
         }
     }

@@ -40,7 +40,9 @@ impl WithSimd for Forward<'_> {
         for (row, output) in rows.zip(output.chunks_exact_mut(side * channels)) {
             let input = &input[row / side * picture_floats..][..picture_floats];
             shape.gather(input, row % side, patches);
-            multiply(simd, side, channels, PATCH, patches, PATCH, weight, output, channels, false, finish);
+            multiply(
+                simd, None, side, channels, PATCH, patches, PATCH, weight, output, channels, false, finish,
+            );
             if let Some(sums) = sums.as_deref_mut() {
                 let output = Rows::dense(output, channels);
                 sum_rows(simd, output, side, channels, &mut sums.first, &mut sums.second);

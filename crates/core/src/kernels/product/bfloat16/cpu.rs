@@ -1,7 +1,7 @@
 //! The kernels with the instruction itself: rounding, packing, and the micro-kernel.
 
 use crate::kernels::batch_norm::{Curve, Finish};
-use crate::kernels::product::cpu::{Left, To};
+use crate::kernels::product::tile::{Left, To};
 use crate::kernels::simd::prefetch;
 use std::arch::x86_64::{
     __m256i, __m512, __m512bh, __m512i, _mm256_storeu_si256, _mm512_add_ps, _mm512_castsi512_si256,
@@ -139,7 +139,7 @@ pub unsafe fn transpose(from: *const f32, columns: usize, depth: usize, to: *mut
     }
 }
 
-/// Tiles of one panel, as [`crate::kernels::product::cpu`] walks them.
+/// Tiles of one panel, as [`crate::kernels::product::tile`] has them.
 ///
 /// # Safety
 /// The processor has the instructions. `left` is readable for rows x pairs, `right` for pairs x `panel_width` (one or

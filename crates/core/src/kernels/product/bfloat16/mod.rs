@@ -10,25 +10,17 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-use super::cpu::{Left, To};
 use super::forward::block_stride;
+use super::tile::{Left, To};
 use crate::kernels::CHANNEL_BLOCK;
-use crate::kernels::batch_norm::cpu::curve_rows;
-use crate::kernels::batch_norm::{Curve, Finish};
 use crate::kernels::simd::Isa;
-use pulp::Simd;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Columns of a panel: two registers.
 pub const WIDTH: usize = 32;
 
 /// Rows of a tile of the weight gradient.
 pub const TILE_ROWS: usize = 8;
-
-/// Pairs of depth that are walked before the result is stored: a panel of 256 x 32 pairs fills a 32 KB L1 cache, and is
-/// still 2 to 6 % faster than half of it.
-const DEPTH_BLOCK: usize = 256;
 
 /// The proof that this processor has the instruction.
 #[derive(Debug, Clone, Copy)]
@@ -106,129 +98,21 @@ impl Bfloat16 {
         });
     }
 
-    /// As [`super::cpu::multiply`], with `left` in pairs, rows `left_stride` apart, and `right` packed.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments)] // As there.
-    pub fn multiply<S: Simd>(
-        self,
-        simd: S,
-        rows: usize,
-        columns: usize,
-        depth: usize,
-        left: &[f32],
-        left_stride: usize,
-        right: &[f32],
-        to: &mut [f32],
-        to_stride: usize,
-        add: bool,
-        finish: Option<Finish<'_>>,
-    ) {
-        assert!(rows == 0 || (rows - 1) * to_stride + columns <= to.len());
-        let to = to.as_mut_ptr();
-        // SAFETY: `to` was checked just now.
-        unsafe {
-            self.multiply_into(
-                simd,
-                rows,
-                columns,
-                depth,
-                left,
-                left_stride,
-                right,
-                to,
-                to_stride,
-                add,
-                finish,
-            );
-        }
-    }
-
-    /// As [`super::cpu::multiply_into`].
+    /// Tiles of one panel, as [`super::tile`] has them; `pairs` is their depth.
     ///
     /// # Safety
-    /// As there.
-    #[inline(always)]
-    #[allow(clippy::too_many_arguments)] // As there.
-    pub unsafe fn multiply_into<S: Simd>(
+    /// `left` is readable for rows x pairs, `right` for pairs x `panel_width` (one or two registers of AVX-512), `to`
+    /// writable for rows x `panel_width`, and its bias readable for as many; its curve is a cut.
+    pub(super) unsafe fn tiles(
         self,
-        simd: S,
         rows: usize,
-        columns: usize,
-        depth: usize,
-        left: &[f32],
-        left_stride: usize,
-        right: &[f32],
-        to: *mut f32,
-        to_stride: usize,
-        add: bool,
-        finish: Option<Finish<'_>>,
-    ) {
-        if rows == 0 || columns == 0 {
-            return;
-        }
-        let pairs = depth / 2;
-        assert!(depth.is_multiple_of(2) && columns.is_multiple_of(CHANNEL_BLOCK));
-        assert!((rows - 1) * left_stride + pairs <= left.len() && pairs * columns <= right.len());
-        assert!(finish.is_none_or(|finish| finish.bias.len() >= columns));
-        // As in float32: a longer curve is done to the rows afterwards.
-        let (finish, curve) = match finish {
-            Some(Finish { bias, curve: Curve::HardSwish }) => {
-                (Some(Finish { bias, curve: Curve::NONE }), Some(Curve::HardSwish))
-            }
-            finish => (finish, None),
-        };
-        for start in (0..pairs).step_by(DEPTH_BLOCK) {
-            let pairs_here = DEPTH_BLOCK.min(pairs - start);
-            for panel in (0..columns).step_by(WIDTH) {
-                let panel_width = WIDTH.min(columns - panel);
-                let finish = if start + pairs_here == pairs { finish } else { None };
-                let finish = finish.map(|finish| Finish { bias: &finish.bias[panel..], ..finish });
-                // SAFETY: `self` proves the instructions; the panel begins at panel * pairs and is panel_width wide;
-                // rows and depth were checked above.
-                unsafe {
-                    let right = right.as_ptr().add(panel * pairs + start * panel_width);
-                    let left = Left { at: left.as_ptr().add(start), row: left_stride, step: 1 };
-                    let to = To { at: to.add(panel), row: to_stride, add: add || start > 0, finish };
-                    cpu::tiles(rows, panel_width, pairs_here, left, right, to);
-                }
-            }
-        }
-        if let Some(curve) = curve {
-            // SAFETY: the caller's promise for `to`; the columns were checked above.
-            unsafe { curve_rows(simd, to, to_stride, rows, columns, curve) }
-        }
-    }
-
-    /// As [`super::cpu::multiply_tiles`], with both operands in pairs of rows: `left` in tiles of [`TILE_ROWS`], `right` in
-    /// panels of [`WIDTH`] ([`Self::interleave`]).
-    #[allow(clippy::too_many_arguments)] // As there.
-    pub fn multiply_tiles(
-        self,
-        at: Range<usize>,
-        columns: Range<usize>,
+        panel_width: usize,
         pairs: usize,
-        left: &[f32],
-        right: &[f32],
-        to: &mut [f32],
-        to_stride: usize,
-        add: bool,
+        left: Left,
+        right: *const f32,
+        to: To<'_>,
     ) {
-        assert!(at.start.is_multiple_of(TILE_ROWS) && at.end.is_multiple_of(TILE_ROWS));
-        assert!(at.end * pairs <= left.len() && columns.end * pairs <= right.len());
-        assert!(columns.start.is_multiple_of(WIDTH) && columns.len().is_multiple_of(CHANNEL_BLOCK));
-        assert!(at.is_empty() || (at.len() - 1) * to_stride + columns.end <= to.len());
-        for panel in columns.clone().step_by(WIDTH) {
-            let panel_width = WIDTH.min(columns.end - panel);
-            for row in at.clone().step_by(TILE_ROWS) {
-                // SAFETY: `self` proves the instructions; a tile begins at row * pairs; the rest was checked above.
-                unsafe {
-                    let left = Left { at: left.as_ptr().add(row * pairs), row: 1, step: TILE_ROWS };
-                    let to = to.as_mut_ptr().add((row - at.start) * to_stride + panel);
-                    let to = To { at: to, row: to_stride, add, finish: None };
-                    let right = right.as_ptr().add(panel * pairs);
-                    cpu::tiles(TILE_ROWS, panel_width, pairs, left, right, to);
-                }
-            }
-        }
+        // SAFETY: `self` proves the instructions; the rest is the caller's promise.
+        unsafe { cpu::tiles(rows, panel_width, pairs, left, right, to) }
     }
 }

@@ -1,6 +1,6 @@
 //! Where no processor has the instruction: what `cpu.rs` offers, never called, because [`super::Bfloat16`] can't be had.
 
-use crate::kernels::product::cpu::{Left, To};
+use crate::kernels::product::tile::{Left, To};
 
 /// Never.
 pub fn is_there() -> bool {

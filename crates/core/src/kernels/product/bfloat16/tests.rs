@@ -2,10 +2,11 @@ use super::Bfloat16;
 use crate::kernels::batch_norm::{Affine, Curve, Factors, Finish, Gradient};
 use crate::kernels::padded;
 use crate::kernels::product::backward::{Backward, Operands, WEIGHT_ROWS, WeightGradient};
+use crate::kernels::product::cpu::multiply;
 use crate::kernels::product::forward::{Forward, block_stride, scratch};
 use crate::kernels::product::{PackedWeight, reference};
 use crate::kernels::segments::{ROW_BLOCK, Sums};
-use crate::kernels::simd::{Isa, lanes};
+use crate::kernels::simd::Isa;
 use crate::kernels::testing::{affine, assert_close, numbers, pad, unpad};
 use pulp::{Simd, WithSimd};
 
@@ -200,10 +201,10 @@ impl WithSimd for Multiply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        assert_eq!(lanes::<S>(), 16);
         let ([rows, depth, columns], finish) = (self.size, Some(self.finish));
         let Self { bfloat16, left, right, to, .. } = self;
-        bfloat16.multiply(simd, rows, columns, depth, left, depth / 2, right, to, columns, true, finish);
+        let (bfloat16, stride) = (Some(bfloat16), depth / 2);
+        multiply(simd, bfloat16, rows, columns, depth, left, stride, right, to, columns, true, finish);
     }
 }
 
