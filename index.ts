@@ -45,6 +45,7 @@ export type {
   VariantSpeed,
 } from './src/ts/native/binding.js'
 export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
+export type { LibrarySource } from './src/ts/native/load.js'
 export {
   type DeviceName,
   type ImportOptions,

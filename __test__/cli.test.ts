@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli, data, filesBelow, images, type Json, jsonLines, Scratch, small } from './cli.js'
@@ -178,7 +178,12 @@ describe('doctor', () => {
     const byName = Object.fromEntries(checks.map((check: Json) => [check.name, check]))
     expect(byName.Node.detail).toContain(process.version)
     expect(byName['native library'].detail).toContain('.node')
-    expect(byName.devices.detail).toMatch(/^cpu: .*\d+ threads?$/m)
+    expect(byName['native library'].detail).toContain('named by MOBILENET_NATIVE_LIBRARY_PATH')
+    expect(byName.platform.detail).toMatch(
+      process.platform === 'linux' ? /^linux \w+, (glibc|musl) \d/ : /^\w+ \w+$/,
+    )
+    expect(byName.processor.detail).toMatch(/\w+, (avx512|avx2|neon|plain) in use, \d+ threads?$/)
+    expect(byName['graphics card'].detail).toMatch(/\S/)
     expect(byName.data).toMatchObject({ status: 'note', fix: expect.stringContaining('download') })
     expect(byName['space for data'].detail).toMatch(/GB free in/)
     expect(filesBelow(cache)).toEqual([])
@@ -190,12 +195,29 @@ describe('doctor', () => {
     expect(stdout).toContain('256 + 128 pictures')
   })
 
+  it.skipIf(process.platform === 'win32')('asks the NVIDIA driver what cards there are', async () => {
+    const card = async (script: string) => {
+      writeFileSync(scratch.at('nvidia-smi'), `#!/bin/sh\n${script}\n`)
+      chmodSync(scratch.at('nvidia-smi'), 0o755)
+      const env = { PATH: `${scratch.path}:${process.env.PATH}`, MOBILENET_NATIVE_CACHE: cache }
+      const [{ checks }] = jsonLines((await cli(['doctor', '--json'], { env })).stdout)
+      return checks.find(({ name }: Json) => name === 'graphics card')
+    }
+    const { detail } = await card("echo 'NVIDIA L4, 23034 MiB, 8.9, 580.82.07'")
+    expect(detail).toContain('NVIDIA L4, 23034 MiB, compute capability 8.9, driver 580.82.07')
+    expect(await card("echo 'Driver/library version mismatch'; exit 18")).toMatchObject({
+      status: 'note',
+      detail: 'nvidia-smi failed: Driver/library version mismatch',
+      fix: expect.stringContaining('reinstall the NVIDIA driver'),
+    })
+  })
+
   it('works without the native library, and says how to get it', async () => {
     const env = { MOBILENET_NATIVE_LIBRARY_PATH: scratch.at('none.node'), MOBILENET_NATIVE_CACHE: cache }
     const { status, stdout, stderr } = await cli(['doctor'], { env })
     expect(status).toBe(1)
     expect(stdout).toMatch(/^broken +native library /m)
-    expect(stdout).toContain('npm run build:native')
+    expect(stdout).toMatch(/^ +-> Set MOBILENET_NATIVE_LIBRARY_PATH to a native library of version \d/m)
     expect(stderr).toMatch(/^error NATIVE_NOT_FOUND /)
     expect((await cli(['train', '--help'], { env })).status).toBe(0)
   })

@@ -1,12 +1,22 @@
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { Scratch } from './cli.js'
 
 const root = join(import.meta.dirname, '..')
 const json = (...path: string[]) => JSON.parse(readFileSync(join(root, ...path), 'utf8'))
 const main = json('package.json')
-const platforms = readdirSync(join(root, 'npm'))
+const platforms = readdirSync(join(root, 'npm')).sort()
+
+/** The files below a folder that git would take, in order: a built library may lie beside them. */
+function filesIn(folder: string): string[] {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) =>
+    entry.isFile(),
+  )
+  const paths = files.map(({ parentPath, name }) => relative(folder, join(parentPath, name)))
+  return paths.filter((path) => !path.endsWith('.node')).sort()
+}
 
 /** What npm would publish from a folder. */
 function packed(folder: string): string[] {
@@ -47,16 +57,31 @@ describe('the package', () => {
   })
 })
 
-describe.each(platforms)('the package of %s', (platform) => {
-  const manifest = json('npm', platform, 'package.json')
+describe('the packages of the platforms', () => {
+  const scratch = new Scratch()
+  afterAll(() => scratch.remove())
 
-  it('goes with the main package', () => {
-    const { name, version, license, engines } = main
-    expect(manifest).toMatchObject({ name: `${name}-${platform}`, version, license, engines })
-    expect(manifest.main).toBe(`${main.napi.binaryName}.${platform}.node`)
-    expect(manifest.files).toEqual([manifest.main])
-    expect(manifest.scripts).toBeUndefined()
-    expect([...manifest.os, ...manifest.cpu]).toEqual(platform.split('-').slice(0, 2))
+  it('are those that napi makes of the main package', () => {
+    writeFileSync(scratch.at('package.json'), JSON.stringify(main))
+    mkdirSync(scratch.at('npm'))
+    const napi = join(root, 'node_modules', '@napi-rs', 'cli', 'dist', 'cli.js')
+    execFileSync(process.execPath, [napi, 'create-npm-dirs'], { cwd: scratch.path })
+    const made = (folder: string) =>
+      filesIn(folder).map((path) => [path, readFileSync(join(folder, path), 'utf8')])
+    expect(made(join(root, 'npm'))).toEqual(made(scratch.at('npm')))
+  })
+
+  it('are those that the loader knows', async () => {
+    const { platforms: known } = await import(join(root, 'dist', 'src', 'ts', 'native', 'platform.js'))
+    expect([...known]).toEqual(platforms)
+  })
+
+  it.each(platforms)('%s is installed only where it runs', (platform) => {
+    const [os, cpu, abi] = platform.split('-')
+    const { os: oses, cpu: cpus, libc, scripts } = json('npm', platform, 'package.json')
+    expect([oses, cpus, scripts]).toEqual([[os], [cpu], undefined])
+    const libcs: Record<string, string[]> = { gnu: ['glibc'], musl: ['musl'] }
+    expect(libc).toEqual(libcs[abi ?? ''])
   })
 })
 

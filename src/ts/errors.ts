@@ -31,10 +31,13 @@ const codes = {
 export class MobileNetError extends Error {
   override readonly name = 'MobileNetError'
   readonly code: ErrorCode
+  /** What to do about it, where that is known: the end of `message`. */
+  readonly fix: string | undefined
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions & { fix?: string }) {
     super(message, options)
     this.code = code
+    this.fix = options?.fix
   }
 }
 

@@ -1,12 +1,17 @@
-import { join } from 'node:path'
 import { native } from '../errors.js'
-import { binding, bindingPath, platform } from './load.js'
+import { binding, type LibrarySource, loadedLibrary } from './load.js'
+import { platform } from './platform.js'
 
 /** Which native library runs. */
 export interface NativeLibrary {
   /** The file that was loaded. */
   path: string
-  /** Its version. */
+  /**
+   * Why it was this one: the path in `MOBILENET_NATIVE_LIBRARY_PATH`; the package for this platform; a build in this
+   * clone. They are tried in this order.
+   */
+  source: LibrarySource
+  /** Its version; always that of this package. */
   version: string
   /** As napi-rs names platforms, for example `linux-x64-gnu`. */
   platform: string
@@ -14,10 +19,10 @@ export interface NativeLibrary {
 
 /** Which native library was loaded; throws `NATIVE_NOT_FOUND` when none could be. */
 export function nativeLibrary(): NativeLibrary {
-  return native(() => ({ path: bindingPath(), version: binding().version(), platform: platform() }))
+  return native(() => {
+    const { path, source } = loadedLibrary()
+    return { path, source, version: binding().version(), platform: platform() }
+  })
 }
 
-/** Version of this package. */
-export const version: string = (
-  require(join(__dirname, '..', '..', '..', '..', 'package.json')) as { version: string }
-).version
+export { version } from './version.js'

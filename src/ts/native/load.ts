@@ -1,69 +1,105 @@
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { MobileNetError } from '../errors.js'
 import type * as Binding from './binding.js'
+import { isCutOff } from './elf.js'
+import { type Failure, notFound } from './not-found.js'
+import { packageOf, platform, platforms } from './platform.js'
+import { version } from './version.js'
 
 /** An explicit path in this variable wins over everything else, and nothing else is tried then. */
-const variable = 'MOBILENET_NATIVE_LIBRARY_PATH'
-/** From `dist/src/ts/native`, where this file runs. */
-const root = join(__dirname, '..', '..', '..', '..')
+export const variable = 'MOBILENET_NATIVE_LIBRARY_PATH'
 
-type Loaded = { library: typeof Binding; path: string }
+/** Where a native library comes from: the path in {@link variable}, the package of the platform, a local build. */
+export type LibrarySource = 'environment' | 'package' | 'build'
+
+/** A place where the native library can be. */
+export interface Candidate {
+  source: LibrarySource
+  /** What `require` is given. */
+  path: string
+}
+
+/** The native library that this process uses. */
+export interface Loaded {
+  library: typeof Binding
+  source: LibrarySource
+  /** The file. */
+  path: string
+}
+
+// From `dist/src/ts/native`, where this file runs.
+const root = join(__dirname, '..', '..', '..', '..')
 let loaded: Loaded | undefined
 
 /** The native library; loaded at the first call, so that importing the package can't fail. */
 export function binding(): typeof Binding {
-  return find().library
+  return loadedLibrary().library
 }
 
-/** Which file was loaded. */
-export function bindingPath(): string {
-  return find().path
-}
-
-function find(): Loaded {
+/** The native library and where it comes from; throws `NATIVE_NOT_FOUND` when none can be loaded. */
+export function loadedLibrary(): Loaded {
   loaded ??= load(candidates())
   return loaded
 }
 
 /** Where the native library can be, in the order in which it is looked for. */
-export function candidates(env: NodeJS.ProcessEnv = process.env): string[] {
-  const explicit = env[variable]
-  if (explicit) return [explicit]
-  const target = platform()
-  // The package of this platform, for those who installed from npm; a build from source, for those who cloned.
-  return [`mobilenet-native-${target}`, join(root, 'src', 'ts', 'native', `mobilenet-native.${target}.node`)]
-}
-
-/** Loads the first candidate that works; says why each failed when none does. */
-export function load(paths: string[]): Loaded {
-  const failures: string[] = []
-  for (const path of paths) {
-    try {
-      return { library: require(path) as typeof Binding, path: require.resolve(path) }
-    } catch (error) {
-      // Node's own text of a missing module goes on with a stack of requiring files.
-      failures.push(`  ${path}: ${(error as Error).message.split('\n')[0]}`)
-    }
+function candidates(): Candidate[] {
+  const explicit = process.env[variable]
+  if (explicit) return [{ source: 'environment', path: explicit }]
+  const found: Candidate[] = [{ source: 'package', path: packageOf(platform()) }]
+  // Only a clone can have been built; who installed from npm need not read of it.
+  if (existsSync(join(root, 'Cargo.toml'))) {
+    const file = `mobilenet-native.${platform()}.node`
+    found.push({ source: 'build', path: join(root, 'src', 'ts', 'native', file) })
   }
-  throw new MobileNetError(
-    'NATIVE_NOT_FOUND',
-    `no native library for ${platform()} (Node ${process.version}) could be loaded; tried:\n${failures.join('\n')}\n` +
-      `Reinstall the package without --no-optional, build it with "npm run build:native", or set ${variable}.`,
-  )
+  return found
 }
 
-/** As napi-rs names platforms: `linux-x64-gnu`, `linux-x64-musl`, `darwin-arm64`, `win32-x64-msvc`, … */
-export function platform(): string {
-  const base = `${process.platform}-${process.arch}`
-  if (process.platform === 'linux') return `${base}-${libc()}`
-  return process.platform === 'win32' ? `${base}-msvc` : base
+/** Loads the first candidate that works. */
+function load(all: Candidate[]): Loaded {
+  const failures: Failure[] = []
+  for (const candidate of all) {
+    const found = attempt(candidate)
+    if ('library' in found) return found
+    failures.push(found)
+  }
+  const [platform_, others] = [platform(), platforms.filter((name) => resolves(packageOf(name)))]
+  throw notFound({ failures, platform: platform_, others, version, root })
 }
 
-/** `gnu` when this Node was linked with glibc, else `musl`. */
-export function libc(): 'gnu' | 'musl' {
-  const report = process.report as NodeJS.ProcessReport & { excludeNetwork?: boolean }
-  // The report's network part asks the system about every interface, which takes long and isn't needed.
-  report.excludeNetwork = true
-  const { header } = report.getReport() as { header?: { glibcVersionRuntime?: string } }
-  return header?.glibcVersionRuntime ? 'gnu' : 'musl'
+function attempt(candidate: Candidate): Loaded | Failure {
+  const { source, path } = candidate
+  let file: string
+  try {
+    file = require.resolve(path)
+  } catch (error) {
+    // A package can be there without the file that it is about.
+    const incomplete = source === 'package' && resolves(`${path}/package.json`)
+    return { ...candidate, kind: incomplete ? 'unloadable' : 'missing', why: firstLine(error) }
+  }
+  try {
+    if (process.platform === 'linux' && isCutOff(file)) {
+      return { ...candidate, kind: 'unloadable', why: 'the file is shorter than it must be' }
+    }
+    const library = require(file) as typeof Binding
+    const built = library.version?.() ?? 'unknown'
+    if (built === version) return { library, source, path: file }
+    return { ...candidate, kind: 'version', why: `its version is ${built}, and it must be ${version}` }
+  } catch (error) {
+    return { ...candidate, kind: 'unloadable', why: firstLine(error) }
+  }
+}
+
+function resolves(path: string): boolean {
+  try {
+    require.resolve(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Node's own text of a missing module goes on with a stack of requiring files. */
+function firstLine(error: unknown): string {
+  return (error as Error).message.split('\n')[0] ?? ''
 }

@@ -1,7 +1,8 @@
 import { Command } from 'commander'
 import { MobileNetError } from '../../../../index.js'
-import { type Check, checks } from '../checks.js'
 import type { Deps } from '../deps.js'
+import type { Check } from '../doctor/check.js'
+import { checks } from '../doctor/checks.js'
 import { writeJson } from '../render/json.js'
 import { colors } from '../render/text.js'
 
