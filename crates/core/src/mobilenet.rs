@@ -2,8 +2,9 @@
 
 use crate::checkpoint::{self, Checkpoint, TrainingState};
 use crate::config::{Layout, ModelConfig, ModelOptions, Normalization};
+use crate::data::image::Evaluation;
 use crate::data::normalize::Lookup;
-use crate::data::{Pictures, Rgb, cifar10, image, imagenet};
+use crate::data::{Pictures, Rgb, cifar10, imagenet};
 use crate::engine::evaluate::evaluate;
 use crate::engine::{InferencePlan, TrainingPlan};
 use crate::error::{Error, Result};
@@ -255,7 +256,7 @@ impl MobileNet {
         let floats = self.shared.network.picture_floats();
         let mut input = vec![0.0; pictures.len() * floats];
         for (picture, to) in pictures.iter().zip(input.chunks_exact_mut(floats)) {
-            lookup.apply(&image::fit(picture, resolution)?, to);
+            lookup.apply(&Evaluation::whole(resolution).apply(picture)?, to);
         }
         Ok(self.with_evaluator(|plan| logits(plan, &input, pictures.len())))
     }

@@ -4,7 +4,8 @@ use crate::dataset::{Dataset, part};
 use crate::error::{Result, thrown};
 use crate::job::{Promise, start};
 use crate::options::{ModelOptions, seed, whole};
-use mobilenet_core::data::{Rgb, image};
+use mobilenet_core::data::Rgb;
+use mobilenet_core::data::image::{Limits, decode, decode_file};
 use mobilenet_core::{self as core, Error, config};
 use napi::bindgen_prelude::{Either3, Float32Array, Float32ArraySlice, Uint8ArraySlice, Uint32ArraySlice};
 use napi_derive::napi;
@@ -267,8 +268,8 @@ impl Source {
 
     fn decode(self) -> core::Result<Rgb> {
         match self {
-            Self::File(path) => image::decode_file(&path),
-            Self::Encoded(bytes) => image::decode(&bytes, "the picture given as bytes"),
+            Self::File(path) => decode_file(&path, &Limits::default()),
+            Self::Encoded(bytes) => decode(&bytes, "the picture given as bytes", &Limits::default()),
             Self::Raw(picture) => Ok(picture),
         }
     }

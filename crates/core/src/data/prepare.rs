@@ -2,7 +2,7 @@
 
 use super::Pictures;
 use super::augment::Augmentation;
-use super::image::fit_pixels;
+use super::image::Evaluation;
 use super::normalize::Lookup;
 use crate::config::Normalization;
 use crate::error::Result;
@@ -66,7 +66,8 @@ impl Preparer {
                 augmentation.write(picture, size, |channel, byte| self.lookup.value(channel, byte), output);
             } else {
                 augmentation.write(picture, size, |_, byte| byte, &mut cropped);
-                let resized = fit_pixels(&cropped, pictures.width, pictures.height, self.resolution)?;
+                let fit = Evaluation::whole(self.resolution);
+                let resized = fit.apply_to(&cropped, pictures.width, pictures.height)?;
                 self.lookup.apply(&resized, output);
             }
         }
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!(batch.input.len(), 64 * 64 * 3);
         let mut cropped = vec![0; 3072];
         Augmentation::draw(5, 2, 0).write(pictures.picture(1), (32, 32), |_, byte| byte, &mut cropped);
-        let resized = fit_pixels(&cropped, 32, 32, 64).unwrap();
+        let resized = Evaluation::whole(64).apply_to(&cropped, 32, 32).unwrap();
         let mut expected = vec![0.0; 64 * 64 * 3];
         Lookup::new(&Normalization::default()).apply(&resized, &mut expected);
         assert_eq!(batch.input, expected);
