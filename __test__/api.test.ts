@@ -215,6 +215,22 @@ describe('data and evaluation', () => {
     }
   })
 
+  it('tells how far an evaluation is, and ends it when who listens throws', async () => {
+    const { train } = await openSample()
+    const heard: { done: number; count: number }[] = []
+    await model.evaluate(train, { onProgress: (progress) => heard.push(progress) })
+    // What was sent before the end may arrive after it, so the last one may be missing.
+    expect(heard[0]?.count).toBe(256)
+    const done = heard.map((progress) => progress.done)
+    expect(done).toEqual([...new Set(done)].sort((a, b) => a - b))
+    expect(Math.max(...done)).toBeLessThanOrEqual(256)
+    const failure = new Error('enough')
+    const onProgress = () => {
+      throw failure
+    }
+    await expect(model.evaluate(train, { onProgress })).rejects.toBe(failure)
+  })
+
   it('refuses what is no part, and stops when aborted', async () => {
     const sample = await openSample()
     await expect(model.evaluate(sample as never)).rejects.toEqual(failure('INVALID_OPTION', 'data.test'))

@@ -72,6 +72,32 @@ describe('events', () => {
     expect(events.flatMap((event) => (event.type === 'step' ? [event.step] : []))).toEqual([3, 4])
   })
 
+  it('tell of the evaluations, too, where they are asked for', async () => {
+    const options = {
+      ...recipe,
+      data,
+      limit: 200,
+      validationFraction: 0.5,
+      epochs: 2,
+      evaluationEvents: true,
+    }
+    const events = await read((await create()).train(options))
+    const counts = { validation: 128, test: 128 }
+    for (const epoch of [1, 2]) {
+      const told = events.filter((event) => event.type === 'evaluating' && event.epoch === epoch)
+      // Those that nobody read in time gave way to later ones, so the last of each evaluation is sure.
+      expect(told.length).toBeGreaterThanOrEqual(2)
+      for (const [split, count] of Object.entries(counts)) {
+        const own = told.filter((event) => event.type === 'evaluating' && event.split === split)
+        expect(own.at(-1)).toEqual({ type: 'evaluating', epoch, split, done: count, count })
+      }
+      const place = (type: string) =>
+        events.findLastIndex((event) => event.type === type && 'epoch' in event && event.epoch === epoch)
+      expect(place('step')).toBeLessThan(place('evaluating'))
+      expect(place('evaluating')).toBeLessThan(place('epoch'))
+    }
+  })
+
   it('leave the event loop to others', async () => {
     const model = await create()
     const { monitorEventLoopDelay } = await import('node:perf_hooks')

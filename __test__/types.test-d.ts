@@ -43,9 +43,12 @@ declare const run: TrainRun
 describe('events', () => {
   it('narrow on their type', () => {
     const event = {} as TrainEvent
-    expectTypeOf(event.type).toEqualTypeOf<'start' | 'step' | 'epoch' | 'checkpoint' | 'done'>()
+    expectTypeOf(event.type).toEqualTypeOf<
+      'start' | 'step' | 'evaluating' | 'epoch' | 'checkpoint' | 'done'
+    >()
     if (event.type === 'start') expectTypeOf(event.config).toEqualTypeOf<RunConfig>()
     if (event.type === 'step') expectTypeOf(event.imagesPerSecond).toBeNumber()
+    if (event.type === 'evaluating') expectTypeOf(event.split).toEqualTypeOf<'validation' | 'test'>()
     if (event.type === 'epoch') expectTypeOf(event.validation).toEqualTypeOf<Metrics | null>()
     if (event.type === 'checkpoint') expectTypeOf(event.path).toBeString()
     if (event.type === 'done') expectTypeOf(event.report).toEqualTypeOf<Report>()

@@ -1,12 +1,11 @@
-// Bundles what draws the plots of `compare` with the libraries that it draws with, so that people who install the
-// package don't install them: one file instead of dozens of packages. Their licences go with them.
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+// Bundles the files that use large libraries with what they use of them, so that people who install the package don't
+// install those: one file instead of dozens of packages. Their licences go with them.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'rolldown'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-const folder = join(root, 'dist', 'src', 'ts', 'cli', 'comparison')
 
 /** linkedom's parser of style sheets, half of it all: nothing here asks what a style sheet holds. */
 const withoutStyleSheets = {
@@ -16,16 +15,25 @@ const withoutStyleSheets = {
     id === '\0style-sheets' ? "export const parse = () => { throw new Error('left out') }" : null,
 }
 
-const { output } = await build({
-  // From the source, because what `tsc` makes of the imports hides which parts of the libraries are used.
-  input: join(root, 'src', 'ts', 'cli', 'comparison', 'drawing.ts'),
-  platform: 'node',
-  // linkedom draws on a canvas if there is one; nothing here asks for that.
-  external: ['canvas'],
-  plugins: [withoutStyleSheets],
-  treeshake: { moduleSideEffects: false },
-  output: { file: join(folder, 'drawing.js'), format: 'cjs', minify: true },
-})
+/** Puts a module and what it imports into one file of dist, without its ending `.js`. */
+async function bundle(name) {
+  const { output } = await build({
+    // From the source, because what `tsc` makes of the imports hides which parts of the libraries are used.
+    input: join(root, `${name}.ts`),
+    platform: 'node',
+    // linkedom draws on a canvas if there is one; nothing here asks for that.
+    external: ['canvas'],
+    plugins: [withoutStyleSheets],
+    treeshake: { moduleSideEffects: false },
+    output: { file: join(root, 'dist', `${name}.js`), format: 'cjs', minify: true },
+  })
+  const modules = output.flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : []))
+  const packages = [...new Set(modules.map(packageOf))].filter((path) => path !== undefined).sort()
+  writeFileSync(
+    join(root, 'dist', `${name}.licenses.txt`),
+    packages.map(licence).join(`\n${'-'.repeat(80)}\n\n`),
+  )
+}
 
 /** The folder of the package that a module belongs to. */
 function packageOf(module) {
@@ -33,14 +41,12 @@ function packageOf(module) {
   return match?.[0]
 }
 
-const modules = output.flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : []))
-const packages = [...new Set(modules.map(packageOf))].filter((path) => path !== undefined).sort()
-const licences = packages.map((path) => {
+function licence(path) {
   const { name, version, license } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
-  const file = ['LICENSE', 'LICENSE.md', 'LICENSE.txt', 'license'].find((name) =>
-    existsSync(join(path, name)),
-  )
+  const file = readdirSync(path).find((name) => /^licen[cs]e/i.test(name))
   if (!file) throw new Error(`${name} has no licence file`)
   return `${name} ${version} (${license})\n\n${readFileSync(join(path, file), 'utf8').trim()}\n`
-})
-writeFileSync(join(folder, 'drawing.licenses.txt'), licences.join(`\n${'-'.repeat(80)}\n\n`))
+}
+
+await bundle('src/ts/cli/comparison/drawing')
+await bundle('src/ts/cli/live/libraries')

@@ -240,6 +240,7 @@ async function train(
   const run = model.train({
     ...recipe,
     data,
+    evaluationEvents: true,
     ...(threads == null ? {} : { threads }),
     ...(out == null ? {} : { out: join(out, variant) }),
     ...(signal ? { signal } : {}),

@@ -79,6 +79,19 @@ export interface StepEvent {
   imagesPerSecond: number
 }
 
+/** After each batch of the evaluations at the end of an epoch, in a run with `evaluationEvents`. */
+export interface EvaluatingEvent {
+  type: 'evaluating'
+  /** From 1. */
+  epoch: number
+  /** Which pictures. */
+  split: 'validation' | 'test'
+  /** Pictures evaluated so far, of this split. */
+  done: number
+  /** Pictures of this split. */
+  count: number
+}
+
 /** The end of each epoch. */
 export interface EpochEvent {
   type: 'epoch'
@@ -107,7 +120,7 @@ export interface DoneEvent {
 }
 
 /** One event of a training run; `type` tells which. */
-export type TrainEvent = StartEvent | StepEvent | EpochEvent | CheckpointEvent | DoneEvent
+export type TrainEvent = StartEvent | StepEvent | EvaluatingEvent | EpochEvent | CheckpointEvent | DoneEvent
 
 /** What comes through the native queue: events, and last how the run ended. */
 export type NativeMessage = TrainEvent | { type: 'error'; code: string; message: string }

@@ -1,10 +1,12 @@
 import { fileURLToPath } from 'node:url'
-import { abortable, cancellable } from './abort.js'
+import { abortable } from './abort.js'
 import { Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
 import type { Normalization } from './events.js'
+import { measured } from './measure.js'
 import type {
+  EvaluationProgress,
   Layer,
   Metrics,
   Model as NativeModel,
@@ -155,7 +157,7 @@ export class MobileNet {
 
   /** Starts training, and returns at once. The network has the new weights when the run has ended. */
   train(options: TrainOptions): TrainRun {
-    const { data, resume, signal, ...recipe } = options
+    const { data, resume, evaluationEvents = false, signal, ...recipe } = options
     return new TrainRun(
       (onMessage) => {
         checkTrainOptions(options)
@@ -168,23 +170,29 @@ export class MobileNet {
           (message) => onMessage(message as Parameters<typeof onMessage>[0]),
         )
       },
-      { signal, hasFolder: Boolean(recipe.out) },
+      { signal, hasFolder: Boolean(recipe.out), evaluationEvents },
     )
   }
 
   /**
    * Mean loss and accuracy over a part of a data set, in evaluation mode.
    *
+   * @param options `onProgress` hears after each batch how many pictures are done; what it throws ends the evaluation.
    * @example await model.evaluate(data.test)
    */
-  async evaluate(part: Part, options: { signal?: AbortSignal } = {}): Promise<Metrics> {
+  async evaluate(
+    part: Part,
+    options: { signal?: AbortSignal; onProgress?: (progress: EvaluationProgress) => void } = {},
+  ): Promise<Metrics> {
     if (!(part instanceof Part)) {
       throw new MobileNetError('INVALID_OPTION', 'evaluate takes a part of a data set, for example data.test')
     }
     const { dataset, name, validationFraction } = part
-    return cancellable(
-      (cancel) => native(() => this.#native.evaluate(dataset.native, name, validationFraction, cancel)),
+    return measured(
+      (cancel, listener: (progress: EvaluationProgress) => void) =>
+        this.#native.evaluate(dataset.native, name, validationFraction, cancel, listener),
       options.signal,
+      options.onProgress,
     )
   }
 

@@ -63,6 +63,8 @@ export interface TrainOptions extends NativeTrainOptions {
   data: Dataset
   /** Go on with the unfinished run whose checkpoint the network was loaded from; default false. */
   resume?: boolean
+  /** The run also tells how far the evaluations at the end of an epoch are (events `evaluating`); default false. */
+  evaluationEvents?: boolean
   /** When it aborts, the run ends after the current batch, and `result` rejects with the signal's reason. */
   signal?: AbortSignal
 }
@@ -165,6 +167,7 @@ const trainKeys: Keys<TrainOptions> = {
   out: true,
   threads: true,
   resume: true,
+  evaluationEvents: true,
   signal: true,
 }
 
@@ -194,7 +197,7 @@ export function checkTrainOptions(options: TrainOptions): void {
 
 /** The same for a recipe alone, without what belongs to one run. */
 export function checkRecipe(where: string, options: NativeTrainOptions): void {
-  const { data, out, threads, resume, signal, ...recipeKeys } = trainKeys
+  const { data, out, threads, resume, evaluationEvents, signal, ...recipeKeys } = trainKeys
   checkKeys(where, options, recipeKeys)
   checkParts(options)
 }

@@ -11,10 +11,13 @@ export class EventQueue implements AsyncIterable<TrainEvent> {
     return this.#end !== undefined
   }
 
-  /** Adds an event. A `step` that nobody has read gives way to a later one of its epoch, so the queue stays short. */
+  /**
+   * Adds an event. A `step` that nobody has read gives way to a later one of its epoch, and an `evaluating` to a later
+   * one of its evaluation, so the queue stays short.
+   */
   push(event: TrainEvent): void {
     const last = this.#events.at(-1)
-    if (event.type === 'step' && last?.type === 'step' && last.epoch === event.epoch) {
+    if (last && replaces(event, last)) {
       this.#events[this.#events.length - 1] = event
     } else {
       this.#events.push(event)
@@ -47,4 +50,10 @@ export class EventQueue implements AsyncIterable<TrainEvent> {
   #wakeAll(): void {
     for (const wake of this.#wake.splice(0)) wake()
   }
+}
+
+function replaces(event: TrainEvent, unread: TrainEvent): boolean {
+  if (event.type === 'step') return unread.type === 'step' && unread.epoch === event.epoch
+  if (event.type !== 'evaluating' || unread.type !== 'evaluating') return false
+  return unread.epoch === event.epoch && unread.split === event.split
 }

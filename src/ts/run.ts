@@ -30,14 +30,19 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
   readonly #queue = new EventQueue()
   readonly #signal: AbortSignal | undefined
   readonly #hasFolder: boolean
+  readonly #evaluationEvents: boolean
   #native: NativeRun | undefined
   #checkpoints: PromiseWithResolvers<string>[] = []
   #settle!: { resolve: (report: Report) => void; reject: (reason: unknown) => void }
 
   /** @internal */
-  constructor(start: StartNative, options: { signal?: AbortSignal | undefined; hasFolder: boolean }) {
+  constructor(
+    start: StartNative,
+    options: { signal?: AbortSignal | undefined; hasFolder: boolean; evaluationEvents: boolean },
+  ) {
     this.#signal = options.signal
     this.#hasFolder = options.hasFolder
+    this.#evaluationEvents = options.evaluationEvents
     this.result = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
     })
@@ -92,6 +97,7 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
       this.#fail(new MobileNetError(message.code as ErrorCode, message.message))
       return
     }
+    if (message.type === 'evaluating' && !this.#evaluationEvents) return
     if (message.type === 'checkpoint' && message.path.endsWith('last.safetensors')) {
       for (const asked of this.#checkpoints.splice(0)) asked.resolve(message.path)
     }

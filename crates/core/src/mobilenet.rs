@@ -262,7 +262,7 @@ impl MobileNet {
     }
 
     /// Loss and accuracy over the pictures with these indices; `None` when `cancelled` was set before the end, or when
-    /// there are no pictures.
+    /// there are no pictures. `on_batch` hears after each batch how many pictures are done.
     ///
     /// # Errors
     /// `INVALID_OPTION` when the pictures have more classes than the network; otherwise those of preparing the pictures.
@@ -271,10 +271,11 @@ impl MobileNet {
         pictures: &Arc<Pictures>,
         indices: &[u32],
         cancelled: &AtomicBool,
+        on_batch: &mut dyn FnMut(usize),
     ) -> Result<Option<Metrics>> {
         check_labels(pictures, self.shared.config.classes)?;
         let normalization = self.normalization();
-        self.with_evaluator(|plan| evaluate(plan, pictures, indices, normalization, cancelled))
+        self.with_evaluator(|plan| evaluate(plan, pictures, indices, normalization, cancelled, on_batch))
     }
 
     /// Runs `work` with the plan that evaluates, brought up to date.

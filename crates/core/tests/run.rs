@@ -8,7 +8,7 @@ use mobilenet_core::data::{Dataset, cifar10};
 use mobilenet_core::metrics::Metrics;
 use mobilenet_core::mobilenet::MobileNet;
 use mobilenet_core::model::tensors::NamedTensor;
-use mobilenet_core::train::event::{Event, Report};
+use mobilenet_core::train::event::{Event, Report, Split};
 use mobilenet_core::train::{self, Control};
 use mobilenet_core::{Error, ErrorCode};
 use std::path::Path;
@@ -129,6 +129,27 @@ fn last_training(events: &[Event]) -> Option<Metrics> {
 }
 
 #[test]
+fn a_run_tells_how_far_its_evaluations_are() {
+    let (_, events) = run(&small(), &recipe(), false).unwrap();
+    for wanted in [1, 2] {
+        let between = events
+            .iter()
+            .skip_while(|event| !matches!(event, Event::Step { epoch, step: 5, .. } if *epoch == wanted))
+            .skip(1)
+            .take_while(|event| !matches!(event, Event::Epoch { .. }));
+        let told: Vec<_> = between
+            .map(|event| match *event {
+                Event::Evaluating { epoch, split, done, count } => (epoch, split, done, count),
+                ref other => panic!("{other:?} between the last step and the end of its epoch"),
+            })
+            .collect();
+        let (validation, test) = (Split::Validation, Split::Test);
+        let expected = [(validation, 25, 25), (test, 64, 72), (test, 72, 72)];
+        assert_eq!(told, expected.map(|(split, done, count)| (wanted, split, done, count)));
+    }
+}
+
+#[test]
 fn a_run_leaves_its_two_checkpoints_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let model = small();
@@ -140,6 +161,7 @@ fn a_run_leaves_its_two_checkpoints_and_nothing_else() {
         .map(|event| match event {
             Event::Start { .. } => "start",
             Event::Step { .. } => "step",
+            Event::Evaluating { .. } => "evaluating",
             Event::Epoch { .. } => "epoch",
             Event::Checkpoint { .. } => "checkpoint",
             Event::Done { .. } => "done",

@@ -1,12 +1,12 @@
 //! The benchmark of this machine by the presets' networks.
 
-use crate::error::{Code, Result, thrown};
+use crate::error::{Result, thrown};
 use crate::job::{Promise, start_abandonable};
 use crate::model::Cancel;
 use crate::options::{choice, whole};
+use crate::progress::listener;
 use mobilenet_core::{self as core, Error, config};
 use napi::bindgen_prelude::{Function, ToNapiValue, TypeName};
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 
 /// What to measure, and for how long.
@@ -142,19 +142,13 @@ where
     P: From<Named<core::benchmark::Progress>> + ToNapiValue + Send + 'static,
     R: From<core::benchmark::Report> + ToNapiValue + TypeName + Send + 'static,
 {
-    let send = on_progress
-        .build_threadsafe_function::<P>()
-        // The promise keeps Node alive; a benchmark that was abandoned does not.
-        .weak::<true>()
-        .build()
-        .map_err(|error| napi::Error::new(Code::from(error.status), error.reason.clone()))?;
+    let tell = listener(on_progress)?;
     let cancelled = cancel.inner.clone();
     Ok(start_abandonable(cancelled.clone(), move || {
         let report = core::benchmark::run(&config, &cancelled, &mut |progress| {
             let network = progress.network.and_then(|index| config.subjects.get(index));
             let named = Named { value: progress, name: network.map(|subject| subject.name.into()) };
-            // Fails only when Node is closing down, and then nobody is left to tell.
-            send.call(named.into(), ThreadsafeFunctionCallMode::NonBlocking);
+            tell(named.into());
         })?;
         report.map(R::from).ok_or_else(|| Error::invalid_option("the benchmark was cancelled"))
     }))
@@ -245,7 +239,7 @@ impl From<core::benchmark::PredictionSpeed> for PredictionSpeed {
     }
 }
 
-/// Threads, pictures of a batch and repetitions in an hour are far below 2^32.
+/// Threads, pictures and repetitions in an hour are far below 2^32.
 pub fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }

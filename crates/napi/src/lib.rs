@@ -11,6 +11,7 @@ mod event;
 mod job;
 mod model;
 mod options;
+mod progress;
 mod train;
 
 // The engine reuses its buffers, but data, candle and the border allocate while it runs.

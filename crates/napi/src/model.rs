@@ -1,13 +1,17 @@
 //! A network: made, loaded, asked and saved.
 
+use crate::benchmark::number;
 use crate::dataset::{Dataset, part};
 use crate::error::{Result, thrown};
 use crate::job::{Promise, start};
 use crate::options::{ModelOptions, seed, whole};
+use crate::progress::listener;
 use mobilenet_core::data::Rgb;
 use mobilenet_core::data::image::{Limits, decode, decode_file};
 use mobilenet_core::{self as core, Error, config};
-use napi::bindgen_prelude::{Either3, Float32Array, Float32ArraySlice, Uint8ArraySlice, Uint32ArraySlice};
+use napi::bindgen_prelude::{
+    Either3, Float32Array, Float32ArraySlice, Function, Uint8ArraySlice, Uint32ArraySlice,
+};
 use napi_derive::napi;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,6 +71,15 @@ pub struct Metrics {
     /// How many were right.
     pub correct: u32,
     /// Of how many.
+    pub count: u32,
+}
+
+/// How far an evaluation is.
+#[napi(object)]
+pub struct EvaluationProgress {
+    /// Pictures evaluated so far.
+    pub done: u32,
+    /// Pictures in all.
     pub count: u32,
 }
 
@@ -223,7 +236,8 @@ impl Model {
         }))
     }
 
-    /// Loss and accuracy over one part of a data set: `train`, `validation` or `test`.
+    /// Loss and accuracy over one part of a data set: `train`, `validation` or `test`. `onProgress` hears of every
+    /// batch, and may still be called after the promise has settled.
     #[napi(ts_return_type = "Promise<Metrics>")]
     pub fn evaluate(
         &self,
@@ -231,22 +245,27 @@ impl Model {
         part_name: String,
         validation_fraction: f64,
         cancel: &Cancel,
-    ) -> Promise<Metrics> {
+        on_progress: Function<EvaluationProgress, ()>,
+    ) -> Result<Promise<Metrics>> {
         let (model, data, cancelled) = (self.inner.clone(), dataset.inner.clone(), cancel.inner.clone());
-        start(move || {
+        let tell = listener(on_progress)?;
+        Ok(start(move || {
             let (pictures, indices) = part(&data, &part_name, validation_fraction)?;
-            let metrics = model.evaluate(pictures, &indices, &cancelled)?.ok_or_else(|| {
-                Error::invalid_option(format!(
-                    "there is nothing to evaluate: no picture is in part {part_name}"
-                ))
-            })?;
+            let count = number(indices.len());
+            let mut on_batch = |done| tell(EvaluationProgress { done: number(done), count });
+            let metrics =
+                model.evaluate(pictures, &indices, &cancelled, &mut on_batch)?.ok_or_else(|| {
+                    Error::invalid_option(format!(
+                        "there is nothing to evaluate: no picture is in part {part_name}"
+                    ))
+                })?;
             Ok(Metrics {
                 loss: metrics.loss,
                 accuracy: metrics.accuracy,
                 correct: metrics.correct as u32,
                 count: metrics.count as u32,
             })
-        })
+        }))
     }
 }
 

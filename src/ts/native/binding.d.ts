@@ -57,8 +57,11 @@ export declare class Model {
   backward(input: Float32Array, labels: Uint32Array): Promise<Backward>
   /** Logits, one row of `classes` a picture, of pictures of any size: paths, encoded files or raw pixels. */
   predict(pictures: Array<string | Uint8Array | RawPicture>): Promise<Float32Array>
-  /** Loss and accuracy over one part of a data set: `train`, `validation` or `test`. */
-  evaluate(dataset: Dataset, partName: string, validationFraction: number, cancel: Cancel): Promise<Metrics>
+  /**
+   * Loss and accuracy over one part of a data set: `train`, `validation` or `test`. `onProgress` hears of every
+   * batch, and may still be called after the promise has settled.
+   */
+  evaluate(dataset: Dataset, partName: string, validationFraction: number, cancel: Cancel, onProgress: (arg: EvaluationProgress) => void): Promise<Metrics>
 }
 
 /** A run that has begun. */
@@ -204,6 +207,14 @@ export interface Device {
 
 /** The devices of this machine that this build can use, the best first. */
 export declare function devices(): Array<Device>
+
+/** How far an evaluation is. */
+export interface EvaluationProgress {
+  /** Pictures evaluated so far. */
+  done: number
+  /** Pictures in all. */
+  count: number
+}
 
 /** How fast a network evaluates. Times are medians. */
 export interface EvaluationSpeed {

@@ -9,14 +9,15 @@ use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Evaluates the pictures with these indices with a prepared plan. `None` when `cancelled` was set, or when there are
-/// no pictures.
+/// Evaluates the pictures with these indices with a prepared plan; `on_batch` hears after each batch how many are done.
+/// `None` when `cancelled` was set, or when there are no pictures.
 pub fn evaluate(
     plan: &mut InferencePlan,
     pictures: &Arc<Pictures>,
     indices: &[u32],
     normalization: Normalization,
     cancelled: &AtomicBool,
+    on_batch: &mut dyn FnMut(usize),
 ) -> Result<Option<Metrics>> {
     let loader = Loader::start(Feed {
         pictures: pictures.clone(),
@@ -29,7 +30,7 @@ pub fn evaluate(
         normalization,
         first_batch: 0,
     })?;
-    let (mut loss_sum, mut correct) = (0.0, 0);
+    let (mut loss_sum, mut correct, mut done) = (0.0, 0, 0);
     for batch in loader {
         if cancelled.load(Ordering::Relaxed) {
             return Ok(None);
@@ -39,6 +40,8 @@ pub fn evaluate(
         let loss = plan.loss(&batch.labels);
         loss_sum += loss.sum;
         correct += loss.correct;
+        done += batch.count;
+        on_batch(done);
     }
     Ok(Metrics::of(loss_sum, correct, indices.len()))
 }

@@ -59,6 +59,16 @@ pub struct Report {
     pub best: Option<PathBuf>,
 }
 
+/// Pictures that a run evaluates and doesn't train on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Split {
+    /// Those kept from the training pictures.
+    Validation,
+    /// Those of the data set's test files.
+    Test,
+}
+
 /// One event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
@@ -84,6 +94,17 @@ pub enum Event {
         learning_rate: f64,
         /// Since the last `step` event.
         images_per_second: f64,
+    },
+    /// After each batch of the evaluations at the end of an epoch.
+    Evaluating {
+        /// From 1.
+        epoch: usize,
+        /// Which pictures.
+        split: Split,
+        /// Pictures evaluated so far, of this split.
+        done: usize,
+        /// Pictures of this split.
+        count: usize,
     },
     /// The end of each epoch.
     Epoch {

@@ -1,7 +1,7 @@
 //! One run: epochs of steps, each epoch with validation and test at its end.
 
 use super::Control;
-use super::event::{Event, Metrics, PictureCounts, Report, RunConfig};
+use super::event::{Event, Metrics, PictureCounts, Report, RunConfig, Split};
 use super::folder::Folder;
 use crate::checkpoint::{Progress, TrainingState, write};
 use crate::config::{TrainConfig, TrainOptions};
@@ -208,11 +208,17 @@ impl<'a> Trainer<'a> {
         let train = Metrics::of(self.progress.loss_sum, self.progress.correct, self.progress.count);
         let parameters = self.parameters.to_vec1::<f32>()?;
         self.step.with_plan(|plan| self.evaluation.prepare(&parameters, &plan.statistics));
+        let epoch = self.progress.epoch + 1;
         let mut metrics = [None; 2];
-        let parts = [(&self.train, &self.validation_indices), (&self.test, &self.test_indices)];
-        for (metrics, (pictures, indices)) in metrics.iter_mut().zip(parts) {
+        let parts = [
+            (Split::Validation, &self.train, &self.validation_indices),
+            (Split::Test, &self.test, &self.test_indices),
+        ];
+        for (metrics, (split, pictures, indices)) in metrics.iter_mut().zip(parts) {
             let (plan, normalization) = (&mut self.evaluation, self.config.normalization);
-            *metrics = evaluate(plan, pictures, indices, normalization, control.stopping())?;
+            let count = indices.len();
+            let mut tell = |done| on_event(Event::Evaluating { epoch, split, done, count });
+            *metrics = evaluate(plan, pictures, indices, normalization, control.stopping(), &mut tell)?;
         }
         if control.stopping().load(Ordering::Relaxed) {
             // Stopped during the evaluation: a resumed run begins with it.
@@ -220,7 +226,6 @@ impl<'a> Trainer<'a> {
         }
         let [validation, test] = metrics;
         let train = train.ok_or_else(|| Error::internal("an epoch without pictures"))?;
-        let epoch = self.progress.epoch + 1;
         let accuracy = validation.or(test).unwrap_or(train).accuracy;
         let improved = self.progress.best.is_none_or(|(_, best)| accuracy > best);
         if improved {

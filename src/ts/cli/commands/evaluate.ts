@@ -1,9 +1,18 @@
 import { Command } from 'commander'
-import { type Dataset, MobileNet, MobileNetError, type Part } from '../../../../index.js'
+import {
+  type Dataset,
+  type EvaluationProgress,
+  type Metrics,
+  MobileNet,
+  MobileNetError,
+  type Part,
+} from '../../../../index.js'
 import { openData } from '../data.js'
 import type { Deps } from '../deps.js'
+import { ProgressBar } from '../live/progress-bar.js'
 import { writeJson } from '../render/json.js'
 import { setLine } from '../render/plain.js'
+import { grouped } from '../render/text.js'
 
 interface Flags {
   data?: string
@@ -36,7 +45,9 @@ async function evaluate(
   }
   const model = await MobileNet.load(checkpoint)
   const data = await openData(deps, directory, { json })
-  const metrics = await model.evaluate(partOf(data, split), { signal: deps.interrupt })
+  const metrics = await withBar(deps.stderr, `evaluating ${split}`, (onProgress) =>
+    model.evaluate(partOf(data, split), { signal: deps.interrupt, onProgress }),
+  )
   const { loss, accuracy, correct, count } = metrics
   if (json) writeJson(deps.stdout, { type: 'evaluation', split, loss, accuracy, correct, count })
   else deps.stdout.write(setLine(name, metrics))
@@ -46,4 +57,20 @@ function partOf(data: Dataset, split: string): Part {
   if (split === 'test') return data.test
   const { train, validation } = data.split()
   return split === 'train' ? train : validation
+}
+
+/** Shows on a terminal how far an evaluation is; nothing of it stays. */
+async function withBar(
+  stderr: NodeJS.WriteStream,
+  name: string,
+  evaluate: (onProgress: (progress: EvaluationProgress) => void) => Promise<Metrics>,
+): Promise<Metrics> {
+  const bar = new ProgressBar(stderr)
+  try {
+    return await evaluate(({ done, count }) =>
+      bar.update({ name, share: done / count, detail: `${grouped(done)} of ${grouped(count)}` }),
+    )
+  } finally {
+    bar.stop()
+  }
 }

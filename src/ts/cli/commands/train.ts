@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { MobileNet, MobileNetError, resolveRecipe, type TrainRun } from '../../../../index.js'
 import { openData } from '../data.js'
 import type { Deps } from '../deps.js'
+import { isLive } from '../live/screen.js'
 import { addNetworkOptions, number } from '../options.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
 import { addRecipeOptions, recipeDefault } from '../recipe.js'
@@ -53,9 +54,11 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
     note: data.note,
     command: deps.command,
     resume: resumeCommand(deps, flags, plan.options.out),
+    interrupt: deps.interrupt,
   }
-  const run = model.train({ ...plan.options, resume: plan.resume, data })
   const view = viewOf(deps, flags, facts)
+  const evaluationEvents = view instanceof TtyView
+  const run = model.train({ ...plan.options, resume: plan.resume, data, evaluationEvents })
   await watch(deps, run, view, Boolean(flags.quiet))
   const report = await run.result
   if (report.stopped && deps.interrupt.reason?.code === 'EPIPE') {
@@ -70,7 +73,7 @@ function modelOf({ checkpoint, network }: Plan): Promise<MobileNet> {
 
 function viewOf(deps: Deps, flags: TrainFlags, facts: RunFacts): View {
   if (flags.json) return new JsonView(deps.stdout)
-  return deps.stdout.isTTY ? new TtyView(deps.stdout, facts) : new PlainView(deps.stdout, facts)
+  return isLive(deps.stdout) ? new TtyView(deps.stdout, facts) : new PlainView(deps.stdout, facts)
 }
 
 /** Shows the run until its end; Ctrl-C stops it after the current batch, which leaves a checkpoint. */

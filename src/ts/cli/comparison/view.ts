@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { CompareProgress, TrainEvent } from '../../../../index.js'
 import type { Deps } from '../deps.js'
+import { isLive } from '../live/screen.js'
 import { BenchmarkBar } from '../render/benchmark.js'
 import { PlainView } from '../render/plain.js'
 import { TtyView } from '../render/tty.js'
@@ -47,14 +48,14 @@ export class ComparisonView {
 
   #begin({ variant, model }: CompareProgress & { type: 'train' }): void {
     this.#run?.view.close()
-    const { stdout, command } = this.#deps
+    const { stdout, command, interrupt } = this.#deps
     const { note, flags, out } = this.#call
     const words = [...command, 'train', '--resume', join(out, variant)]
     for (const name of ['data', 'device', 'threads'] as const) {
       if (flags[name] !== undefined) words.push(`--${name}`, String(flags[name]))
     }
-    const facts: RunFacts = { parameters: model.parameters, note, command, resume: words }
-    const view = stdout.isTTY ? new TtyView(stdout, facts) : new Epochs(new PlainView(stdout, facts))
+    const facts: RunFacts = { parameters: model.parameters, note, command, resume: words, interrupt }
+    const view = isLive(stdout) ? new TtyView(stdout, facts) : new Epochs(new PlainView(stdout, facts))
     this.#run = { variant, view }
   }
 }

@@ -1,7 +1,7 @@
-import { Format, SingleBar } from 'cli-progress'
 import { type BenchmarkReport, type PresetName, type PresetSpeed, presets } from '../../../../index.js'
+import { ProgressBar } from '../live/progress-bar.js'
 import { type Column, numberColumn, table } from './table.js'
-import { colors, labelled, milliseconds, speedText, squeeze, wholePercent, wrapped } from './text.js'
+import { colors, labelled, milliseconds, speedText, wholePercent, wrapped } from './text.js'
 
 /** What the machine is, and a line for each preset. */
 export function renderBenchmark(stdout: NodeJS.WriteStream, report: BenchmarkReport): string {
@@ -57,40 +57,18 @@ function about(seconds: number): string {
 
 /** How far a benchmark is: a bar on a terminal, which goes when it ends; else nothing. */
 export class BenchmarkBar {
-  readonly #stream: NodeJS.WriteStream
-  #bar: SingleBar | undefined
+  readonly #bar: ProgressBar
 
   constructor(stream: NodeJS.WriteStream) {
-    this.#stream = stream
+    this.#bar = new ProgressBar(stream)
   }
 
   /** `name`: whose work it is, if a network's. */
   update({ work, name, share }: { work: string; name?: string | null | undefined; share: number }): void {
-    if (!this.#stream.isTTY) return
-    this.#bar ??= this.#start()
-    this.#bar.update(share, { work: name ? `${work} of ${name}` : work })
+    this.#bar.update({ name: 'measuring', share, detail: name ? `${work} of ${name}` : work })
   }
 
   stop(): void {
-    this.#bar?.stop()
-    this.#bar = undefined
-  }
-
-  #start(): SingleBar {
-    const bar = new SingleBar({
-      stream: this.#stream,
-      hideCursor: true,
-      clearOnComplete: true,
-      barsize: 30,
-      format: (options, params, payload) => {
-        const percent = `${Math.floor(params.progress * 100)}%`.padStart(4)
-        const drawn = Format.BarFormat(params.progress, options)
-        return squeeze(this.#stream.columns, ['measuring', drawn, percent, payload.work], [1, 0])
-      },
-      barCompleteChar: '█',
-      barIncompleteChar: '░',
-    })
-    bar.start(1, 0, { work: '' })
-    return bar
+    this.#bar.stop()
   }
 }

@@ -1,5 +1,5 @@
 import type { Metrics, Report } from '../../../../index.js'
-import { clock, colors, labelled, percent, shell } from './text.js'
+import { clock, colors, labelled, percent, shell, wrapped } from './text.js'
 import type { RunFacts } from './view.js'
 
 /** What came out of a run, where it lies, and what to type next. */
@@ -16,17 +16,18 @@ export function renderEnd(stdout: NodeJS.WriteStream, report: Report, facts: Run
     ])
   }
   rows.push(['time', `${clock(report.seconds)} (${report.seconds.toFixed(1)} s)`])
-  if (report.best !== null) rows.push(['best weights', report.best])
-  if (report.checkpoint !== null) rows.push(['last state', report.checkpoint])
-  if (report.stopped) {
+  if (report.stopped)
     rows.push(['stopped', `after ${report.epochs} complete epochs, ${report.steps} steps in all`])
-    if (report.checkpoint !== null) rows.push(['to go on', shell(facts.resume)])
-  }
+  // What is to be copied is not broken.
+  const words: [string, string][] = []
+  if (report.best !== null) words.push(['best weights', report.best])
+  if (report.checkpoint !== null) words.push(['last state', report.checkpoint])
+  if (report.stopped && report.checkpoint !== null) words.push(['to go on', shell(facts.resume)])
   const weights = report.best ?? report.checkpoint
   if (weights !== null && !report.stopped) {
-    rows.push(['to use it', `${shell([...facts.command, 'predict', weights])} PICTURE...`])
+    words.push(['to use it', `${shell([...facts.command, 'predict', weights])} PICTURE...`])
   }
-  return `\n${labelled(stdout, rows)}`
+  return `\n${labelled(stdout, [...wrapped(stdout.columns, rows), ...words])}`
 }
 
 function counts({ correct, count }: Metrics): string {

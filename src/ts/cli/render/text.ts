@@ -16,8 +16,11 @@ export function squeeze(columns: number | undefined, parts: string[], optional: 
   return join().slice(0, width - 1)
 }
 
+/** Functions that colour a text, or leave it as it is. */
+export type Colors = ReturnType<typeof pc.createColors>
+
 /** Colours for this stream: none when it is not a terminal, or the user wants none (NO_COLOR). */
-export function colors(stream: Pick<WriteStream, 'isTTY'>): ReturnType<typeof pc.createColors> {
+export function colors(stream: Pick<WriteStream, 'isTTY'>): Colors {
   return pc.createColors(Boolean(stream.isTTY) && pc.isColorSupported)
 }
 

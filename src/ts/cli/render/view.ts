@@ -17,4 +17,6 @@ export interface RunFacts {
   command: string[]
   /** The command that goes on with the run after it was stopped. */
   resume: string[]
+  /** Aborts when the run is to end after the current batch. */
+  interrupt: AbortSignal
 }
