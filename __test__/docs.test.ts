@@ -1,8 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { afterAll, expect, it } from 'vitest'
+import { cli, Scratch } from './cli.js'
 
 const docs = join(import.meta.dirname, '..', 'docs')
+const scratch = new Scratch()
+afterAll(() => scratch.remove())
 
 it('docs/models.md names only what is in the code', () => {
   const text = readFileSync(join(docs, 'models.md'), 'utf8')
@@ -14,5 +17,19 @@ it('docs/models.md names only what is in the code', () => {
     // Where it is made, not where it is used: a function, type or constant, a field, or a case of an enum.
     const made = new RegExp(`\\b(fn|struct|enum|const) ${name}\\b|^ +(pub )?${name}(: |,$)`, 'm')
     expect(readFileSync(file, 'utf8'), `${name} in ${path}`).toMatch(made)
+  }
+})
+
+it('docs/accuracy.md has only commands that can be called', async () => {
+  const text = readFileSync(join(docs, 'accuracy.md'), 'utf8')
+  const commands = [...text.matchAll(/^npx mobilenet-native (.+)$/gm)].map(([, words]) => words ?? '')
+  expect(commands.length).toBeGreaterThan(10)
+  for (const words of commands) {
+    // A wrong call is told before anything is read, and here there is nothing to be read.
+    const args = [...words.split(' '), '--data', scratch.at('nothing')]
+    const { status, stderr } = await cli(args, { cwd: scratch.path })
+    // bfloat16 needs a processor that has it.
+    expect(stderr, words).toMatch(/^error (DATASET_NOT_FOUND|DEVICE_UNAVAILABLE) /)
+    expect(status, words).toBe(1)
   }
 })
