@@ -9,7 +9,10 @@ import { version } from './version.js'
 /** An explicit path in this variable wins over everything else, and nothing else is tried then. */
 export const variable = 'MOBILENET_NATIVE_LIBRARY_PATH'
 
-/** Where a native library comes from: the path in {@link variable}, the package of the platform, a local build. */
+/**
+ * Where a native library comes from: the path in `MOBILENET_NATIVE_LIBRARY_PATH`, the package of the platform, a local
+ * build.
+ */
 export type LibrarySource = 'environment' | 'package' | 'build'
 
 /** A place where the native library can be. */
@@ -27,8 +30,9 @@ export interface Loaded {
   path: string
 }
 
-// From `dist/src/ts/native`, where this file runs.
-const root = join(__dirname, '..', '..', '..', '..')
+// From `dist/src/ts/native`, where this file runs. In a bundle it runs elsewhere, and a bundle that is an ES module doesn't
+// know where; then nothing was built beside it.
+const root = join(typeof __dirname === 'string' ? __dirname : process.cwd(), '..', '..', '..', '..')
 let loaded: Loaded | undefined
 
 /** The native library; loaded at the first call, so that importing the package can't fail. */
