@@ -1,3 +1,4 @@
+export type { Features, PictureAnswer, PictureFeatures } from './src/ts/answers.js'
 export { type BenchmarkOptions, type BenchmarkReport, benchmark } from './src/ts/benchmark.js'
 export {
   type ComparedNetwork,
@@ -19,37 +20,54 @@ export type {
   DoneEvent,
   EpochEvent,
   EvaluatingEvent,
+  LearningRateEvent,
   Normalization,
   Report,
   RunConfig,
   StartEvent,
   StepEvent,
   TrainEvent,
+  WarningEvent,
 } from './src/ts/events.js'
-export { type Backward, MobileNet, type Picture, type RawPicture, type Tensor } from './src/ts/mobilenet.js'
+export { ImageFolder, type ImageFolderOptions } from './src/ts/folder.js'
+export { type Backward, MobileNet, type Tensor } from './src/ts/mobilenet.js'
 export type {
   BenchmarkProgress,
   ComparisonProgress,
   ConvolutionSize,
   Cost,
   Device,
+  EmaOptions,
   EvaluationProgress,
   EvaluationSpeed,
+  FolderProgress,
   Layer,
   Metrics,
-  OptimizerOptions,
+  OnnxOptions,
   PredictionSpeed,
   PresetSpeed,
-  ScheduleOptions,
   SeparableCost,
   SeparableParts,
+  SkippedPicture,
   TrainingSpeed,
   VariantSpeed,
+  WarmupOptions,
 } from './src/ts/native/binding.js'
 export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
 export type { LibrarySource } from './src/ts/native/load.js'
+export { type Neighbour, nearest } from './src/ts/nearest.js'
+export type {
+  OptimizerConfig,
+  OptimizerOptions,
+  ScheduleConfig,
+  ScheduleOptions,
+} from './src/ts/optim.js'
 export {
+  type Augmentation,
+  type AugmentationOptions,
   type DeviceName,
+  type EvaluateOptions,
+  fineTuning,
   type ImportOptions,
   type LoadOptions,
   type ModelConfig,
@@ -57,9 +75,24 @@ export {
   type NetworkOptions,
   type PresetName,
   presets,
+  type RecipeOptions,
   resolveRecipe,
+  type TestTimeAugmentation,
   type TrainConfig,
   type TrainOptions,
 } from './src/ts/options.js'
+export {
+  findPictures,
+  isPictureName,
+  type Picture,
+  type PredictOptions,
+  type RawPicture,
+  type ReadingOptions,
+} from './src/ts/pictures.js'
 export type { Logits, Prediction } from './src/ts/prediction.js'
+export { readConfig, type SavedConfig, type WeightsOrigin } from './src/ts/record/config.js'
+export type { ClassFigures, Evaluation, WrongPicture } from './src/ts/record/evaluation.js'
+export type { EpochRecord, StepRecord } from './src/ts/record/history.js'
+export { listRuns, type RunRecord, type RunSummary, readRun } from './src/ts/record/runs.js'
+export { writeReport } from './src/ts/report/report.js'
 export type { TrainRun } from './src/ts/run.js'

@@ -195,7 +195,7 @@ describe('predict', () => {
 describe('data and evaluation', () => {
   it('opens a folder of records', async () => {
     const sample = await openSample()
-    expect(sample.counts).toEqual({ train: 256, test: 128 })
+    expect(sample.counts).toEqual({ train: 256, validation: 0, test: 128 })
     expect(sample.classes).toHaveLength(10)
     expect(sample.classes[3]).toBe('cat')
     expect(sample.official).toBe(false)

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
-import { parse } from 'parse5'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { cli, data, filesBelow, jsonLines, Scratch, start } from './cli.js'
+import { cli, data, filesBelow, filesOfRun, jsonLines, runFiles, Scratch, start } from './cli.js'
+import { checked } from './page.js'
 
 const scratch = new Scratch()
 afterAll(() => scratch.remove())
@@ -12,27 +12,6 @@ const short = ['compare', '--width', '0.25', '--seconds', '0.01', '--batch-size'
 const two = [...short, '--variants', 'v1,v3-small']
 const training = [...two, '--train', '--data', data, '--limit', '24', '--epochs', '2']
 const read = (...path: string[]) => readFileSync(scratch.at(...path), 'utf8')
-
-/** What a page says, once it is known to be whole and to need nothing else. */
-function checked(page: string): string {
-  const errors: string[] = []
-  parse(page, { onParseError: ({ code }) => void errors.push(code) })
-  expect(errors).toEqual([])
-  // Names of namespaces are no addresses that anything is loaded from.
-  expect(page.replaceAll(/xmlns(:\w+)?="[^"]*"/g, '')).not.toMatch(
-    /https?:|\bsrc=|@import|url\((?!#)|<script/,
-  )
-  const ids = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id)
-  expect(new Set(ids).size).toBe(ids.length)
-  const drawings = page.match(/<svg.*?<\/svg>/gs) ?? []
-  for (const drawing of drawings) {
-    expect(drawing).toMatch(
-      /^<svg[^>]* role="img"[^>]*>\s*<title id="[^"]+">\w.*?<\/title><desc id="[^"]+">\w/,
-    )
-    expect(drawing).not.toMatch(/NaN|undefined/)
-  }
-  return page
-}
 
 describe('compare', () => {
   it('measures all four, prints tables, and writes them with a page', async () => {
@@ -49,6 +28,7 @@ describe('compare', () => {
       'comparison.md',
     ])
     const page = checked(read('all', 'comparison.html'))
+    expect(page).not.toContain('<script')
     expect(page.match(/<figure>/g)).toHaveLength(4)
     expect(page.match(/<table>/g)).toHaveLength(2)
     expect(page).toContain('<title>MobileNet V1, V2, V3 large and V3 small</title>')
@@ -123,7 +103,8 @@ describe('compare --train', () => {
         new RegExp(`^${name} +\\d+\\.\\d\\d% +[12] +\\d+\\.\\d\\d% +\\d:\\d\\d +\\d:\\d\\d$`, 'm'),
       )
     }
-    expect(filesBelow(out)).toHaveLength(7)
+    const pages = ['comparison.html', 'comparison.json', 'comparison.md']
+    expect(filesOfRun(out)).toEqual([...pages, ...runFiles(), ...runFiles()].sort())
   })
 
   it('plots accuracy, with every number in a table', () => {

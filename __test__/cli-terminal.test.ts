@@ -69,6 +69,7 @@ class Showing {
       bestEpoch: 1,
       bestAccuracy: 0.5,
       stopped,
+      endedBy: stopped ? 'stop' : 'epochs',
       seconds: 62.5,
       checkpoint: 'runs/x/last.safetensors',
       best: 'runs/x/best.safetensors',

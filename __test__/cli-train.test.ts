@@ -2,7 +2,18 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { afterAll, describe, expect, it } from 'vitest'
-import { cli, data, filesBelow, type Json, jsonLines, Scratch, small, start } from './cli.js'
+import {
+  cli,
+  data,
+  filesBelow,
+  filesOfRun,
+  type Json,
+  jsonLines,
+  runFiles,
+  Scratch,
+  small,
+  start,
+} from './cli.js'
 
 const scratch = new Scratch()
 afterAll(() => scratch.remove())
@@ -54,7 +65,7 @@ describe('train --json', () => {
       `${out}/last.safetensors`,
     ])
     expect(events[8].report).toMatchObject({ epochs: 1, steps: 4, stopped: false, bestEpoch: 1 })
-    expect(filesBelow(out).sort()).toEqual(['best.safetensors', 'last.safetensors'])
+    expect(filesOfRun(out)).toEqual(runFiles())
     // The sample is not the published set, which is said where errors are said.
     expect(jsonLines(stderr)).toEqual([{ type: 'note', message: expect.stringContaining('official') }])
   })
@@ -89,12 +100,91 @@ describe('train --json', () => {
       train: {
         optimizer: { type: 'adam', learningRate: 0.002 },
         schedule: { type: 'step', stepSize: 10, gamma: 0.1 },
-        augment: false,
+        augment: [],
         shuffle: true,
         seed: 7,
       },
       threads: 1,
     })
+  })
+})
+
+describe('train with a recipe', () => {
+  it('takes every number of it, tells it, and goes on with other numbers', async () => {
+    const out = scratch.at('recipe')
+    const recipe = '--optimizer sgd --learning-rate 0.1 --momentum 0.9 --nesterov --weight-decay 5e-4'
+    const moves =
+      '--schedule multi-step --milestones 2,3 --gamma 0.2 --warmup-epochs 1 --warmup-start-factor 0.1'
+    const args = [...recipe.split(' '), ...moves.split(' ')]
+    const first = await cli(['train', ...small, '--epochs', '2', ...args, '--out', out, '--json'])
+    expect(first.status).toBe(0)
+    const [begin, ...events] = jsonLines(first.stdout)
+    expect(begin.config.train).toMatchObject({
+      optimizer: {
+        type: 'sgd',
+        learningRate: 0.1,
+        momentum: 0.9,
+        nesterov: true,
+        weightDecay: 5e-4,
+        decayNormsAndBiases: false,
+      },
+      schedule: {
+        type: 'multi-step',
+        milestones: [2, 3],
+        gamma: 0.2,
+        warmup: { epochs: 1, startFactor: 0.1, every: 'step' },
+      },
+    })
+    const rates = events.filter(({ type }) => type === 'step').map(({ learningRate }) => learningRate)
+    const expected = [0.01, 0.0325, 0.055, 0.0775, 0.1, 0.1, 0.1, 0.1]
+    expect(rates.map((rate) => Number(rate.toFixed(9)))).toEqual(expected)
+
+    // The schedule's epochs are counted from the end of the warm-up.
+    const more = ['--epochs', '4', '--milestones', '2', '--weight-decay', '0', '--json']
+    const resumed = await cli(['train', '--resume', out, '--data', data, ...more])
+    expect(resumed.status).toBe(0)
+    const [again, ...later] = jsonLines(resumed.stdout)
+    expect(again.config.train).toMatchObject({
+      optimizer: { type: 'sgd', momentum: 0.9, weightDecay: 0 },
+      schedule: { type: 'multi-step', milestones: [2], gamma: 0.2, warmup: { epochs: 1, startFactor: 0.1 } },
+    })
+    const drop = later.filter(({ type }) => type === 'step').map(({ learningRate }) => learningRate)
+    expect(drop.map((rate) => Number(rate.toFixed(9)))).toEqual([0.1, 0.1, 0.1, 0.1, 0.02, 0.02, 0.02, 0.02])
+  })
+
+  it('averages weights, limits gradients, and ends when it has lost its patience', async () => {
+    const args = '--epochs 40 --ema 0.9 --no-ema-warmup --clip-norm 1 --patience 1'.split(' ')
+    const out = scratch.at('patience')
+    const { status, stdout } = await cli(['train', ...small, ...args, '--out', out, '--json'])
+    expect(status).toBe(0)
+    const events = jsonLines(stdout)
+    expect(events[0].config.train).toMatchObject({
+      optimizer: { type: 'adam', clipNorm: 1, clipValue: null },
+      ema: { decay: 0.9, warmup: false },
+      patience: 1,
+    })
+    const { report } = events.at(-1)
+    expect(report).toMatchObject({ endedBy: 'patience', stopped: false })
+    expect(report.epochs - report.bestEpoch).toBe(1)
+    expect(tensors(`${out}/last.safetensors`).has('training.raw.conv_stem.weight')).toBe(true)
+    const again = await cli(['train', '--resume', out, '--data', data])
+    expect(again.status).toBe(2)
+    expect(again.stderr).toContain('ask for more patience to go on')
+
+    const plain = await cli(['train', ...small, ...args, '--out', scratch.at('patience-plain')])
+    expect(plain.stdout.replace(/\s+/g, ' ')).toMatch(
+      /gradients of norm 1 at most.*weights averaged with decay 0.9.*patience of 1 epoch/,
+    )
+    expect(plain.stdout).toMatch(/^ended +after \d+ epochs: validation was no better since epoch \d+$/m)
+  })
+
+  it('says it in words', async () => {
+    const recipe = '--optimizer rmsprop-tf --weight-decay 1e-5 --schedule exponential'.split(' ')
+    const { stdout } = await cli(['train', ...small, ...recipe, '--out', scratch.at('words')])
+    const words = stdout.replace(/\s+/g, ' ')
+    expect(words).toContain(
+      "TensorFlow's RMSprop at 0.01, momentum 0.9, weight decay 0.00001, exponential x 0.98",
+    )
   })
 })
 
@@ -121,7 +211,7 @@ describe('train without a terminal', () => {
     const folder = /runs\/\d{4}-\d\d-\d\d-\d{6}-course/.exec(stdout)?.[0] ?? ''
     expect(stdout).toMatch(/^test accuracy {2}\d+\.\d\d% \(\d+ of 64, after the last epoch\)$/m)
     expect(stdout).toContain(`predict ${folder}/best.safetensors PICTURE`)
-    expect(filesBelow(scratch.at(folder)).sort()).toEqual(['best.safetensors', 'last.safetensors'])
+    expect(filesOfRun(scratch.at(folder))).toEqual(runFiles())
   })
 
   it('prints only the end with --quiet', async () => {
@@ -193,7 +283,7 @@ describe('Ctrl-C', () => {
     })
     expect(report.steps).toBeGreaterThanOrEqual(3)
     expect(report.steps).toBeLessThan(29)
-    expect(filesBelow(broken)).toEqual(['last.safetensors'])
+    expect(filesOfRun(broken)).toEqual(runFiles(false))
     expect((await cli(['summary', report.checkpoint])).status).toBe(0)
 
     const resumed = await cli(['train', '--resume', broken, '--data', data, '--json'])
@@ -202,7 +292,7 @@ describe('Ctrl-C', () => {
     expect(begin.config).toMatchObject({ train: { epochs: 2, batchSize: 8 }, out: broken, resumedEpochs: 0 })
     expect(next).toMatchObject({ type: 'step', epoch: 1, step: report.steps + 1 })
     expect(tensors(`${broken}/last.safetensors`)).toEqual(tensors(`${whole}/last.safetensors`))
-    expect(filesBelow(broken).sort()).toEqual(['best.safetensors', 'last.safetensors'])
+    expect(filesOfRun(broken)).toEqual(runFiles())
   })
 
   it('says what to type to go on', async () => {

@@ -19,7 +19,18 @@ describe('help', () => {
   it('names every command, and their defaults as the core has them', async () => {
     const { status, stdout } = await cli(['--help'])
     expect(status).toBe(0)
-    const names = ['train', 'evaluate', 'predict', 'import', 'summary', 'cost', 'download', 'bench']
+    const names = [
+      'train',
+      'evaluate',
+      'predict',
+      'similar',
+      'import',
+      'export',
+      'summary',
+      'cost',
+      'download',
+      'bench',
+    ]
     for (const name of [...names, 'compare', 'doctor']) {
       expect(stdout).toMatch(new RegExp(`^ {2}${name} `, 'm'))
     }
@@ -49,7 +60,7 @@ describe('evaluate', () => {
     expect(status).toBe(0)
     const [line, ...rest] = jsonLines(stdout)
     expect(rest).toEqual([])
-    expect(Object.keys(line)).toEqual(['type', 'split', 'loss', 'accuracy', 'correct', 'count'])
+    expect(Object.keys(line)).toEqual(['type', 'split', 'tta', 'loss', 'accuracy', 'correct', 'count'])
     expect(line).toMatchObject({
       type: 'evaluation',
       split: 'test',
@@ -61,7 +72,7 @@ describe('evaluate', () => {
   it("gives the run's own numbers for the validation pictures", async () => {
     const args = ['evaluate', checkpoint, '--data', data, '--split', 'validation']
     const [line] = jsonLines((await cli([...args, '--json'])).stdout)
-    expect(line).toEqual({ type: 'evaluation', split: 'validation', ...report.validation })
+    expect(line).toEqual({ type: 'evaluation', split: 'validation', tta: 'none', ...report.validation })
     const { correct, accuracy, loss } = line
     const text = `Average loss: ${loss.toFixed(4)}, Accuracy: ${correct}/25 (${(100 * accuracy).toFixed(2)}%)`
     expect((await cli(args)).stdout).toBe(`Validation set: ${text}\n`)
@@ -161,7 +172,7 @@ describe('download', () => {
         path: data,
         official: false,
         note: expect.stringContaining('not the official CIFAR-10'),
-        counts: { train: 256, test: 128 },
+        counts: { train: 256, validation: 0, test: 128 },
       },
     ])
   })

@@ -78,6 +78,29 @@ export function jsonLines(text: string): Json[] {
     .map((line) => JSON.parse(line))
 }
 
+/** What a run leaves in its folder; `epochs` tells whether it completed one. */
+export function runFiles(epochs = true): string[] {
+  const always = [
+    '.lock',
+    'config.json',
+    'events',
+    'last.safetensors',
+    'log.jsonl',
+    'report.html',
+    'results.csv',
+    'samples.png',
+  ]
+  return [...always, ...(epochs ? ['best.safetensors', 'evaluation.json'] : [])].sort()
+}
+
+/** Every file of a run's folder; TensorBoard's has a name of its own every time, and is `events` here. */
+export function filesOfRun(folder: string): string[] {
+  const ours = /^events\.out\.tfevents\.\d{10}\..+\.mobilenet-native$/
+  return filesBelow(folder)
+    .map((name) => (ours.test(name) ? 'events' : name))
+    .sort()
+}
+
 /** Every file below a folder; none when there is no folder. */
 export function filesBelow(folder: string): string[] {
   try {

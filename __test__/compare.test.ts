@@ -9,7 +9,7 @@ import {
   MobileNetError,
 } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { filesBelow, Scratch } from './cli.js'
+import { filesOfRun, runFiles, Scratch } from './cli.js'
 import { positive, share } from './measured.js'
 import { openSample } from './tiny.js'
 
@@ -51,15 +51,34 @@ const whole = {
   recipe: {
     epochs: 2,
     batchSize: 4,
-    optimizer: { type: 'adam', learningRate: 0.01 },
-    schedule: { type: 'step', stepSize: 10, gamma: 0.5 },
+    optimizer: {
+      type: 'adam',
+      learningRate: 0.01,
+      beta1: 0.9,
+      beta2: 0.999,
+      eps: 1e-8,
+      weightDecay: 0,
+      decayNormsAndBiases: false,
+      clipNorm: null,
+      clipValue: null,
+    },
+    schedule: { type: 'step', stepSize: 10, gamma: 0.5, warmup: null },
     validationFraction: 0.1,
     seed: 1,
-    augment: true,
+    augment: [{ type: 'crop', padding: 4 }, { type: 'flip' }],
+    labelSmoothing: 0,
+    classWeights: null,
+    freeze: null,
+    freezeEpochs: null,
+    backboneRate: 1,
     shuffle: true,
     limit: 24,
     logEvery: 1,
     precision: 'float32',
+    ema: null,
+    patience: null,
+    saveEvery: null,
+    keep: null,
   },
   data: null,
   stopped: false,
@@ -175,9 +194,7 @@ describe('compare with data', () => {
       expect(run).toMatchObject({ accuracyBy: 'validation', accuracyEpoch: run?.report.bestEpoch })
       expect(run?.accuracy).toBe(run?.epochs[(run.accuracyEpoch ?? 0) - 1]?.test?.accuracy)
     }
-    expect(filesBelow(out).sort()).toEqual([
-      ...['best.safetensors', 'best.safetensors', 'last.safetensors', 'last.safetensors'],
-    ])
+    expect(filesOfRun(out)).toEqual([...runFiles(), ...runFiles()].sort())
   })
 
   it('trains as train does', async () => {
@@ -232,6 +249,6 @@ describe('compare with data', () => {
 })
 
 it('the licences of what draws the plots go with it', () => {
-  const text = readFileSync('dist/src/ts/cli/comparison/drawing.licenses.txt', 'utf8')
+  const text = readFileSync('dist/src/ts/page/plot.licenses.txt', 'utf8')
   for (const name of ['@observablehq/plot', 'linkedom', 'd3-shape']) expect(text).toContain(`${name} `)
 })

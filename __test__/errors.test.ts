@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { cli, data, filesBelow, images, jsonLines, Scratch, small } from './cli.js'
+import { cli, data, filesBelow, filesOfRun, images, jsonLines, runFiles, Scratch, small } from './cli.js'
 
 const scratch = new Scratch()
 const run = scratch.at('run')
@@ -46,7 +46,28 @@ describe('a wrong call of train', () => {
     ['no number', ['--epochs', 'many'], /--epochs <n>.*'many' is invalid. It must be a number/],
     ['a learning rate of -1', ['--learning-rate', '-1'], /^learningRate must be a number above 0, not -1$/],
     ['half an epoch', ['--epochs', '0.5'], /^epochs must be a whole number from 0 to \d+, not 0.5$/],
-    ['an optimizer that is not there', ['--optimizer', 'sgd'], /^optimizer must be adam, not sgd$/],
+    [
+      'an optimizer that is not there',
+      ['--optimizer', 'lion'],
+      /^optimizer must be one of adam, adamw, sgd, rmsprop, rmsprop-tf, not lion$/,
+    ],
+    [
+      'numbers of another optimizer',
+      ['--optimizer', 'sgd', '--beta1', '0.8'],
+      /^optimizer sgd has no option beta1; its own are momentum, nesterov$/,
+    ],
+    [
+      'two limits',
+      ['--clip-norm', '1', '--clip-value', '1'],
+      /^gradients are limited by clipNorm or by clipValue/,
+    ],
+    ['an average of nothing', ['--ema', '1'], /^ema.decay must be from 0 to below 1, not 1$/],
+    ['no list', ['--milestones', '3;4'], /'3;4' is invalid. It must be numbers with commas between/],
+    [
+      'a warm-up as long as the run',
+      ['--warmup-epochs', '1'],
+      /^warmup.epochs must be below the run's 1 epochs, not 1$/,
+    ],
     [
       'a schedule that is not there',
       ['--schedule', 'lin'],
@@ -55,7 +76,7 @@ describe('a wrong call of train', () => {
     [
       'numbers of another schedule',
       ['--schedule', 'cosine', '--step-size', '3'],
-      /^stepSize and gamma belong to .*step/,
+      /^schedule cosine has no option stepSize; it has minimumLearningRate$/,
     ],
     [
       'a preset that is not there',
@@ -165,7 +186,7 @@ describe('a run to resume', () => {
       /--layout, --width can't be given with it/,
     ],
     ['with other weights', ['--init', 'x.safetensors'], /--init can't be given with it/],
-    ['with half a schedule', ['--gamma', '0.1'], /--schedule step --step-size N --gamma X/],
+    ['with another optimizer', ['--optimizer', 'sgd'], /can't change from adam to sgd when a run is resumed/],
     [
       'with other batches',
       ['--epochs', '2', '--batch-size', '8'],
@@ -222,15 +243,19 @@ describe('a data set', () => {
 })
 
 describe('a picture', () => {
-  it('that is a text file is named, after those before it were answered', async () => {
+  it('that is a text file is named, and the others are answered', async () => {
     const text = scratch.at('letter.png')
     writeFileSync(text, 'This is no picture.\n')
     const args = ['predict', checkpoint, join(images, 'cat-0.png'), text, join(images, 'dog-12.png')]
     const { status, stdout, stderr } = await cli([...args, '--json'])
     expect(status).toBe(1)
-    expect(jsonLines(stdout).map(({ file }) => file)).toEqual([join(images, 'cat-0.png')])
+    expect(jsonLines(stdout).map(({ file }) => file)).toEqual([
+      join(images, 'cat-0.png'),
+      join(images, 'dog-12.png'),
+    ])
     expect(jsonLines(stderr)).toEqual([
       { type: 'error', code: 'IMAGE_UNREADABLE', message: expect.stringContaining('letter.png') },
+      { type: 'error', code: 'IMAGE_UNREADABLE', message: '1 of 3 pictures could not be read' },
     ])
   })
 
@@ -270,7 +295,7 @@ describe('a folder', () => {
       message: /holds a run already/,
     })
     expect(readFileSync(join(run, 'last.safetensors')).equals(before)).toBe(true)
-    expect(filesBelow(run).sort()).toEqual(['best.safetensors', 'last.safetensors'])
+    expect(filesOfRun(run)).toEqual(runFiles())
   })
 })
 

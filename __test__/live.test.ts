@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { stripVTControlCharacters } from 'node:util'
 import fc from 'fast-check'
 import pc from 'picocolors'
@@ -192,7 +194,42 @@ describe('a curve', () => {
   })
 })
 
+/** When the events of a real run came, by its own time; see fixtures/pace/record.mjs. */
+interface Recording {
+  epochs: number
+  batchSize: number
+  pictures: { total: number; train: number; validation: number; test: number }
+  events: [
+    milliseconds: number,
+    epoch: number,
+    kind: 'train' | 'validation' | 'test' | 'done',
+    done: number,
+  ][]
+}
+
 describe('the time left', () => {
+  it.each(['v1-quarter'])('is right within a tenth from a tenth of the real run %s on', (name) => {
+    const path = join(import.meta.dirname, 'fixtures', 'pace', `${name}.json`)
+    const { epochs, batchSize, pictures, events }: Recording = JSON.parse(readFileSync(path, 'utf8'))
+    const config = runConfig({ epochs, batchSize })
+    const pace = new Pace({ ...config, pictures })
+    const end = (events.at(-1)?.[0] ?? 0) / 1000
+    expect(events.length).toBeGreaterThan(500)
+    const wrong: string[] = []
+    for (const [milliseconds, epoch, kind, done] of events) {
+      const at = milliseconds / 1000
+      if (kind === 'train') pace.step(stepEvent({ epoch, step: done }), at)
+      else if (kind !== 'done') pace.evaluating(evaluatingEvent({ epoch, split: kind, done }), at)
+      const left = end - at
+      const { secondsLeft } = pace.outlook(at)
+      // Nobody cares for tenths of a second.
+      if (at >= end / 10 && Math.abs((secondsLeft ?? 0) - left) > Math.max(0.1 * left, 1)) {
+        wrong.push(`${at.toFixed(1)} s: ${secondsLeft?.toFixed(1)} s instead of ${left.toFixed(1)}`)
+      }
+    }
+    expect(wrong).toEqual([])
+  })
+
   it('counts validation, test and what lies between epochs, before and after they have been seen', () => {
     const pictures = { total: 1000, train: 1000, validation: 500, test: 500 }
     const pace = new Pace({ ...runConfig({ epochs: 3, batchSize: 10 }), pictures })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Cifar10, MobileNet, type ModelOptions, type TrainOptions } from 'mobilenet-native'
 import { afterAll, expect, test } from 'vitest'
-import { courseName, type Figures, parityCase, pictures, sample, uniform, writeFilled } from './reference.js'
+import { courseName, type Figures, madeUp, parityCase, pictures, sample, writeFilled } from './reference.js'
 
 // The yardstick is PyTorch's own rounding: for each kind of figure the largest distance between its float32 and its
 // float64 result, relative to the size of the figure's tensor. We may be at most 4 of these away from the float64
@@ -131,15 +131,6 @@ for (const { name, options, theirs } of [
       { ours: await fresh.forward(evaluation.input), ...both((f) => flat(f.eval_logits_after)) },
     ])
   })
-}
-
-/** Pictures and labels that follow from their number and size: see `made_up` in make_parity.py. */
-function madeUp(count: number, side: number, classes: number) {
-  const values = uniform(`input:${count}x3x${side}x${side}`, count * 3 * side * side)
-  return {
-    input: Float32Array.from(values, (u) => (2 * u - 1) * 2),
-    labels: Uint32Array.from(uniform(`label:${count}`, count), (u) => Math.floor(u * classes)),
-  }
 }
 
 test.for([

@@ -84,6 +84,15 @@ export function pictures(file: string, count: number): { input: Float32Array; la
   return { input, labels }
 }
 
+/** Pictures and labels that follow from their number and size: see `made_up` in make_parity.py. */
+export function madeUp(count: number, side: number, classes: number) {
+  const values = uniform(`input:${count}x3x${side}x${side}`, count * 3 * side * side)
+  return {
+    input: Float32Array.from(values, (u) => (2 * u - 1) * 2),
+    labels: Uint32Array.from(uniform(`label:${count}`, count), (u) => Math.floor(u * classes)),
+  }
+}
+
 /** One case in both precisions. */
 export function parityCase(name: string): { float32: Figures; float64: Figures } {
   return JSON.parse(readFileSync(join(fixtures, 'parity', 'parity.json'), 'utf8')).cases[name]

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Dataset, MobileNet, type StepEvent, type TrainEvent, type TrainRun } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { filesBelow, Scratch } from './cli.js'
+import { filesBelow, filesOfRun, runFiles, Scratch } from './cli.js'
 import { digest, network, openSample, recipe } from './tiny.js'
 
 const scratch = new Scratch()
@@ -123,7 +123,7 @@ describe('the end before the end', () => {
     const report = await run.stop()
     expect(report.stopped).toBe(true)
     expect(report.steps).toBeGreaterThan(0)
-    expect(filesBelow(out).filter((name) => !name.endsWith('best.safetensors'))).toEqual(['last.safetensors'])
+    expect(runFiles()).toEqual(expect.arrayContaining(filesOfRun(out)))
     const loaded = await MobileNet.load(report.checkpoint ?? '')
     expect(loaded.canResume).toBe(true)
     expect(digest(loaded)).toBe(digest(model))
@@ -163,7 +163,7 @@ describe('the end before the end', () => {
     await expect(run.result).rejects.toBe(reason)
     expect(seen).not.toContain('done')
     expect(filesBelow(out)).toContain('last.safetensors')
-    expect(filesBelow(out).filter((name) => !/^(last|best)\.safetensors$/.test(name))).toEqual([])
+    expect(runFiles()).toEqual(expect.arrayContaining(filesOfRun(out)))
     expect((await MobileNet.load(`${out}/last.safetensors`)).canResume).toBe(true)
   })
 
@@ -266,6 +266,124 @@ describe('checkpoints', () => {
     ] as const) {
       expect(report[key]).toEqual(expected[key])
     }
+  })
+})
+
+describe('the learning rate', () => {
+  const schedule = { type: 'step', stepSize: 1, gamma: 0.5 } as const
+  const scheduled = (epoch: number) => 0.01 * 0.5 ** (epoch - 1)
+
+  it('can be set while it runs, then keeps its proportion to the schedule, also after a resume', async () => {
+    const out = scratch.at('rate')
+    const run = (await create()).train({ ...recipe, data, epochs: 3, schedule, out })
+    const set = run.setLearningRate(0.004)
+    const events: TrainEvent[] = []
+    for await (const event of run) {
+      events.push(event)
+      if (event.type === 'epoch') await run.stop()
+    }
+    await set
+    const change = events.find((event) => event.type === 'learningRate')
+    expect(change).toEqual({
+      type: 'learningRate',
+      epoch: 1,
+      step: expect.any(Number),
+      learningRate: 0.004,
+      scheduled: scheduled(1),
+    })
+    for (const event of events) {
+      if (event.type !== 'step') continue
+      const before = event.epoch === 1 && event.step < (change?.step ?? 0)
+      const expected = before ? scheduled(event.epoch) : 0.4 * scheduled(event.epoch)
+      expect(event.learningRate).toBeCloseTo(expected, 12)
+    }
+    const rest = (await MobileNet.load(`${out}/last.safetensors`)).train({
+      data,
+      out,
+      resume: true,
+      epochs: 6,
+    })
+    for await (const event of rest) {
+      if (event.type === 'step') expect(event.learningRate).toBeCloseTo(0.4 * scheduled(event.epoch), 12)
+    }
+  })
+
+  it('asked for many times at once is the last of them', async () => {
+    const run = (await create()).train({ ...endless, data, schedule: { type: 'constant' } })
+    await firstStep(run[Symbol.asyncIterator]())
+    await Promise.all([0.3, 0.2, 0.1, 0.0123].map((rate) => run.setLearningRate(rate)))
+    for await (const event of run) {
+      if (event.type === 'step' && event.learningRate === 0.0123) break
+    }
+    expect(await run.result).toMatchObject({ stopped: true })
+  })
+
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY])(
+    '%d is refused, and the run goes on',
+    async (rate) => {
+      const run = (await create()).train({ ...recipe, data })
+      await expect(run.setLearningRate(rate)).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringMatching(/^learningRate must be a number above 0/),
+      })
+      expect(await run.result).toMatchObject({ endedBy: 'epochs' })
+    },
+  )
+})
+
+describe('control at any moment', () => {
+  it('before the first step', async () => {
+    const run = (await create()).train({ ...endless, data, out: scratch.at('early') })
+    const asked = [run.checkpoint(), run.checkpoint(), run.setLearningRate(0.001)]
+    expect(await Promise.all(asked)).toEqual([expect.any(String), expect.any(String), undefined])
+    expect(await run.stop()).toMatchObject({ stopped: true, endedBy: 'stop' })
+  })
+
+  it('at every event', async () => {
+    const run = (await create()).train({ ...recipe, data, epochs: 2, out: scratch.at('always') })
+    const asked: Promise<unknown>[] = []
+    let rates = 0
+    for await (const event of run) {
+      asked.push(run.checkpoint())
+      if (event.type === 'done') continue
+      // Of those made after the last step the run can only say so.
+      const set = run.setLearningRate(0.001).then(
+        () => rates++,
+        (error) =>
+          expect(error).toMatchObject({
+            code: 'INVALID_OPTION',
+            message: expect.stringMatching(/has ended/),
+          }),
+      )
+      asked.push(set)
+    }
+    await Promise.all(asked)
+    expect(rates).toBeGreaterThan(0)
+  })
+
+  it('after the end, and of a run that never began', async () => {
+    const out = scratch.at('late')
+    const run = (await create()).train({ ...recipe, data, out })
+    const report = await run.result
+    expect(await run.checkpoint()).toBe(report.checkpoint)
+    await expect(run.setLearningRate(0.1)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    expect(await run.stop()).toBe(report)
+
+    const reason = new Error('no')
+    const never = (await create()).train({ ...recipe, data, out, signal: AbortSignal.abort(reason) })
+    await expect(never.checkpoint()).rejects.toBe(reason)
+    await expect(never.setLearningRate(0.1)).rejects.toBe(reason)
+    await expect(never.stop()).rejects.toBe(reason)
+  })
+
+  it('epochs() gives the epochs alone, and leaving it stops the run', async () => {
+    const run = (await create()).train({ ...recipe, data, epochs: 2 })
+    const seen: number[] = []
+    for await (const { epoch, test } of run.epochs()) seen.push(epoch, test?.count ?? 0)
+    expect(seen).toEqual([1, 64, 2, 64])
+    const other = (await create()).train({ ...endless, data })
+    for await (const _ of other.epochs()) break
+    expect(await other.result).toMatchObject({ stopped: true })
   })
 })
 

@@ -1,4 +1,6 @@
 import {
+  type Augmentation,
+  type AugmentationOptions,
   type BenchmarkOptions,
   type BenchmarkProgress,
   type BenchmarkReport,
@@ -13,7 +15,10 @@ import {
   type Cost,
   compare,
   type Dataset,
+  type EpochEvent,
   type ErrorCode,
+  type Features,
+  findPictures,
   type Metrics,
   MobileNet,
   MobileNetError,
@@ -21,7 +26,10 @@ import {
   type ModelCost,
   type ModelOptions,
   modelCost,
+  type Neighbour,
+  nearest,
   type Part,
+  type PictureAnswer,
   type Prediction,
   type PresetName,
   presets,
@@ -44,12 +52,13 @@ describe('events', () => {
   it('narrow on their type', () => {
     const event = {} as TrainEvent
     expectTypeOf(event.type).toEqualTypeOf<
-      'start' | 'step' | 'evaluating' | 'epoch' | 'checkpoint' | 'done'
+      'start' | 'step' | 'evaluating' | 'epoch' | 'learningRate' | 'checkpoint' | 'warning' | 'done'
     >()
     if (event.type === 'start') expectTypeOf(event.config).toEqualTypeOf<RunConfig>()
     if (event.type === 'step') expectTypeOf(event.imagesPerSecond).toBeNumber()
     if (event.type === 'evaluating') expectTypeOf(event.split).toEqualTypeOf<'validation' | 'test'>()
     if (event.type === 'epoch') expectTypeOf(event.validation).toEqualTypeOf<Metrics | null>()
+    if (event.type === 'learningRate') expectTypeOf(event.scheduled).toBeNumber()
     if (event.type === 'checkpoint') expectTypeOf(event.path).toBeString()
     if (event.type === 'done') expectTypeOf(event.report).toEqualTypeOf<Report>()
     // @ts-expect-error a step has no report
@@ -63,6 +72,9 @@ describe('events', () => {
     expectTypeOf(run.result).resolves.toEqualTypeOf<Report>()
     expectTypeOf(run.stop).returns.resolves.toEqualTypeOf<Report>()
     expectTypeOf(run.checkpoint).returns.resolves.toBeString()
+    expectTypeOf(run.setLearningRate).parameters.toEqualTypeOf<[learningRate: number]>()
+    expectTypeOf(run.setLearningRate).returns.resolves.toBeVoid()
+    expectTypeOf(run.epochs()).toExtend<AsyncIterable<EpochEvent>>()
     expectTypeOf(run).not.toHaveProperty('then')
   })
 })
@@ -101,6 +113,49 @@ describe('options', () => {
     model.evaluate(data)
     // @ts-expect-error the path goes by the name of directory
     Cifar10.open({ folder: '.' })
+  })
+
+  it('know the steps of augmentation and the values of each', () => {
+    model.train({ data, augment: true })
+    model.train({
+      data,
+      augment: [{ type: 'crop' }, { type: 'crop', padding: 2 }, { type: 'mixup', alpha: 0.2 }],
+    })
+    // @ts-expect-error there is none
+    model.train({ data, augment: [{ type: 'rotate' }] })
+    // @ts-expect-error it belongs to the crop
+    model.train({ data, augment: [{ type: 'flip', padding: 2 }] })
+    expectTypeOf<RunConfig['train']['augment']>().toEqualTypeOf<Augmentation[]>()
+    expectTypeOf<Augmentation[]>().toExtend<AugmentationOptions[]>()
+  })
+
+  it('know the views at test time', () => {
+    model.evaluate(data.test, { tta: 'mirror' })
+    model.predict('cat.png', { tta: 'mirror-shift', top: 1 })
+    // @ts-expect-error there is none
+    model.evaluate(data.test, { tta: 'shift' })
+  })
+
+  it('know which optimizer and which schedule has which', () => {
+    model.train({ data, optimizer: { type: 'sgd', momentum: 0.9, nesterov: true, weightDecay: 5e-4 } })
+    model.train({ data, optimizer: { learningRate: 0.1, beta2: 0.99 } })
+    model.train({
+      data,
+      schedule: { type: 'multi-step', milestones: [30, 60], warmup: { epochs: 5, every: 'epoch' } },
+    })
+    model.train({ data, ema: { decay: 0.999 }, patience: 5, optimizer: { clipNorm: 1 } })
+    // @ts-expect-error there is none
+    model.train({ data, optimizer: { type: 'lion' } })
+    // @ts-expect-error Adam has no momentum of this name
+    model.train({ data, optimizer: { type: 'adam', momentum: 0.9 } })
+    // @ts-expect-error one-cycle rises by itself
+    model.train({ data, schedule: { type: 'one-cycle', warmup: { epochs: 5 } } })
+    // @ts-expect-error of step and its like
+    model.train({ data, schedule: { type: 'cosine', gamma: 0.5 } })
+    const { optimizer } = presets().cifar.train
+    if (optimizer.type === 'rmsprop-tf') expectTypeOf(optimizer.alpha).toBeNumber()
+    // @ts-expect-error not before the type is known
+    optimizer.alpha
   })
 
   it('can be spread from a preset', () => {
@@ -225,6 +280,23 @@ describe('the network', () => {
     >()
     expectTypeOf(model.logits('cat.png')).resolves.toEqualTypeOf<Float32Array>()
     expectTypeOf(model.train).toBeCallableWith({ data, epochs: 3, signal: new AbortController().signal })
+  })
+
+  it('answers for many pictures, of which some may be unreadable', () => {
+    expectTypeOf(model.predictEach).toBeCallableWith('photos', { top: 1, maxPixels: 1e6, resize: null })
+    expectTypeOf(model.predictEach).toBeCallableWith(new Set([new Blob([]), 'cat.png']))
+    const answer = {} as PictureAnswer
+    if (answer.error === null) expectTypeOf(answer.predictions).toEqualTypeOf<Prediction[]>()
+    else expectTypeOf(answer.error).toEqualTypeOf<MobileNetError>()
+    // @ts-expect-error it may not have been read
+    answer.predictions.length
+    expectTypeOf(model.embed(['a.png', 'b.png'])).resolves.toEqualTypeOf<Features[]>()
+    const [best] = nearest(new Float32Array(2), [['a.png', new Float32Array(2)]])
+    expectTypeOf(best).toEqualTypeOf<Neighbour<string> | undefined>()
+    expectTypeOf(findPictures).toBeCallableWith(['photos', new URL('file:///more')])
+    expectTypeOf(model.exportOnnx).toBeCallableWith('x.onnx', { softmax: true, preprocess: null })
+    // @ts-expect-error no such option
+    model.predict('cat.png', { maxPixel: 1 })
   })
 
   it('is not made by new, and shows nothing of the native side', () => {

@@ -34,7 +34,10 @@ afterEach(async () => {
 
 const fetchIt = (options: FetchWeightsOptions = {}, name = file) => {
   const url = server.url(`models/${name}`)
-  return fetchWeights({ name: 'test:some_net', url }, { answerTimeout: 2000, stallTimeout: 300, ...options })
+  return fetchWeights(
+    { name: 'test:some_net', url, resize: 256 },
+    { answerTimeout: 2000, stallTimeout: 300, ...options },
+  )
 }
 
 async function failure(work: Promise<unknown>): Promise<MobileNetError> {
@@ -120,7 +123,7 @@ describe('a download', () => {
   test('of a server that does not answer is given up quickly', async () => {
     server.answer = () => {}
     expect((await failure(fetchIt({ answerTimeout: 200 }))).message).toContain('no answer within 0.2 s')
-    const nobody = fetchWeights({ name: 'test:some_net', url: `http://127.0.0.1:1/${file}` })
+    const nobody = fetchWeights({ name: 'test:some_net', url: `http://127.0.0.1:1/${file}`, resize: 256 })
     expect((await failure(nobody)).message).toMatch(/ECONNREFUSED|bad port/)
   })
 
@@ -161,6 +164,7 @@ describe("torchvision's weights", () => {
     expect(newest).toEqual({
       name: 'torchvision:mobilenet_v2:IMAGENET1K_V2',
       url: 'https://download.pytorch.org/models/mobilenet_v2-7ebf99e0.pth',
+      resize: 232,
     })
     expect(publishedWeights('torchvision:mobilenet_v2:IMAGENET1K_V2')).toEqual(newest)
     expect(publishedWeights('torchvision:mobilenet_v2:IMAGENET1K_V1')?.url).toMatch(/v2-b0353104\.pth$/)

@@ -48,5 +48,6 @@ function licence(path) {
   return `${name} ${version} (${license})\n\n${readFileSync(join(path, file), 'utf8').trim()}\n`
 }
 
-await bundle('src/ts/cli/comparison/drawing')
+await bundle('src/ts/page/plot')
+await bundle('src/ts/record/tensorboard')
 await bundle('src/ts/cli/live/libraries')

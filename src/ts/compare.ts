@@ -11,7 +11,6 @@ import type {
   ComparisonOptions,
   ComparisonProgress,
   ComparisonSpeeds,
-  TrainOptions as NativeTrainOptions,
   VariantSpeed,
 } from './native/binding.js'
 import { binding } from './native/load.js'
@@ -22,6 +21,7 @@ import {
   type Keys,
   type ModelConfig,
   type ModelOptions,
+  type RecipeOptions,
   resolveRecipe,
   type TrainConfig,
   withoutNulls,
@@ -31,7 +31,7 @@ import {
 export type Variant = ModelConfig['variant']
 
 /** A recipe for all networks alike. */
-export type CompareRecipe = Omit<NativeTrainOptions, 'out' | 'threads'>
+export type CompareRecipe = Omit<RecipeOptions, 'out' | 'threads'>
 
 /** Which networks to compare, and by what. */
 export interface CompareOptions {

@@ -2,7 +2,7 @@ import { abortable } from './abort.js'
 import { cacheDirectory } from './dataset/cache.js'
 import type { DownloadProgress } from './dataset/download.js'
 import { MobileNetError, native } from './errors.js'
-import type { Dataset as NativeDataset } from './native/binding.js'
+import type { Dataset as NativeDataset, SkippedPicture } from './native/binding.js'
 import { binding } from './native/load.js'
 import { checkKeys, presets } from './options.js'
 
@@ -49,14 +49,18 @@ export class Part {
 export class Dataset {
   /** Names of the classes, in the order of the labels. */
   readonly classes: string[]
-  /** How many pictures there are. */
-  readonly counts: { train: number; test: number }
+  /** How many pictures there are. Those for validation are 0 when a run keeps a share of the others for it. */
+  readonly counts: { train: number; validation: number; test: number }
   /** Where they were read from. */
   readonly source: string
   /** These are exactly the published pictures, which was checked. */
   readonly official: boolean
   /** Something that a person should know about them. */
   readonly note: string | null
+  /** The resolution that they were made ready for; null when they are as they are published. */
+  readonly resolution: number | null
+  /** Files that could not be read as pictures, and are left out: their paths from the data set's folder. */
+  readonly skipped: SkippedPicture[]
   /** All training pictures. */
   readonly train: Part
   /** The test pictures. */
@@ -68,10 +72,16 @@ export class Dataset {
     readonly native: NativeDataset,
   ) {
     this.classes = native.classes
-    this.counts = { train: native.trainCount, test: native.testCount }
+    this.counts = {
+      train: native.trainCount,
+      validation: native.validationCount ?? 0,
+      test: native.testCount,
+    }
     this.source = native.source
     this.official = native.official
     this.note = native.note ?? null
+    this.resolution = native.resolution ?? null
+    this.skipped = native.skipped
     this.train = new Part(this, 'train', 0)
     this.test = new Part(this, 'test', 0)
   }
@@ -79,7 +89,8 @@ export class Dataset {
   /**
    * The training pictures as a run splits them: those to learn from, and those to validate with.
    *
-   * @param validationFraction Share kept for validation, from 0 to below 1; default as in a run.
+   * @param validationFraction Share kept for validation, from 0 to below 1; default as in a run. A data set that has
+   *   pictures of its own for validation keeps no share.
    */
   split(validationFraction = presets().course.train.validationFraction): { train: Part; validation: Part } {
     if (!(validationFraction >= 0 && validationFraction < 1)) {
@@ -87,6 +98,9 @@ export class Dataset {
         'INVALID_OPTION',
         `validationFraction must be at least 0 and below 1, not ${validationFraction}`,
       )
+    }
+    if (this.counts.validation > 0) {
+      return { train: this.train, validation: new Part(this, 'validation', 0) }
     }
     return {
       train: new Part(this, 'train', validationFraction),

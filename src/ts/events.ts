@@ -16,6 +16,10 @@ export interface RunConfig {
   data: string
   /** How many pictures the run uses; `total` are all training pictures of the data set, before split and limit. */
   pictures: { total: number; train: number; validation: number; test: number }
+  /** Files of the data set that could not be read as pictures, and are left out. */
+  skipped: number
+  /** What each class counts in the training loss; null when all count alike. */
+  classWeights: number[] | null
   /** `cpu`, or `cuda:N`. */
   device: string
   /** Instruction set chosen at run time. */
@@ -44,8 +48,10 @@ export interface Report {
   bestEpoch: number | null
   /** That epoch's accuracy, from 0 to 1. */
   bestAccuracy: number | null
-  /** The run was stopped before its last epoch. */
+  /** The run was stopped before its last epoch, by a person or a program. */
   stopped: boolean
+  /** What ended it: its last epoch, a person or a program, or its own `patience`. */
+  endedBy: 'epochs' | 'stop' | 'patience'
   /** Wall-clock time of this run. */
   seconds: number
   /** The newest checkpoint, if the run has a folder. */
@@ -107,10 +113,29 @@ export interface EpochEvent {
   seconds: number
 }
 
+/** The learning rate was set by `setLearningRate`. */
+export interface LearningRateEvent {
+  type: 'learningRate'
+  /** Of the first step that has it; from 1. */
+  epoch: number
+  /** That step; from 1, within the epoch. */
+  step: number
+  /** What was asked for. */
+  learningRate: number
+  /** What the schedule had there: later rates are in that proportion to it. */
+  scheduled: number
+}
+
 /** A checkpoint is in place. */
 export interface CheckpointEvent {
   type: 'checkpoint'
   path: string
+}
+
+/** Something that does not end the run, but that a person should know. */
+export interface WarningEvent {
+  type: 'warning'
+  message: string
 }
 
 /** The last event. */
@@ -120,7 +145,15 @@ export interface DoneEvent {
 }
 
 /** One event of a training run; `type` tells which. */
-export type TrainEvent = StartEvent | StepEvent | EvaluatingEvent | EpochEvent | CheckpointEvent | DoneEvent
+export type TrainEvent =
+  | StartEvent
+  | StepEvent
+  | EvaluatingEvent
+  | EpochEvent
+  | LearningRateEvent
+  | CheckpointEvent
+  | WarningEvent
+  | DoneEvent
 
 /** What comes through the native queue: events, and last how the run ended. */
 export type NativeMessage = TrainEvent | { type: 'error'; code: string; message: string }

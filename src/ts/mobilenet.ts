@@ -1,5 +1,6 @@
-import { fileURLToPath } from 'node:url'
+import { resolve } from 'node:path'
 import { abortable } from './abort.js'
+import { ask, askEach, type Features, type PictureAnswer, type PictureFeatures } from './answers.js'
 import { Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
@@ -11,28 +12,39 @@ import type {
   Metrics,
   Model as NativeModel,
   TrainOptions as NativeTrainOptions,
+  OnnxOptions,
 } from './native/binding.js'
 import { binding } from './native/load.js'
-import type { ImportOptions, LoadOptions, ModelConfig, ModelOptions, TrainOptions } from './options.js'
-import { checkImportOptions, checkModelOptions, checkTrainOptions, withoutNulls } from './options.js'
+import type {
+  EvaluateOptions,
+  ImportOptions,
+  LoadOptions,
+  ModelConfig,
+  ModelOptions,
+  TrainOptions,
+} from './options.js'
+import {
+  checkEvaluateOptions,
+  checkImportOptions,
+  checkLoadOptions,
+  checkModelOptions,
+  checkOnnxOptions,
+  checkTrainOptions,
+  presets,
+  withoutNulls,
+} from './options.js'
+import {
+  checkPredict,
+  type LogitsOptions,
+  type Picture,
+  type PredictOptions,
+  type ReadingOptions,
+  toPath,
+} from './pictures.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
+import type { WeightsOrigin } from './record/config.js'
 import { TrainRun } from './run.js'
 import { weightsFile } from './weights.js'
-
-/** A picture as bytes, rows from the top. */
-export interface RawPicture {
-  /** `height * width * channels` bytes, the channels of a pixel together. */
-  data: Uint8Array
-  /** In pixels. */
-  width: number
-  /** In pixels. */
-  height: number
-  /** 1 (grey), 3 (red, green, blue) or 4 (with alpha, which is ignored); default 3. */
-  channels?: number
-}
-
-/** A picture: a file's path or `file:` URL, the bytes of such a file, or its pixels. Of any size. */
-export type Picture = string | URL | Uint8Array | RawPicture
 
 /** A tensor in PyTorch's shape and order. */
 export interface Tensor {
@@ -54,17 +66,35 @@ export interface Backward {
 /** A network with its weights. They live outside the JavaScript heap, and go when the object does. */
 export class MobileNet {
   readonly #native: NativeModel
+  /** Null once they were trained. */
+  #weights: WeightsOrigin | null
 
-  private constructor(model: NativeModel) {
+  private constructor(model: NativeModel, weights: WeightsOrigin) {
     this.#native = model
+    this.#weights = weights
   }
 
-  /** A new network with random weights, initialised as PyTorch does it. */
+  /**
+   * A new network: with random weights, initialised as PyTorch does it, or with `from` those of another network and a new
+   * classifier.
+   *
+   * @example await MobileNet.create({ from: 'torchvision:mobilenet_v3_small', classes: data.classes.length })
+   */
   static async create(options: ModelOptions = {}): Promise<MobileNet> {
-    const { device, seed, ...network } = options
+    const { device, seed, from, directory, onProgress, signal, ...network } = options
     checkModelOptions(options)
     selectDevice(device ?? 'auto')
-    return new MobileNet(await native(() => binding().Model.create(withoutNulls(network), seed)))
+    const drawn = seed ?? presets().course.train.seed
+    if (from === undefined) {
+      if (directory !== undefined) {
+        throw new MobileNetError('INVALID_OPTION', 'directory is for published weights, which from names')
+      }
+      const model = await native(() => binding().Model.create(withoutNulls(network), seed))
+      return new MobileNet(model, { seed: drawn })
+    }
+    const { path } = await weightsFile(toPath(from), { directory, onProgress, signal })
+    const begin = () => native(() => binding().Model.createFrom(path, withoutNulls(network), seed))
+    return new MobileNet(await abortable(begin, signal), { from: resolve(path), seed: drawn })
   }
 
   /**
@@ -74,9 +104,10 @@ export class MobileNet {
    */
   static async load(path: string | URL, options: LoadOptions = {}): Promise<MobileNet> {
     const { device, ...expected } = options
-    checkModelOptions(options)
+    checkLoadOptions(options)
     selectDevice(device ?? 'auto')
-    const model = new MobileNet(await native(() => binding().Model.load(toPath(path))))
+    const checkpoint = resolve(toPath(path))
+    const model = new MobileNet(await native(() => binding().Model.load(toPath(path))), { checkpoint })
     const config: Record<string, unknown> = { ...model.config }
     for (const [key, value] of Object.entries(expected)) {
       if (value == null || value === config[key]) continue
@@ -94,20 +125,20 @@ export class MobileNet {
    *
    * Variant, width and classes are found from the tensors; `options` that say something else are CHECKPOINT_MISMATCH.
    * What weights don't show is for `options` to say: whether the layout is `imagenet` (default) or `cifar`, the
-   * resolution, and V1's activation, which is `relu6` for timm's weights.
+   * resolution, what pictures are resized to, and V1's activation, which is `relu6` for timm's weights.
    *
    * @param weights A path, or `torchvision:mobilenet_v2`, `torchvision:mobilenet_v3_large` or
    *   `torchvision:mobilenet_v3_small`: torchvision's newest, or with `:IMAGENET1K_V1` behind it the older ones.
    * @example await MobileNet.import('torchvision:mobilenet_v3_small', { directory: 'downloads' })
    */
   static async import(weights: string | URL, options: ImportOptions = {}): Promise<MobileNet> {
-    const { device, directory, onProgress, signal, ...network } = options
+    const { device, directory, resize, onProgress, signal, ...network } = options
     checkImportOptions(options)
     selectDevice(device ?? 'auto')
-    const path = await weightsFile(toPath(weights), { directory, onProgress, signal })
-    return new MobileNet(
-      await abortable(() => native(() => binding().Model.import(path, withoutNulls(network))), signal),
-    )
+    const file = await weightsFile(toPath(weights), { directory, onProgress, signal })
+    const resized = resize ?? file.resize
+    const read = () => native(() => binding().Model.import(file.path, withoutNulls(network), resized))
+    return new MobileNet(await abortable(read, signal), { import: resolve(file.path) })
   }
 
   /** Which network it is, complete. */
@@ -123,6 +154,14 @@ export class MobileNet {
   /** What pictures are normalised with. */
   get normalization(): Normalization {
     return native(() => this.#native.normalization) as Normalization
+  }
+
+  /**
+   * What a picture's shorter side is resized to, in pixels, before the middle is cut out: the resolution, or what imported
+   * weights expect.
+   */
+  get resize(): number {
+    return this.#native.resize
   }
 
   /** Trainable values (running statistics not counted). */
@@ -155,9 +194,19 @@ export class MobileNet {
     await native(() => this.#native.save(toPath(path)))
   }
 
+  /**
+   * Writes an ONNX file, which other programs run: any number of pictures at a time, with the configuration, the classes' names
+   * and the normalisation in its metadata; in one rename.
+   */
+  async exportOnnx(path: string | URL, options: OnnxOptions = {}): Promise<void> {
+    checkOnnxOptions(options)
+    await native(() => this.#native.exportOnnx(toPath(path), withoutNulls(options)))
+  }
+
   /** Starts training, and returns at once. The network has the new weights when the run has ended. */
   train(options: TrainOptions): TrainRun {
     const { data, resume, evaluationEvents = false, signal, ...recipe } = options
+    const folder = recipe.out ? { path: recipe.out, weights: this.#weights } : undefined
     return new TrainRun(
       (onMessage) => {
         checkTrainOptions(options)
@@ -167,66 +216,110 @@ export class MobileNet {
           data.native,
           withoutNulls(recipe) as NativeTrainOptions,
           resume ?? false,
-          (message) => onMessage(message as Parameters<typeof onMessage>[0]),
+          (message) => {
+            const { type } = message as Parameters<typeof onMessage>[0]
+            if (type !== 'start' && type !== 'error') this.#weights = null
+            onMessage(message as Parameters<typeof onMessage>[0])
+          },
         )
       },
-      { signal, hasFolder: Boolean(recipe.out), evaluationEvents },
+      { signal, folder, evaluationEvents },
     )
   }
 
   /**
    * Mean loss and accuracy over a part of a data set, in evaluation mode.
    *
-   * @param options `onProgress` hears after each batch how many pictures are done; what it throws ends the evaluation.
-   * @example await model.evaluate(data.test)
+   * @example await model.evaluate(data.test, { tta: 'mirror' })
    */
-  async evaluate(
-    part: Part,
-    options: { signal?: AbortSignal; onProgress?: (progress: EvaluationProgress) => void } = {},
-  ): Promise<Metrics> {
+  async evaluate(part: Part, options: EvaluateOptions = {}): Promise<Metrics> {
     if (!(part instanceof Part)) {
       throw new MobileNetError('INVALID_OPTION', 'evaluate takes a part of a data set, for example data.test')
     }
     const { dataset, name, validationFraction } = part
+    checkEvaluateOptions(options)
+    const { tta, signal, onProgress } = options
     return measured(
       (cancel, listener: (progress: EvaluationProgress) => void) =>
-        this.#native.evaluate(dataset.native, name, validationFraction, cancel, listener),
-      options.signal,
-      options.onProgress,
+        this.#native.evaluate(dataset.native, name, validationFraction, tta, cancel, listener),
+      signal,
+      onProgress,
     )
   }
 
   /**
    * The most probable classes of a picture, best first; of several pictures in one call, a list for each.
    *
+   * One that can't be read is IMAGE_UNREADABLE; `predictEach` goes on with the others.
+   *
    * @param options `top`: how many classes; default all.
    */
-  predict(picture: Picture, options?: { top?: number; signal?: AbortSignal }): Promise<Prediction[]>
-  predict(pictures: Picture[], options?: { top?: number; signal?: AbortSignal }): Promise<Prediction[][]>
+  predict(picture: Picture, options?: PredictOptions): Promise<Prediction[]>
+  predict(pictures: Picture[], options?: PredictOptions): Promise<Prediction[][]>
   async predict(
     pictures: Picture | Picture[],
-    options: { top?: number; signal?: AbortSignal } = {},
+    options: PredictOptions = {},
   ): Promise<Prediction[] | Prediction[][]> {
-    if (!Array.isArray(pictures)) return this.rank(await this.logits(pictures, options), options)
-    return (await this.logits(pictures, options)).map((logits) => this.rank(logits, options))
+    checkPredict(options)
+    const { top, ...reading } = options
+    if (!Array.isArray(pictures)) return this.rank(await this.logits(pictures, reading), { top })
+    return (await this.logits(pictures, reading)).map((logits) => this.rank(logits, { top }))
+  }
+
+  /**
+   * The most probable classes of any number of pictures, one by one in their order, of which a few are in memory at a time.
+   *
+   * @param pictures Pictures, or the path of one, of a folder, or a glob (see `findPictures`).
+   * @example
+   * for await (const { picture, predictions, error } of model.predictEach('photos', { top: 1 }))
+   *   console.log(picture, error ? error.message : predictions[0].label)
+   */
+  async *predictEach(
+    pictures: string | Iterable<Picture>,
+    options: PredictOptions = {},
+  ): AsyncGenerator<PictureAnswer, void, undefined> {
+    checkPredict(options)
+    const { top, ...reading } = options
+    // Checked before the first picture is read.
+    rank(new Float32Array(this.config.classes), this.classes, top)
+    for await (const [picture, answer] of askEach(this.#native, pictures, 'logits', reading)) {
+      yield answer instanceof MobileNetError
+        ? { picture, predictions: null, logits: null, error: answer }
+        : { picture, predictions: this.rank(answer, { top }), logits: answer, error: null }
+    }
   }
 
   /** The logits `[classes]` of a picture; of several pictures in one call, one for each. */
-  logits(picture: Picture, options?: { signal?: AbortSignal }): Promise<Logits>
-  logits(pictures: Picture[], options?: { signal?: AbortSignal }): Promise<Logits[]>
-  async logits(
-    pictures: Picture | Picture[],
-    options: { signal?: AbortSignal } = {},
-  ): Promise<Logits | Logits[]> {
-    const list = (Array.isArray(pictures) ? pictures : [pictures]).map(toNativePicture)
-    const flat = await abortable(() => native(() => this.#native.predict(list)), options.signal)
-    const { classes } = this.config
-    const rows = list.map((_, i) => flat.slice(i * classes, (i + 1) * classes))
-    return Array.isArray(pictures) ? rows : (rows[0] as Logits)
+  logits(picture: Picture, options?: LogitsOptions): Promise<Logits>
+  logits(pictures: Picture[], options?: LogitsOptions): Promise<Logits[]>
+  async logits(pictures: Picture | Picture[], options: LogitsOptions = {}): Promise<Logits | Logits[]> {
+    return ask(this.#native, pictures, 'logits', options)
+  }
+
+  /**
+   * The pooled features of a picture: what the classifier reads, in V3 its first layer. Pictures of like things have like
+   * features; `nearest` finds them. Of several pictures in one call, one for each.
+   */
+  embed(picture: Picture, options?: ReadingOptions): Promise<Features>
+  embed(pictures: Picture[], options?: ReadingOptions): Promise<Features[]>
+  async embed(pictures: Picture | Picture[], options: ReadingOptions = {}): Promise<Features | Features[]> {
+    return ask(this.#native, pictures, 'features', options)
+  }
+
+  /** The pooled features of any number of pictures, like `predictEach`. */
+  async *embedEach(
+    pictures: string | Iterable<Picture>,
+    options: ReadingOptions = {},
+  ): AsyncGenerator<PictureFeatures, void, undefined> {
+    for await (const [picture, answer] of askEach(this.#native, pictures, 'features', options)) {
+      yield answer instanceof MobileNetError
+        ? { picture, features: null, error: answer }
+        : { picture, features: answer, error: null }
+    }
   }
 
   /** Turns logits `[classes]` into labels and probabilities (softmax), best first. */
-  rank(logits: Logits, options: { top?: number } = {}): Prediction[] {
+  rank(logits: Logits, options: { top?: number | undefined } = {}): Prediction[] {
     return rank(logits, this.classes, options.top)
   }
 
@@ -272,12 +365,4 @@ export class MobileNet {
 
 function byName(tensors: (Tensor & { name: string })[]): Map<string, Tensor> {
   return new Map(tensors.map(({ name, shape, data }) => [name, { shape, data }]))
-}
-
-function toNativePicture(picture: Picture): string | Uint8Array | RawPicture {
-  return picture instanceof URL ? toPath(picture) : picture
-}
-
-function toPath(path: string | URL): string {
-  return path instanceof URL ? fileURLToPath(path) : path
 }

@@ -14,7 +14,11 @@ export interface Prediction {
 }
 
 /** Softmax, names, and the order from the most probable on. */
-export function rank(logits: Logits, classes: string[], top = logits.length): Prediction[] {
+export function rank(
+  logits: Logits,
+  classes: string[],
+  top: number | undefined = logits.length,
+): Prediction[] {
   if (!Number.isInteger(top) || top < 1) {
     throw new MobileNetError('INVALID_OPTION', `top must be a whole number from 1, not ${top}`)
   }

@@ -1,12 +1,27 @@
 import type { ErrorCode } from './errors.js'
-import { fromNative, MobileNetError } from './errors.js'
-import type { NativeMessage, Report, TrainEvent } from './events.js'
+import { fromNative, MobileNetError, native } from './errors.js'
+import type { EpochEvent, NativeMessage, Report, TrainEvent } from './events.js'
 import { EventQueue } from './queue.js'
+import type { Recorder, RunFolder } from './record/recorder.js'
 
 /** What a run needs of the native side. */
 export interface NativeRun {
   stop(): void
-  checkpoint(): void
+  /** Gives the request's number, from 1. */
+  checkpoint(): number
+  /** Requests up to this number have been answered. */
+  checkpointsWritten(): number
+  /** Gives the request's number, from 1. */
+  setLearningRate(learningRate: number): number
+  /** Requests up to this number have been answered. */
+  learningRatesSet(): number
+}
+
+/** Loaded when it is needed, with the libraries that write files. */
+function startRecorder(folder: RunFolder, warn: (message: string) => void): Recorder {
+  const { Recorder } = require('./record/recorder.js') as typeof import('./record/recorder.js')
+  const { writeReport } = require('./report/report.js') as typeof import('./report/report.js')
+  return new Recorder(folder, { warn, makePage: writeReport })
 }
 
 /** Begins the native run; throws when it can't. */
@@ -29,20 +44,27 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
   readonly result: Promise<Report>
   readonly #queue = new EventQueue()
   readonly #signal: AbortSignal | undefined
-  readonly #hasFolder: boolean
+  readonly #recorder: Recorder | undefined
   readonly #evaluationEvents: boolean
   #native: NativeRun | undefined
-  #checkpoints: PromiseWithResolvers<string>[] = []
+  /** Both in the order of their numbers. */
+  #checkpoints: Request<string>[] = []
+  #learningRates: Request<void>[] = []
   #settle!: { resolve: (report: Report) => void; reject: (reason: unknown) => void }
 
   /** @internal */
   constructor(
     start: StartNative,
-    options: { signal?: AbortSignal | undefined; hasFolder: boolean; evaluationEvents: boolean },
+    {
+      signal,
+      folder,
+      evaluationEvents,
+    }: { signal?: AbortSignal | undefined; folder: RunFolder | undefined; evaluationEvents: boolean },
   ) {
-    this.#signal = options.signal
-    this.#hasFolder = options.hasFolder
-    this.#evaluationEvents = options.evaluationEvents
+    this.#signal = signal
+    const warn = (message: string) => this.#queue.push({ type: 'warning', message })
+    this.#recorder = folder && startRecorder(folder, warn)
+    this.#evaluationEvents = evaluationEvents
     this.result = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject }
     })
@@ -64,19 +86,45 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
     return this.result
   }
 
-  /** Has the run write `last.safetensors` after the current batch; gives its path. */
+  /**
+   * Has the run write `last.safetensors` after the current batch, or after the evaluation that it is in; gives its path.
+   * After the run's end it is the one that the run left. Rejects when the run fails, and when it has no folder.
+   */
   async checkpoint(): Promise<string> {
-    if (!this.#hasFolder) {
+    if (!this.#recorder) {
       throw new MobileNetError(
         'INVALID_OPTION',
         'this run has no folder for a checkpoint: give it the option out',
       )
     }
-    const asked = withResolvers<string>()
+    if (!this.#native) return lastCheckpoint(await this.result)
+    const asked = request<string>(this.#native.checkpoint())
     this.#checkpoints.push(asked)
-    if (this.#queue.closed) this.#endCheckpoints(await this.result)
-    this.#native?.checkpoint()
     return asked.promise
+  }
+
+  /**
+   * From the next step on the learning rate is this, above 0; from there it moves in proportion to the schedule: set to
+   * half of what the schedule has, it stays half of that. The event `learningRate` tells the step, a resumed run goes on
+   * with it, and a later call replaces it. Resolves when it holds; rejects with INVALID_OPTION when there was no step any
+   * more for it to hold in.
+   */
+  async setLearningRate(learningRate: number): Promise<void> {
+    const run = this.#native
+    if (!run) throw await this.result.then(tooLate)
+    const asked = request<void>(native(() => run.setLearningRate(learningRate)))
+    this.#learningRates.push(asked)
+    return asked.promise
+  }
+
+  /**
+   * The epochs alone, each at its end. It takes the run's events as the loop over the run itself does, and like that stops
+   * the run when it is left early.
+   *
+   * @example for await (const { epoch, test } of run.epochs()) console.log(epoch, test?.accuracy)
+   */
+  async *epochs(): AsyncGenerator<EpochEvent, void, undefined> {
+    for await (const event of this) if (event.type === 'epoch') yield event
   }
 
   /** The run's events. Leaving the loop early stops the run, and waits until it has ended. */
@@ -93,24 +141,38 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
   readonly #stop = () => this.#native?.stop()
 
   #receive(message: NativeMessage): void {
-    if (message.type === 'error') {
-      this.#fail(new MobileNetError(message.code as ErrorCode, message.message))
+    this.#recorder?.receive(message)
+    if (message.type === 'error' || message.type === 'done') {
+      const aborted = this.#signal?.aborted
+      // Whoever hears of the end finds everything in the folder.
+      const written = this.#recorder?.close() ?? Promise.resolve()
+      void written.then(() => this.#finish(message, aborted ?? false))
       return
     }
     if (message.type === 'evaluating' && !this.#evaluationEvents) return
+    // By number, because an event may have been on its way when a request was made.
     if (message.type === 'checkpoint' && message.path.endsWith('last.safetensors')) {
-      for (const asked of this.#checkpoints.splice(0)) asked.resolve(message.path)
+      answer(this.#checkpoints, this.#native?.checkpointsWritten(), message.path)
     }
-    if (message.type === 'done' && this.#signal?.aborted) {
-      this.#fail(this.#signal.reason)
-      return
+    if (message.type === 'learningRate') {
+      answer(this.#learningRates, this.#native?.learningRatesSet(), undefined)
     }
     this.#queue.push(message)
-    if (message.type === 'done') {
+  }
+
+  #finish(message: NativeMessage & { type: 'error' | 'done' }, aborted: boolean): void {
+    if (message.type === 'error') {
+      this.#fail(new MobileNetError(message.code as ErrorCode, message.message))
+    } else if (aborted) {
+      this.#fail(this.#signal?.reason)
+    } else {
       this.#end()
+      this.#queue.push(message)
       this.#queue.close()
-      this.#endCheckpoints(message.report)
       this.#settle.resolve(message.report)
+      // Asked for after the last step: the checkpoint is the one that the run left.
+      for (const asked of this.#checkpoints.splice(0)) asked.settle(() => lastCheckpoint(message.report))
+      for (const asked of this.#learningRates.splice(0)) asked.reject(tooLate())
     }
   }
 
@@ -118,6 +180,7 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
     this.#end()
     this.#queue.fail(reason)
     for (const asked of this.#checkpoints.splice(0)) asked.reject(reason)
+    for (const asked of this.#learningRates.splice(0)) asked.reject(reason)
     this.#settle.reject(reason)
   }
 
@@ -126,29 +189,49 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
     // Lets go of the network and the pictures, even if someone keeps the run for its report.
     this.#native = undefined
   }
-
-  /** A checkpoint asked for too late is the one that the run left. */
-  #endCheckpoints(report: Report): void {
-    for (const asked of this.#checkpoints.splice(0)) {
-      if (report.checkpoint) asked.resolve(report.checkpoint)
-      else asked.reject(new MobileNetError('INVALID_OPTION', 'the run has ended without a checkpoint'))
-    }
-  }
 }
 
-interface PromiseWithResolvers<T> {
+/** Something that the run was asked for. */
+interface Request<T> {
+  /** The native side's. */
+  number: number
   promise: Promise<T>
   resolve: (value: T) => void
   reject: (reason: unknown) => void
+  /** As `work` ends. */
+  settle: (work: () => T) => void
 }
 
-/** `Promise.withResolvers`, which Node 20 lacks. */
-function withResolvers<T>(): PromiseWithResolvers<T> {
+function request<T>(number: number): Request<T> {
   let resolve!: (value: T) => void
   let reject!: (reason: unknown) => void
   const promise = new Promise<T>((res, rej) => {
     resolve = res
     reject = rej
   })
-  return { promise, resolve, reject }
+  const settle = (work: () => T) => {
+    try {
+      resolve(work())
+    } catch (error) {
+      reject(error)
+    }
+  }
+  return { number, promise, resolve, reject, settle }
+}
+
+/** Answers the requests up to this number. */
+function answer<T>(requests: Request<T>[], upTo: number | undefined, value: T): void {
+  while (requests[0] && requests[0].number <= (upTo ?? 0)) requests.shift()?.resolve(value)
+}
+
+function lastCheckpoint({ checkpoint }: Report): string {
+  if (checkpoint !== null) return checkpoint
+  throw new MobileNetError('INVALID_OPTION', 'the run has ended without a checkpoint')
+}
+
+function tooLate(): MobileNetError {
+  return new MobileNetError(
+    'INVALID_OPTION',
+    'the run has ended, so there is no step for another learning rate',
+  )
 }

@@ -2,18 +2,25 @@ import { MobileNetError } from './errors.js'
 import type { FetchWeightsOptions } from './weights/fetch.js'
 import { publishedWeights } from './weights/torchvision.js'
 
+/** A file of weights, and what is known of them beside it. */
+export interface WeightsFile {
+  path: string
+  /** What they expect a picture's shorter side to be resized to, in pixels. */
+  resize: number | undefined
+}
+
 /**
  * The file of weights that are named by their path, or by the name under which they are published: then it is taken
  * from `directory`, or downloaded.
  */
-export async function weightsFile(name: string, options: FetchWeightsOptions): Promise<string> {
+export async function weightsFile(name: string, options: FetchWeightsOptions): Promise<WeightsFile> {
   const published = publishedWeights(name)
   if (published) {
     // Loaded when it is needed, with the cryptography that it needs.
     const { fetchWeights } = require('./weights/fetch.js') as typeof import('./weights/fetch.js')
-    return fetchWeights(published, options)
+    return { path: await fetchWeights(published, options), resize: published.resize }
   }
-  if (options.directory === undefined) return name
+  if (options.directory === undefined) return { path: name, resize: undefined }
   throw new MobileNetError(
     'INVALID_OPTION',
     `directory is for published weights (torchvision:mobilenet_v2, ...), and ${name} is a path`,

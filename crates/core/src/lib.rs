@@ -1,7 +1,7 @@
 //! MobileNet on candle: kernels, a static training plan, data, training and checkpoints.
 //!
 //! This crate knows nothing of Node and prints nothing. Dependencies run one way:
-//! `error, config, metrics, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train, benchmark`;
+//! `error, config, files, metrics, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train, predict, onnx, benchmark`;
 //! `data` and `optim` know no model.
 
 pub mod benchmark;
@@ -11,12 +11,16 @@ pub mod data;
 pub mod device;
 pub mod engine;
 pub mod error;
+mod files;
 pub mod kernels;
 pub mod metrics;
 pub mod mobilenet;
 pub mod model;
+pub mod onnx;
 pub mod optim;
+pub mod predict;
 pub mod rng;
 pub mod train;
+mod transfer;
 
 pub use error::{Error, ErrorCode, Result};

@@ -1,11 +1,9 @@
 //! A network with its weights: created, loaded, run, saved.
 
 use crate::checkpoint::{self, Checkpoint, TrainingState};
-use crate::config::{Layout, ModelConfig, ModelOptions, Normalization};
-use crate::data::image::Evaluation;
-use crate::data::normalize::Lookup;
-use crate::data::{Pictures, Rgb, cifar10, imagenet};
-use crate::engine::evaluate::evaluate;
+use crate::config::{Layout, ModelConfig, ModelOptions, Normalization, TestTimeAugmentation};
+use crate::data::{Pictures, cifar10, imagenet};
+use crate::engine::evaluate::{Answers, evaluate};
 use crate::engine::{InferencePlan, TrainingPlan};
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
@@ -47,6 +45,7 @@ pub(crate) struct Weights {
     pub batches_tracked: u64,
     pub classes: Vec<String>,
     pub normalization: Normalization,
+    pub resize: usize,
     pub training: Option<Arc<TrainingState>>,
     version: u64,
 }
@@ -78,6 +77,7 @@ impl MobileNet {
         let tensors = initial::tensors(&model::network(&config), seed);
         let checkpoint = Checkpoint {
             classes: class_names(&config),
+            resize: config.resolution,
             config,
             normalization: Normalization::default(),
             tensors,
@@ -92,19 +92,20 @@ impl MobileNet {
         Ok(Self::from_checkpoint(checkpoint::read(path)?, Some(path.to_path_buf())))
     }
 
-    /// From another program's weights; see [`checkpoint::import`] for the errors.
-    pub fn import(path: &Path, options: &ModelOptions) -> Result<Self> {
-        let mut imported = checkpoint::import(path, options)?;
+    /// From another program's weights; see [`checkpoint::import`] for what is given, and for the errors.
+    pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Result<Self> {
+        let mut imported = checkpoint::import(path, options, resize)?;
         imported.classes = class_names(&imported.config);
         Ok(Self::from_checkpoint(imported, None))
     }
 
-    fn from_checkpoint(checkpoint: Checkpoint, origin: Option<PathBuf>) -> Self {
+    pub(crate) fn from_checkpoint(checkpoint: Checkpoint, origin: Option<PathBuf>) -> Self {
         let state = Weights {
             tensors: Arc::new(checkpoint.tensors),
             batches_tracked: checkpoint.batches_tracked,
             classes: checkpoint.classes,
             normalization: checkpoint.normalization,
+            resize: checkpoint.resize,
             training: checkpoint.training.map(Arc::new),
             version: 0,
         };
@@ -135,6 +136,7 @@ impl MobileNet {
             config: self.config(),
             classes: weights.classes.clone(),
             normalization: weights.normalization,
+            resize: weights.resize,
             tensors: weights.tensors.to_vec(),
             batches_tracked: weights.batches_tracked,
             training,
@@ -169,6 +171,11 @@ impl MobileNet {
     /// What pictures are normalised with.
     pub fn normalization(&self) -> Normalization {
         self.weights().normalization
+    }
+
+    /// What a picture's shorter side is resized to, in pixels, before the square of the network's resolution is cut out.
+    pub fn resize(&self) -> usize {
+        self.weights().resize
     }
 
     /// How many values are trained.
@@ -218,7 +225,12 @@ impl MobileNet {
     /// `INVALID_OPTION` when the input's size doesn't fit.
     pub fn forward(&self, input: &[f32], count: usize) -> Result<Vec<f32>> {
         let input = self.channels_last(input, count)?;
-        Ok(self.with_evaluator(|plan| logits(plan, &input, count)))
+        Ok(self.with_evaluator(|plan| {
+            in_batches(plan, &input, |plan, batch, pictures| {
+                plan.forward(batch, pictures);
+                plan.logits(pictures)
+            })
+        }))
     }
 
     /// One training step without the update, of pictures like [`Self::forward`]'s; the weights stay as they are.
@@ -246,23 +258,9 @@ impl MobileNet {
         })
     }
 
-    /// Logits `[pictures, classes]` of pictures of any size, each fitted to the network's resolution.
-    ///
-    /// # Errors
-    /// Those of resizing, which are defects.
-    pub fn predict(&self, pictures: &[Rgb]) -> Result<Vec<f32>> {
-        let resolution = self.shared.config.resolution;
-        let lookup = Lookup::new(&self.normalization());
-        let floats = self.shared.network.picture_floats();
-        let mut input = vec![0.0; pictures.len() * floats];
-        for (picture, to) in pictures.iter().zip(input.chunks_exact_mut(floats)) {
-            lookup.apply(&Evaluation::whole(resolution).apply(picture)?, to);
-        }
-        Ok(self.with_evaluator(|plan| logits(plan, &input, pictures.len())))
-    }
-
-    /// Loss and accuracy over the pictures with these indices; `None` when `cancelled` was set before the end, or when
-    /// there are no pictures. `on_batch` hears after each batch how many pictures are done.
+    /// Loss and accuracy over the pictures with these indices, of each the mean logits over the views that `tta` names;
+    /// `None` when `cancelled` was set before the end, or when there are no pictures. `on_batch` hears after each batch how
+    /// many pictures are done.
     ///
     /// # Errors
     /// `INVALID_OPTION` when the pictures have more classes than the network; otherwise those of preparing the pictures.
@@ -270,16 +268,24 @@ impl MobileNet {
         &self,
         pictures: &Arc<Pictures>,
         indices: &[u32],
+        tta: TestTimeAugmentation,
         cancelled: &AtomicBool,
         on_batch: &mut dyn FnMut(usize),
     ) -> Result<Option<Metrics>> {
         check_labels(pictures, self.shared.config.classes)?;
         let normalization = self.normalization();
-        self.with_evaluator(|plan| evaluate(plan, pictures, indices, normalization, cancelled, on_batch))
+        let mut done = 0;
+        let mut count = |answers: &Answers| {
+            done += answers.labels.len();
+            on_batch(done);
+        };
+        self.with_evaluator(|plan| {
+            evaluate(plan, pictures, indices, normalization, tta, cancelled, &mut count)
+        })
     }
 
     /// Runs `work` with the plan that evaluates, brought up to date.
-    fn with_evaluator<T>(&self, work: impl FnOnce(&mut InferencePlan) -> T) -> T {
+    pub(crate) fn with_evaluator<T>(&self, work: impl FnOnce(&mut InferencePlan) -> T) -> T {
         let weights = self.weights();
         let mut evaluator = lock(&self.shared.evaluator);
         let mut current = match evaluator.take() {
@@ -335,20 +341,20 @@ pub(crate) fn check_labels(pictures: &Pictures, classes: usize) -> Result<()> {
     }
 }
 
-fn logits(plan: &mut InferencePlan, input: &[f32], count: usize) -> Vec<f32> {
+/// What `ask` says of pictures of any number, given a batch of them and their count at a time.
+pub(crate) fn in_batches(
+    plan: &mut InferencePlan,
+    input: &[f32],
+    ask: impl Fn(&mut InferencePlan, &[f32], usize) -> Vec<f32>,
+) -> Vec<f32> {
     let size = plan.picture_floats();
-    let mut all = Vec::with_capacity(count);
-    for batch in input.chunks(plan.capacity() * size) {
-        let pictures = batch.len() / size;
-        plan.forward(batch, pictures);
-        all.extend(plan.logits(pictures));
-    }
-    all
+    let batches = input.chunks(plan.capacity() * size);
+    batches.flat_map(|batch| ask(plan, batch, batch.len() / size)).collect()
 }
 
 /// CIFAR-10's for a network of ten classes and 32x32 pictures, ImageNet's for one of a thousand in layout `imagenet`, else
 /// numbers.
-fn class_names(config: &ModelConfig) -> Vec<String> {
+pub(crate) fn class_names(config: &ModelConfig) -> Vec<String> {
     if config.classes == cifar10::CLASSES.len() && config.resolution == 32 {
         return cifar10::CLASSES.map(String::from).to_vec();
     }

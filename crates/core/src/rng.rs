@@ -15,12 +15,16 @@ pub enum Purpose {
     Weights,
     /// The order of the pictures; `a` is the epoch.
     Order,
-    /// Crop and flip; `a` is the epoch, `b` the picture's place in the epoch.
+    /// What is done to one picture; `a` is the epoch, `b` the picture's place in the epoch.
     Augmentation,
     /// Made-up pictures to measure with.
     Benchmark,
+    /// Which pictures of a folder are kept for validation; `a` is the class.
+    Split,
     /// What dropout leaves out; `a` is the step in all, `b` the picture's place in the batch.
     Dropout,
+    /// How the pictures of a batch are mixed; `a` is the epoch, `b` the place in the epoch of its first picture.
+    Mixing,
 }
 
 impl Purpose {
@@ -31,6 +35,8 @@ impl Purpose {
             Self::Augmentation => 3,
             Self::Benchmark => 4,
             Self::Dropout => 5,
+            Self::Mixing => 6,
+            Self::Split => 9,
         }
     }
 }
@@ -62,6 +68,30 @@ pub fn normal(rng: &mut impl Rng) -> f64 {
     // 1 - u, because the logarithm of 0 is none.
     let radius = (-2.0 * (1.0 - unit(rng)).ln()).sqrt();
     radius * (std::f64::consts::TAU * unit(rng)).cos()
+}
+
+/// A float distributed as Beta(alpha, alpha): between 0 and 1, on average a half, and nearer to the ends the smaller alpha is.
+///
+/// `x / (x + y)` of two gamma variates, by their logarithms: with a small alpha both are smaller than a float can be.
+pub fn beta(rng: &mut impl Rng, alpha: f64) -> f64 {
+    let (x, y) = (ln_gamma(rng, alpha), ln_gamma(rng, alpha));
+    1.0 / (1.0 + (y - x).exp())
+}
+
+/// The logarithm of a float distributed as Gamma(shape, 1) (Marsaglia and Tsang 2000).
+fn ln_gamma(rng: &mut impl Rng, shape: f64) -> f64 {
+    if shape < 1.0 {
+        return ln_gamma(rng, shape + 1.0) + (1.0 - unit(rng)).ln() / shape;
+    }
+    let d = shape - 1.0 / 3.0;
+    let c = 1.0 / (9.0 * d).sqrt();
+    loop {
+        let x = normal(rng);
+        let v = (1.0 + c * x).powi(3);
+        if v > 0.0 && (1.0 - unit(rng)).ln() < 0.5 * x * x + d - d * v + d * v.ln() {
+            return (d * v).ln();
+        }
+    }
 }
 
 /// Puts the items in a random order (Fisher and Yates, from the end).
@@ -109,6 +139,23 @@ mod tests {
         }
         assert!(seen.iter().all(|&n| (850..1150).contains(&n)), "{seen:?}");
         assert_eq!(below(&mut rng, 0), 0);
+    }
+
+    /// The moments of Beta(alpha, alpha): mean 1/2, variance 1 / (4 (2 alpha + 1)), fourth central moment by its kurtosis.
+    #[test]
+    fn beta_has_its_moments() {
+        for alpha in [0.01, 0.2, 0.9, 1.0, 4.0, 1000.0] {
+            let mut rng = stream(9, Purpose::Mixing, 0, 0);
+            let drawn: Vec<f64> = (0..40_000).map(|_| beta(&mut rng, alpha)).collect();
+            assert!(drawn.iter().all(|value| (0.0..=1.0).contains(value)));
+            let moment =
+                |power: i32| drawn.iter().map(|value| (value - 0.5).powi(power)).sum::<f64>() / 40_000.0;
+            let variance = 1.0 / (4.0 * (2.0 * alpha + 1.0));
+            assert!(moment(1).abs() < 4.0 * (variance / 40_000.0).sqrt(), "{alpha}: mean {}", moment(1));
+            assert!((moment(2) / variance - 1.0).abs() < 0.03, "{alpha}: variance {}", moment(2));
+            let kurtosis = 3.0 - 6.0 / (2.0 * alpha + 3.0);
+            assert!((moment(4) / variance.powi(2) / kurtosis - 1.0).abs() < 0.06, "{alpha}: {}", moment(4));
+        }
     }
 
     #[test]

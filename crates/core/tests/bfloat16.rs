@@ -3,7 +3,7 @@
 mod common;
 
 use common::fixture;
-use mobilenet_core::config::{Layout, ModelOptions, OptimizerConfig, Precision, TrainOptions, Variant};
+use mobilenet_core::config::{Layout, ModelOptions, OptimizerOptions, Precision, TrainOptions, Variant};
 use mobilenet_core::data::cifar10;
 use mobilenet_core::device;
 use mobilenet_core::engine::{InferencePlan, TrainingPlan};
@@ -38,8 +38,8 @@ fn recipe(precision: Precision) -> TrainOptions {
         epochs: Some(2),
         batch_size: Some(16),
         limit: Some(72),
-        augment: Some(false),
-        optimizer: Some(OptimizerConfig::Adam { learning_rate: 0.003 }),
+        augment: Some(Vec::new()),
+        optimizer: Some(OptimizerOptions { learning_rate: Some(0.003), ..Default::default() }),
         precision: Some(precision),
         ..Default::default()
     }
@@ -93,8 +93,9 @@ fn a_step_is_near_that_of_float32() {
         let model = MobileNet::create(&options, 1).unwrap();
         let network = mobilenet_core::model::network(&options.resolve().unwrap());
         let data = cifar10::open(&fixture("cifar-10-sample")).unwrap();
-        let pictures: Vec<f32> = (0..16 * network.picture_floats())
-            .map(|index| (f32::from(data.train.pixels[index]) - 120.0) / 60.0)
+        let pictures: Vec<f32> = (0..16)
+            .flat_map(|index| data.train.picture(index).pixels)
+            .map(|byte| (f32::from(*byte) - 120.0) / 60.0)
             .collect();
         let labels = &data.train.labels[..16];
         let step = |mut plan: TrainingPlan, rounded: bool| {

@@ -2,6 +2,7 @@
 
 mod common;
 mod reference;
+mod uniform;
 
 use common::fixture;
 use mobilenet_core::ErrorCode;
@@ -27,7 +28,7 @@ fn what_is_saved_comes_back() {
     assert_eq!(again.class_names()[9], "truck");
     assert!(!again.can_resume());
     // Our own files come in by `import`, too, like any other program's.
-    assert_eq!(MobileNet::import(&path, &options()).unwrap().tensors(), model.tensors());
+    assert_eq!(MobileNet::import(&path, &options(), None).unwrap().tensors(), model.tensors());
 }
 
 #[test]
@@ -49,7 +50,7 @@ fn other_files_are_no_checkpoints() {
     assert_eq!(code(&fixture("images/cat-0.png")), ErrorCode::CheckpointCorrupt);
     assert_eq!(code(&fixture("no-such-file")), ErrorCode::Io);
     assert_eq!(code(&fixture("images")), ErrorCode::Io);
-    let import = |path: &Path| MobileNet::import(path, &options()).unwrap_err().code;
+    let import = |path: &Path| MobileNet::import(path, &options(), None).unwrap_err().code;
     assert_eq!(import(&fixture("images/cat-0.png")), ErrorCode::CheckpointCorrupt);
     assert_eq!(import(&fixture("no-such-file.pth")), ErrorCode::Io);
     assert_eq!(import(&fixture("images")), ErrorCode::Io);
@@ -61,7 +62,7 @@ fn weights_of_another_network_are_a_mismatch() {
     let path = folder.path().join("model.safetensors");
     MobileNet::create(&options(), 3).unwrap().save(&path).unwrap();
     let refused = |options: ModelOptions, words: &str| {
-        let error = MobileNet::import(&path, &options).unwrap_err();
+        let error = MobileNet::import(&path, &options, None).unwrap_err();
         assert_eq!(error.code, ErrorCode::CheckpointMismatch);
         assert!(error.message.contains(words), "{}", error.message);
     };
@@ -97,7 +98,7 @@ fn a_state_dict_of_the_course_comes_in() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/course-8-channels.pth");
     // So small a width that every layer has the least channels there are, 8.
     let options = ModelOptions { width: Some(0.001), ..Default::default() };
-    let model = MobileNet::import(&path, &options).unwrap();
+    let model = MobileNet::import(&path, &options, None).unwrap();
     let network = model.network();
     for tensor in model.tensors().iter() {
         let name = course_name(network, &tensor.name).unwrap();

@@ -54,14 +54,14 @@ fn failure(path: &Path, code: ErrorCode) -> String {
 
 /// The pictures of records, decoded without the code under test.
 fn plainly(records: &[u8]) -> Pictures {
-    let mut pictures = Pictures { height: 32, width: 32, ..Default::default() };
+    let (mut labels, mut pixels) = (Vec::new(), Vec::new());
     for record in records.chunks_exact(RECORD) {
-        pictures.labels.push(record[0].into());
+        labels.push(record[0].into());
         for pixel in 0..1024 {
-            pictures.pixels.extend([0, 1, 2].map(|channel| record[1 + channel * 1024 + pixel]));
+            pixels.extend([0, 1, 2].map(|channel| record[1 + channel * 1024 + pixel]));
         }
     }
-    pictures
+    Pictures::of_one_size(pixels, labels, (32, 32))
 }
 
 fn assert_sample(dataset: &Dataset) {
@@ -77,8 +77,8 @@ fn a_folder_of_records() {
     let dataset = open(&sample()).unwrap();
     assert_sample(&dataset);
     assert_eq!(dataset.train.labels[..10], [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]);
-    assert_eq!(dataset.train.picture(0)[..3], [59, 62, 63]);
-    assert_eq!(dataset.test.picture(0)[..3], [158, 112, 49]);
+    assert_eq!(dataset.train.picture(0).pixels[..3], [59, 62, 63]);
+    assert_eq!(dataset.test.picture(0).pixels[..3], [158, 112, 49]);
     dataset.train.check().unwrap();
 }
 

@@ -44,7 +44,7 @@ impl Foreign {
     }
 
     fn import(&self, options: &ModelOptions) -> Result<ModelConfig, Error> {
-        MobileNet::import(&self.path, options).map(|model| model.config())
+        MobileNet::import(&self.path, options, None).map(|model| model.config())
     }
 
     fn refused(&self, options: &ModelOptions, words: &[&str]) {
@@ -105,10 +105,10 @@ fn our_own_checkpoints_say_what_weights_do_not_show() {
     };
     let model = MobileNet::create(&options, 3).unwrap();
     model.save(&path).unwrap();
-    let again = MobileNet::import(&path, &ModelOptions::default()).unwrap();
+    let again = MobileNet::import(&path, &ModelOptions::default(), None).unwrap();
     assert_eq!((again.config(), again.tensors()), (model.config(), model.tensors()));
     let wide = ModelOptions { layout: Some(Layout::Imagenet), resolution: Some(96), ..Default::default() };
-    let config = MobileNet::import(&path, &wide).unwrap().config();
+    let config = MobileNet::import(&path, &wide, None).unwrap().config();
     assert_eq!((config.layout, config.resolution), (Layout::Imagenet, 96));
 }
 
@@ -175,7 +175,7 @@ fn other_networks_are_refused() {
 #[test]
 fn state_dicts_from_before_pytorch_1_6_come_in() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let import = |path: &Path| MobileNet::import(path, &ModelOptions::default());
+    let import = |path: &Path| MobileNet::import(path, &ModelOptions::default(), None);
     let today = import(&folder.join("course-8-channels.pth")).unwrap();
     let before = import(&folder.join("course-8-channels-legacy.pth")).unwrap();
     assert_eq!((before.config(), before.tensors()), (today.config(), today.tensors()));
@@ -190,10 +190,10 @@ fn a_truncated_state_dict_is_corrupt_at_any_length() {
         let bytes = std::fs::read(folder.join(name)).unwrap();
         for length in [0, 1, 14, 100, 1000, bytes.len() / 2, bytes.len() - 1] {
             std::fs::write(&path, &bytes[..length]).unwrap();
-            let error = MobileNet::import(&path, &ModelOptions::default()).unwrap_err();
+            let error = MobileNet::import(&path, &ModelOptions::default(), None).unwrap_err();
             assert_eq!(error.code, ErrorCode::CheckpointCorrupt, "{length} bytes: {}", error.message);
         }
     }
-    let error = MobileNet::import(&fixture("images/cat-0.png"), &ModelOptions::default()).unwrap_err();
+    let error = MobileNet::import(&fixture("images/cat-0.png"), &ModelOptions::default(), None).unwrap_err();
     assert_eq!(error.code, ErrorCode::CheckpointCorrupt);
 }

@@ -8,10 +8,11 @@
 mod common;
 mod figures;
 mod reference;
+mod uniform;
 
 use candle_core::{Device, Tensor, Var};
 use figures::{channels_last, numbers, parity_case, pictures, spread};
-use mobilenet_core::config::{Activation, Layout, ModelOptions, Variant};
+use mobilenet_core::config::{Activation, Layout, ModelOptions, OptimizerConfig, OptimizerKind, Variant};
 use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{InferencePlan, TrainingPlan};
 use mobilenet_core::kernels::simd::Isa;
@@ -19,9 +20,10 @@ use mobilenet_core::model;
 use mobilenet_core::model::names::course_name;
 use mobilenet_core::model::network::Network;
 use mobilenet_core::model::tensors::{NamedTensor, specs};
-use mobilenet_core::optim::adam::{Adam, Moments};
-use reference::{filled, uniform};
+use mobilenet_core::optim::{Optimizer, State};
+use reference::filled;
 use serde_json::Value;
+use uniform::uniform;
 
 const FACTOR: f64 = 4.0;
 /// The file's figures have nine digits.
@@ -140,7 +142,9 @@ fn check_training_case(case: &Case, train: Pictures, evaluated: Pictures, isa: I
     let side = case.network.resolution;
     let parameters = Var::from_vec(parameters, layout.parameter_floats, &Device::Cpu).unwrap();
     let training = TrainingStep::new(plan).unwrap();
-    let adam = Adam::new(Moments::new(layout.parameter_floats));
+    let config = OptimizerConfig::of(OptimizerKind::Adam);
+    let state = State::new(config.rule, layout.parameter_floats);
+    let adam = Optimizer::new(config, &layout.weights(), layout.parameter_floats, state);
     let mut losses = Vec::new();
     for (step, (input, labels)) in
         train.chunks_exact(count * side * side * 3).zip(labels.chunks_exact(count)).enumerate()

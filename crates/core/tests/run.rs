@@ -1,56 +1,22 @@
 //! Training runs, end to end on real pictures: resuming, threads, folders, bad calls.
 
 mod common;
+mod runs;
 
-use common::fixture;
-use mobilenet_core::config::{Layout, ModelOptions, OptimizerConfig, ScheduleConfig, TrainOptions};
-use mobilenet_core::data::{Dataset, cifar10};
+use mobilenet_core::ErrorCode;
+use mobilenet_core::config::{
+    Augmentation, Layout, ModelOptions, OptimizerOptions, ScheduleOptions, TrainOptions,
+};
+use mobilenet_core::data::prepare::{Place, Preparer};
+use mobilenet_core::engine::TrainingPlan;
+use mobilenet_core::kernels::loss::Targets;
+use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::metrics::Metrics;
 use mobilenet_core::mobilenet::MobileNet;
-use mobilenet_core::model::tensors::NamedTensor;
-use mobilenet_core::train::event::{Event, Report, Split};
+use mobilenet_core::train::event::{Event, Split};
 use mobilenet_core::train::{self, Control};
-use mobilenet_core::{Error, ErrorCode};
+use runs::{bits, data, recipe, run, run_until, small};
 use std::path::Path;
-
-fn data() -> Dataset {
-    cifar10::open(&fixture("cifar-10-sample")).unwrap()
-}
-
-fn small() -> MobileNet {
-    let options = ModelOptions { layout: Some(Layout::Cifar), width: Some(0.25), ..Default::default() };
-    MobileNet::create(&options, 1).unwrap()
-}
-
-/// Two epochs of five steps, the last of 8 pictures.
-fn recipe() -> TrainOptions {
-    TrainOptions { epochs: Some(2), batch_size: Some(16), limit: Some(72), ..Default::default() }
-}
-
-fn run(model: &MobileNet, options: &TrainOptions, resume: bool) -> Result<(Report, Vec<Event>), Error> {
-    run_until(model, options, resume, |_| false)
-}
-
-/// Stops the run at the first event that `stop` likes.
-fn run_until(
-    model: &MobileNet,
-    options: &TrainOptions,
-    resume: bool,
-    stop: impl Fn(&Event) -> bool + Send + Sync,
-) -> Result<(Report, Vec<Event>), Error> {
-    let (control, mut events) = (Control::default(), Vec::new());
-    let report = train::run(model, &data(), options, resume, &control, &mut |event| {
-        if stop(&event) {
-            control.stop();
-        }
-        events.push(event);
-    })?;
-    Ok((report, events))
-}
-
-fn bits(tensors: &[NamedTensor]) -> Vec<u32> {
-    tensors.iter().flat_map(|tensor| &tensor.values).map(|value| value.to_bits()).collect()
-}
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
@@ -120,6 +86,63 @@ fn a_run_stopped_anywhere_and_resumed_ends_with_the_same_bits() {
     }
 }
 
+#[test]
+fn augmented_runs_end_with_the_same_bits_whatever_the_threads_and_stops() {
+    let augmented = TrainOptions {
+        augment: Some(Augmentation::ALL.to_vec()),
+        label_smoothing: Some(0.1),
+        threads: Some(1),
+        ..recipe()
+    };
+    let whole = small();
+    run(&whole, &augmented, false).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = Some(folder.path().join("run"));
+    let two = TrainOptions { threads: Some(2), out: out.clone(), ..augmented };
+    let (report, _) =
+        run_until(&small(), &two, false, |event| matches!(event, Event::Step { epoch: 2, step: 2, .. }))
+            .unwrap();
+    let resumed = MobileNet::load(&report.checkpoint.unwrap()).unwrap();
+    run(&resumed, &TrainOptions { out, ..Default::default() }, true).unwrap();
+    assert!(bits(&resumed.tensors()) == bits(&whole.tensors()));
+    let plain = small();
+    run(&plain, &recipe(), false).unwrap();
+    assert!(bits(&plain.tensors()) != bits(&whole.tensors()));
+}
+
+/// What the loader and the loss do is tested where they are; this shows that a run passes all of it on.
+#[test]
+fn a_step_sees_the_mixed_pictures_and_their_smoothed_targets() {
+    let steps = [Augmentation::Mixup { alpha: 1.0, probability: 1.0 }];
+    let options = TrainOptions {
+        augment: Some(steps.to_vec()),
+        label_smoothing: Some(0.2),
+        shuffle: Some(false),
+        validation_fraction: Some(0.0),
+        epochs: Some(1),
+        limit: Some(16),
+        ..recipe()
+    };
+    let (_, events) = run(&small(), &options, false).unwrap();
+    let loss = events.iter().find_map(|event| match event {
+        Event::Step { loss, .. } => Some(*loss),
+        _ => None,
+    });
+    let model = small();
+    let preparer = Preparer::new(&model.normalization(), 32, &steps);
+    let place = Place { seed: 1, epoch: 0, position: 0 };
+    let batch = preparer.batch(&data().train, &(0..16).collect::<Vec<u32>>(), place).unwrap();
+    let mut plan = TrainingPlan::new(model.network().clone(), 16, Isa::best());
+    let (parameters, statistics) = plan.parameters().gather(&model.tensors());
+    plan.statistics = statistics;
+    plan.prepare(&parameters);
+    plan.forward(&batch.input, &parameters, 16);
+    let targets =
+        Targets { labels: &batch.labels, mixture: batch.mixture.as_ref(), smoothing: 0.2, weights: None };
+    assert_eq!(loss, Some(plan.loss(targets).sum / 16.0));
+    assert_ne!(loss, Some(plan.loss(&batch.labels).sum / 16.0));
+}
+
 /// The training metrics of the last `epoch` event.
 fn last_training(events: &[Event]) -> Option<Metrics> {
     events.iter().rev().find_map(|event| match event {
@@ -150,12 +173,15 @@ fn a_run_tells_how_far_its_evaluations_are() {
 }
 
 #[test]
-fn a_run_leaves_its_two_checkpoints_and_nothing_else() {
+fn a_run_leaves_its_checkpoints_and_its_record_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let model = small();
     let recipe = TrainOptions { out: Some(folder.path().to_path_buf()), ..recipe() };
     let (report, events) = run(&model, &recipe, false).unwrap();
-    assert_eq!(names(folder.path()), ["best.safetensors", "last.safetensors"]);
+    assert_eq!(
+        names(folder.path()),
+        [".lock", "best.safetensors", "evaluation.json", "last.safetensors", "log.jsonl", "samples.png"]
+    );
     let kinds: Vec<&str> = events
         .iter()
         .map(|event| match event {
@@ -163,6 +189,7 @@ fn a_run_leaves_its_two_checkpoints_and_nothing_else() {
             Event::Step { .. } => "step",
             Event::Evaluating { .. } => "evaluating",
             Event::Epoch { .. } => "epoch",
+            Event::LearningRate { .. } => "learningRate",
             Event::Checkpoint { .. } => "checkpoint",
             Event::Done { .. } => "done",
         })
@@ -218,7 +245,7 @@ fn bad_calls_say_what_to_do() {
         assert_eq!(error.code, ErrorCode::InvalidOption, "{}", error.message);
         assert!(error.message.contains(words), "{}", error.message);
     };
-    let optimizer = |learning_rate| Some(OptimizerConfig::Adam { learning_rate });
+    let optimizer = |rate| Some(OptimizerOptions { learning_rate: Some(rate), ..Default::default() });
     refused(
         TrainOptions { optimizer: optimizer(-1.0), ..recipe() },
         false,
@@ -231,14 +258,17 @@ fn bad_calls_say_what_to_do() {
     refused(TrainOptions { limit: Some(1), ..recipe() }, false, "at least 2 pictures to train on");
     refused(TrainOptions { validation_fraction: Some(1.0), ..recipe() }, false, "validationFraction");
     refused(TrainOptions { threads: Some(0), ..recipe() }, false, "threads");
-    let schedule = Some(ScheduleConfig::Step { step_size: 0, gamma: 0.5 });
+    let schedule = Some(ScheduleOptions { step_size: Some(0), ..Default::default() });
     refused(TrainOptions { schedule, ..recipe() }, false, "stepSize");
     refused(recipe(), true, "there is no run to resume");
+    refused(TrainOptions { keep: Some(2), ..recipe() }, false, "keep is about the states");
+    refused(TrainOptions { save_every: Some(0), ..recipe() }, false, "saveEvery must be at least 1");
+    refused(TrainOptions { save_every: Some(1), ..recipe() }, false, "give it one by out");
 }
 
 #[test]
 fn a_diverging_run_ends_with_advice() {
-    let optimizer = Some(OptimizerConfig::Adam { learning_rate: 1e30 });
+    let optimizer = Some(OptimizerOptions { learning_rate: Some(1e30), ..Default::default() });
     let error = run(&small(), &TrainOptions { optimizer, ..recipe() }, false).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidOption);
     assert!(error.message.contains("lower the learning rate"), "{}", error.message);

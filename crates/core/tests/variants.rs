@@ -3,7 +3,7 @@
 mod common;
 
 use common::fixture;
-use mobilenet_core::config::{Layout, ModelOptions, OptimizerConfig, TrainOptions, Variant};
+use mobilenet_core::config::{Layout, ModelOptions, OptimizerOptions, TrainOptions, Variant};
 use mobilenet_core::data::cifar10;
 use mobilenet_core::engine::TrainingPlan;
 use mobilenet_core::kernels::simd::Isa;
@@ -42,8 +42,8 @@ fn train(model: &MobileNet, threads: usize, epochs: usize) -> Vec<f64> {
         epochs: Some(epochs),
         batch_size: Some(16),
         limit: Some(32),
-        augment: Some(false),
-        optimizer: Some(OptimizerConfig::Adam { learning_rate: 0.003 }),
+        augment: Some(Vec::new()),
+        optimizer: Some(OptimizerOptions { learning_rate: Some(0.003), ..Default::default() }),
         threads: Some(threads),
         ..Default::default()
     };

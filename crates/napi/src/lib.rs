@@ -1,6 +1,7 @@
 //! The border between the core and Node: converts, and hands over. What anything means is decided in the core,
 //! and how it is offered to people in TypeScript.
 
+mod augment;
 mod benchmark;
 mod comparison;
 mod cost;
@@ -8,9 +9,12 @@ mod dataset;
 mod device;
 mod error;
 mod event;
+mod folder;
 mod job;
 mod model;
+mod optim;
 mod options;
+mod predict;
 mod progress;
 mod train;
 

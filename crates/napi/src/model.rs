@@ -4,16 +4,13 @@ use crate::benchmark::number;
 use crate::dataset::{Dataset, part};
 use crate::error::{Result, thrown};
 use crate::job::{Promise, start};
-use crate::options::{ModelOptions, seed, whole};
+use crate::options::{ModelOptions, choice, seed, whole};
 use crate::progress::listener;
-use mobilenet_core::data::Rgb;
-use mobilenet_core::data::image::{Limits, decode, decode_file};
+use mobilenet_core::onnx::{self, ExportOptions};
 use mobilenet_core::{self as core, Error, config};
-use napi::bindgen_prelude::{
-    Either3, Float32Array, Float32ArraySlice, Function, Uint8ArraySlice, Uint32ArraySlice,
-};
+use napi::bindgen_prelude::{Float32Array, Float32ArraySlice, Function, Uint32ArraySlice};
 use napi_derive::napi;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -83,20 +80,19 @@ pub struct EvaluationProgress {
     pub count: u32,
 }
 
-/// A picture as bytes, rows from the top.
+/// What an ONNX file holds beside the network.
 #[napi(object)]
-pub struct RawPicture<'a> {
-    /// `height * width * channels` bytes, the channels of a pixel together.
-    pub data: Uint8ArraySlice<'a>,
-    /// In pixels.
-    pub width: f64,
-    /// In pixels.
-    pub height: f64,
-    /// 1 (grey), 3 (red, green, blue) or 4 (with alpha, which is ignored); default 3.
-    pub channels: Option<f64>,
+pub struct OnnxOptions {
+    /// The output is `probabilities`, which add up to 1, instead of `logits`; default false.
+    #[napi(ts_type = "boolean | null")]
+    pub softmax: Option<bool>,
+    /// The input is `pixels`, bytes `[N, resolution, resolution, 3]`, instead of `input`, normalised floats
+    /// `[N, 3, resolution, resolution]`; default false.
+    #[napi(ts_type = "boolean | null")]
+    pub preprocess: Option<bool>,
 }
 
-/// Ends a long evaluation or benchmark early.
+/// Ends a long evaluation, prediction or benchmark early.
 #[napi]
 #[derive(Default)]
 pub struct Cancel {
@@ -128,6 +124,21 @@ impl Model {
         Ok(start(move || Ok(Model { inner: core::mobilenet::MobileNet::create(&options, seed)? })))
     }
 
+    /// With the weights of a file, a checkpoint or another program's, and a new classifier.
+    #[napi(ts_return_type = "Promise<Model>")]
+    pub fn create_from(
+        path: String,
+        options: ModelOptions,
+        seed_value: Option<f64>,
+    ) -> Result<Promise<Model>> {
+        let options = config::ModelOptions::try_from(options).map_err(thrown)?;
+        let seed = seed(seed_value).map_err(thrown)?.unwrap_or(config::TrainConfig::default().seed);
+        Ok(start(move || {
+            let inner = core::mobilenet::MobileNet::create_from(Path::new(&path), &options, seed)?;
+            Ok(Model { inner })
+        }))
+    }
+
     /// From a checkpoint.
     #[napi(ts_return_type = "Promise<Model>")]
     pub fn load(path: String) -> Promise<Model> {
@@ -136,10 +147,11 @@ impl Model {
 
     /// From the weights that another program saved.
     #[napi(ts_return_type = "Promise<Model>")]
-    pub fn import(path: String, options: ModelOptions) -> Result<Promise<Model>> {
+    pub fn import(path: String, options: ModelOptions, resize: Option<f64>) -> Result<Promise<Model>> {
         let options = config::ModelOptions::try_from(options).map_err(thrown)?;
+        let resize = whole("resize", resize).map_err(thrown)?;
         Ok(start(move || {
-            Ok(Model { inner: core::mobilenet::MobileNet::import(Path::new(&path), &options)? })
+            Ok(Model { inner: core::mobilenet::MobileNet::import(Path::new(&path), &options, resize)? })
         }))
     }
 
@@ -148,6 +160,17 @@ impl Model {
     pub fn save(&self, path: String) -> Promise<()> {
         let model = self.inner.clone();
         start(move || model.save(Path::new(&path)))
+    }
+
+    /// Writes an ONNX file, in one rename.
+    #[napi(ts_return_type = "Promise<void>")]
+    pub fn export_onnx(&self, path: String, options: OnnxOptions) -> Promise<()> {
+        let model = self.inner.clone();
+        let options = ExportOptions {
+            softmax: options.softmax.unwrap_or_default(),
+            preprocess: options.preprocess.unwrap_or_default(),
+        };
+        start(move || onnx::export(&model, options, Path::new(&path)))
     }
 
     /// The network, complete.
@@ -166,6 +189,12 @@ impl Model {
     #[napi(getter, ts_return_type = "object")]
     pub fn normalization(&self) -> Result<serde_json::Value> {
         serde_json::to_value(self.inner.normalization()).map_err(|error| thrown(Error::internal(error)))
+    }
+
+    /// What a picture's shorter side is resized to, in pixels, before the middle is cut out.
+    #[napi(getter)]
+    pub fn resize(&self) -> u32 {
+        self.inner.resize() as u32
     }
 
     /// Trainable values.
@@ -222,39 +251,29 @@ impl Model {
         })
     }
 
-    /// Logits, one row of `classes` a picture, of pictures of any size: paths, encoded files or raw pixels.
-    #[napi(ts_return_type = "Promise<Float32Array>")]
-    pub fn predict(
-        &self,
-        pictures: Vec<Either3<String, Uint8ArraySlice, RawPicture>>,
-    ) -> Result<Promise<Float32Array>> {
-        let sources = pictures.into_iter().map(Source::from_js).collect::<core::Result<Vec<_>>>();
-        let (model, sources) = (self.inner.clone(), sources.map_err(thrown)?);
-        Ok(start(move || {
-            let pictures = sources.into_iter().map(Source::decode).collect::<core::Result<Vec<_>>>()?;
-            Ok(model.predict(&pictures)?.into())
-        }))
-    }
-
-    /// Loss and accuracy over one part of a data set: `train`, `validation` or `test`. `onProgress` hears of every
-    /// batch, and may still be called after the promise has settled.
+    /// Loss and accuracy over one part of a data set: `train`, `validation` or `test`; of the mean logits over the views
+    /// that `tta` names. `onProgress` hears of every batch, and may still be called after the promise has settled.
     #[napi(ts_return_type = "Promise<Metrics>")]
     pub fn evaluate(
         &self,
         dataset: &Dataset,
         part_name: String,
         validation_fraction: f64,
+        tta: Option<String>,
         cancel: &Cancel,
         on_progress: Function<EvaluationProgress, ()>,
     ) -> Result<Promise<Metrics>> {
+        let tta = views(tta).map_err(thrown)?;
         let (model, data, cancelled) = (self.inner.clone(), dataset.inner.clone(), cancel.inner.clone());
         let tell = listener(on_progress)?;
         Ok(start(move || {
+            data.check_resolution(model.config().resolution)?;
+            data.check_classes(&model.class_names())?;
             let (pictures, indices) = part(&data, &part_name, validation_fraction)?;
             let count = number(indices.len());
             let mut on_batch = |done| tell(EvaluationProgress { done: number(done), count });
             let metrics =
-                model.evaluate(pictures, &indices, &cancelled, &mut on_batch)?.ok_or_else(|| {
+                model.evaluate(pictures, &indices, tta, &cancelled, &mut on_batch)?.ok_or_else(|| {
                     Error::invalid_option(format!(
                         "there is nothing to evaluate: no picture is in part {part_name}"
                     ))
@@ -269,52 +288,9 @@ impl Model {
     }
 }
 
-/// A picture to predict, owned, so that it can go to another thread.
-enum Source {
-    File(PathBuf),
-    Encoded(Vec<u8>),
-    Raw(Rgb),
-}
-
-impl Source {
-    fn from_js(picture: Either3<String, Uint8ArraySlice, RawPicture>) -> core::Result<Self> {
-        match picture {
-            Either3::A(path) => Ok(Self::File(path.into())),
-            Either3::B(bytes) => Ok(Self::Encoded(bytes.to_vec())),
-            Either3::C(raw) => rgb(&raw).map(Self::Raw),
-        }
-    }
-
-    fn decode(self) -> core::Result<Rgb> {
-        match self {
-            Self::File(path) => decode_file(&path, &Limits::default()),
-            Self::Encoded(bytes) => decode(&bytes, "the picture given as bytes", &Limits::default()),
-            Self::Raw(picture) => Ok(picture),
-        }
-    }
-}
-
-fn rgb(raw: &RawPicture) -> core::Result<Rgb> {
-    let width = whole("width", Some(raw.width))?.unwrap_or_default();
-    let height = whole("height", Some(raw.height))?.unwrap_or_default();
-    let channels = whole("channels", raw.channels)?.unwrap_or(3);
-    if !matches!(channels, 1 | 3 | 4) {
-        return Err(Error::invalid_option(format!("channels must be 1, 3 or 4, not {channels}")));
-    }
-    let expected = width.checked_mul(height).and_then(|area| area.checked_mul(channels));
-    if width == 0 || height == 0 || expected != Some(raw.data.len()) {
-        return Err(Error::invalid_option(format!(
-            "a raw picture needs width * height * channels bytes; {width} * {height} * {channels} were promised \
-             and {} given",
-            raw.data.len()
-        )));
-    }
-    let pixels = match channels {
-        1 => raw.data.iter().flat_map(|&grey| [grey; 3]).collect(),
-        3 => raw.data.to_vec(),
-        _ => raw.data.chunks_exact(4).flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect(),
-    };
-    Ok(Rgb { pixels, width, height })
+/// The views that a network is asked about, by their name.
+pub(crate) fn views(tta: Option<String>) -> core::Result<config::TestTimeAugmentation> {
+    Ok(tta.map(|name| choice("tta", &name)).transpose()?.unwrap_or_default())
 }
 
 impl From<core::model::tensors::NamedTensor> for NamedTensor {

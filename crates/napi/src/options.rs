@@ -1,9 +1,12 @@
 //! Options as JavaScript gives them. These descriptions are the only ones: the types of the public API are made
 //! from them. Every default and every rule about a value stands in the core.
 
+use crate::augment::{AugmentationStep, steps};
 use crate::error::{Result, thrown};
+use crate::optim::{EmaOptions, OptimizerOptions, ScheduleOptions};
 use mobilenet_core::config as core;
 use mobilenet_core::{Error, config::Preset};
+use napi::Either;
 use napi_derive::napi;
 use std::path::PathBuf;
 
@@ -38,32 +41,6 @@ pub struct ModelOptions {
     pub dropout: Option<f64>,
 }
 
-/// How parameters move: Adam (betas 0.9 and 0.999, eps 1e-8, bias-corrected, no weight decay).
-#[napi(object)]
-pub struct OptimizerOptions {
-    /// Default `adam`.
-    #[napi(js_name = "type", ts_type = "'adam' | null")]
-    pub kind: Option<String>,
-    /// At the start, or at the top in a schedule that rises. Above 0; default 0.01.
-    #[napi(ts_type = "number | null")]
-    pub learning_rate: Option<f64>,
-}
-
-/// How the learning rate moves.
-#[napi(object)]
-pub struct ScheduleOptions {
-    /// `constant`; `step`: times `gamma` every `stepSize` epochs; `cosine`: down to 0 over all epochs;
-    /// `one-cycle`: up to the learning rate over the first 30 % of all steps, then down to nearly 0.
-    #[napi(js_name = "type", ts_type = "'constant' | 'step' | 'cosine' | 'one-cycle'")]
-    pub kind: String,
-    /// Epochs between two drops, in `step`; default 10.
-    #[napi(ts_type = "number | null")]
-    pub step_size: Option<f64>,
-    /// What a drop multiplies by, in `step`; above 0 and at most 1; default 0.5.
-    #[napi(ts_type = "number | null")]
-    pub gamma: Option<f64>,
-}
-
 /// A training run. What is absent takes its default: the course's recipe, or when resuming, what the run
 /// resumed had.
 #[napi(object)]
@@ -87,9 +64,28 @@ pub struct TrainOptions {
     /// Decides the order and the augmentation: a whole number from 0 to 4294967295; default 1.
     #[napi(ts_type = "number | null")]
     pub seed: Option<f64>,
-    /// Crop (padding 4) and flip the training pictures; default true.
-    #[napi(ts_type = "boolean | null")]
-    pub augment: Option<bool>,
+    /// What is done to the training pictures, one step after the other; `true` (default) stands for what is usual, `false`
+    /// for nothing. Usual are crop (padding 4) and flip, for a folder of pictures resizedcrop and flip.
+    #[napi(ts_type = "boolean | AugmentationStep[] | null")]
+    pub augment: Option<Either<bool, Vec<AugmentationStep>>>,
+    /// Share of each target that is spread evenly over all classes while training, from 0 to below 1; default 0. As
+    /// `label_smoothing` of PyTorch's `CrossEntropyLoss`; validation and test are without.
+    #[napi(ts_type = "number | null")]
+    pub label_smoothing: Option<f64>,
+    /// What each class counts in the training loss: a number above 0 for each, or `balanced`, with which every class counts
+    /// alike however many pictures it has. As `weight` of PyTorch's `CrossEntropyLoss`; default all pictures alike.
+    #[napi(ts_type = "'balanced' | Array<number> | null")]
+    pub class_weights: Option<Either<String, Vec<f64>>>,
+    /// `backbone`: in the first epochs only the classifier learns, and all layers before it stay as they are, their running
+    /// statistics, too. Without augmentation their outputs are then computed once, and an epoch takes a moment.
+    #[napi(ts_type = "'backbone' | null")]
+    pub freeze: Option<String>,
+    /// In how many epochs, with `freeze`; default all.
+    #[napi(ts_type = "number | null")]
+    pub freeze_epochs: Option<f64>,
+    /// What the learning rate is multiplied by for all layers before the classifier, above 0 and at most 1; default 1.
+    #[napi(ts_type = "number | null")]
+    pub backbone_rate: Option<f64>,
     /// A new order each epoch; default true.
     #[napi(ts_type = "boolean | null")]
     pub shuffle: Option<bool>,
@@ -99,13 +95,27 @@ pub struct TrainOptions {
     /// Steps between two `step` events; default 1.
     #[napi(ts_type = "number | null")]
     pub log_every: Option<f64>,
-    /// The run's folder, for `last.safetensors` and `best.safetensors`; default none: nothing is written.
+    /// The run's folder, for checkpoints and all that is to be known about the run; default none: nothing is written.
     #[napi(ts_type = "string | null")]
     pub out: Option<String>,
+    /// Every so many epochs the state stays in the folder, as `epoch-<n>.safetensors`; default: only the newest and the
+    /// best stay.
+    #[napi(ts_type = "number | null")]
+    pub save_every: Option<f64>,
+    /// How many of these stay, the newest; default all.
+    #[napi(ts_type = "number | null")]
+    pub keep: Option<f64>,
     /// What products multiply: `float32` (default), or `bfloat16`, which is faster where the processor has AVX512_BF16, and
     /// DEVICE_UNAVAILABLE elsewhere. Weights, sums and all else are float32.
     #[napi(ts_type = "'float32' | 'bfloat16' | null")]
     pub precision: Option<String>,
+    /// Averages the weights, and takes the average as the network; default none.
+    #[napi(ts_type = "EmaOptions | null")]
+    pub ema: Option<EmaOptions>,
+    /// The run ends when the validation accuracy was not better than its best for so many epochs; 0 for never, which is
+    /// the default.
+    #[napi(ts_type = "number | null")]
+    pub patience: Option<f64>,
     /// Threads that compute; default one a core. The result does not depend on it.
     #[napi(ts_type = "number | null")]
     pub threads: Option<f64>,
@@ -140,6 +150,12 @@ pub fn presets() -> Result<Vec<NamedPreset>> {
         .collect()
 }
 
+/// The recipe for a network that begins with the weights of another, with all values filled in.
+#[napi(ts_return_type = "object")]
+pub fn fine_tuning() -> Result<serde_json::Value> {
+    json(&core::fine_tuning().resolve(&core::TrainConfig::default()).map_err(thrown)?)
+}
+
 /// A recipe with every default filled in; refuses what makes no sense.
 #[napi(ts_return_type = "object")]
 pub fn resolve_train_options(options: TrainOptions) -> Result<serde_json::Value> {
@@ -170,54 +186,34 @@ impl TryFrom<TrainOptions> for core::TrainOptions {
         Ok(Self {
             epochs: whole("epochs", options.epochs)?,
             batch_size: whole("batchSize", options.batch_size)?,
-            optimizer: options.optimizer.map(optimizer).transpose()?,
-            schedule: options.schedule.map(schedule).transpose()?,
+            optimizer: options.optimizer.map(TryInto::try_into).transpose()?,
+            schedule: options.schedule.map(TryInto::try_into).transpose()?,
             validation_fraction: options.validation_fraction,
             seed: seed(options.seed)?,
-            augment: options.augment,
+            augment: options.augment.map(steps).transpose()?.flatten(),
+            label_smoothing: options.label_smoothing,
+            class_weights: options.class_weights.map(class_weights).transpose()?,
+            freeze: options.freeze.map(|name| choice("freeze", &name)).transpose()?,
+            freeze_epochs: whole("freezeEpochs", options.freeze_epochs)?,
+            backbone_rate: options.backbone_rate,
             shuffle: options.shuffle,
             limit: whole("limit", options.limit)?,
             log_every: whole("logEvery", options.log_every)?,
             precision: options.precision.map(|name| choice("precision", &name)).transpose()?,
+            ema: options.ema.map(Into::into),
+            patience: whole("patience", options.patience)?,
             out: options.out.map(PathBuf::from),
+            save_every: whole("saveEvery", options.save_every)?,
+            keep: whole("keep", options.keep)?,
             threads: whole("threads", options.threads)?,
         })
     }
 }
 
-fn optimizer(options: OptimizerOptions) -> std::result::Result<core::OptimizerConfig, Error> {
-    if let Some(kind) = options.kind.filter(|kind| kind != "adam") {
-        return Err(Error::invalid_option(format!("optimizer must be adam, not {kind}")));
-    }
-    let default = core::TrainConfig::default().optimizer.learning_rate();
-    Ok(core::OptimizerConfig::Adam { learning_rate: options.learning_rate.unwrap_or(default) })
-}
-
-fn schedule(options: ScheduleOptions) -> std::result::Result<core::ScheduleConfig, Error> {
-    use core::ScheduleConfig::{Constant, Cosine, OneCycle, Step};
-    let stepped = options.step_size.is_some() || options.gamma.is_some();
-    if stepped && options.kind != "step" {
-        return Err(Error::invalid_option(format!(
-            "stepSize and gamma belong to schedule step, not to schedule {}",
-            options.kind
-        )));
-    }
-    match options.kind.as_str() {
-        "constant" => Ok(Constant),
-        "cosine" => Ok(Cosine),
-        "one-cycle" => Ok(OneCycle),
-        "step" => {
-            let Step { step_size, gamma } = core::TrainConfig::default().schedule else {
-                return Err(Error::internal("the default schedule is not step"));
-            };
-            Ok(Step {
-                step_size: whole("stepSize", options.step_size)?.unwrap_or(step_size),
-                gamma: options.gamma.unwrap_or(gamma),
-            })
-        }
-        other => Err(Error::invalid_option(format!(
-            "schedule must be one of constant, step, cosine, one-cycle, not {other}"
-        ))),
+fn class_weights(given: Either<String, Vec<f64>>) -> std::result::Result<core::ClassWeights, Error> {
+    match given {
+        Either::A(name) => Ok(core::ClassWeights::Counted(choice("classWeights", &name)?)),
+        Either::B(weights) => Ok(core::ClassWeights::Each(weights)),
     }
 }
 

@@ -10,6 +10,7 @@ use mobilenet_core::{Error, config};
 use napi::bindgen_prelude::{Function, Unknown};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
+use std::path::Path;
 
 /// A run that has begun.
 #[napi]
@@ -25,10 +26,29 @@ impl Run {
         self.inner.stop();
     }
 
-    /// The run writes a checkpoint after the current batch.
+    /// The run writes a checkpoint after the current batch. Gives the request's number, from 1.
     #[napi]
-    pub fn checkpoint(&self) {
-        self.inner.checkpoint();
+    pub fn checkpoint(&self) -> f64 {
+        self.inner.checkpoint() as f64
+    }
+
+    /// Requests up to this number have a checkpoint that was written after they were made.
+    #[napi]
+    pub fn checkpoints_written(&self) -> f64 {
+        self.inner.checkpoints_written() as f64
+    }
+
+    /// From the next step on the learning rate is this, and moves in proportion to the schedule. Gives the request's
+    /// number, from 1.
+    #[napi]
+    pub fn set_learning_rate(&self, learning_rate: f64) -> Result<f64> {
+        Ok(self.inner.set_learning_rate(learning_rate).map_err(thrown)? as f64)
+    }
+
+    /// Requests up to this number have been answered, by their own learning rate or by a later one.
+    #[napi]
+    pub fn learning_rates_set(&self) -> f64 {
+        self.inner.learning_rates_set() as f64
     }
 }
 
@@ -73,4 +93,10 @@ pub fn start_training(
         })
         .map_err(|error| thrown(Error::internal(format!("cannot start a thread: {error}"))))?;
     Ok(Run { inner })
+}
+
+/// Whether a run is writing to this folder at this moment, in this process or another.
+#[napi]
+pub fn is_running(folder: String) -> bool {
+    train::is_running(Path::new(&folder))
 }

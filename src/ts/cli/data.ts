@@ -1,6 +1,10 @@
-import { Cifar10, type Dataset } from '../../../index.js'
+import { statSync } from 'node:fs'
+import { Cifar10, type Dataset, ImageFolder, MobileNetError } from '../../../index.js'
 import type { Deps } from './deps.js'
+import { StageBar } from './render/bar.js'
 import { DownloadBar } from './render/download.js'
+import { writeJson } from './render/json.js'
+import { grouped } from './render/text.js'
 
 /** What a command was told about its output. */
 interface Output {
@@ -8,10 +12,114 @@ interface Output {
   json?: boolean | undefined
 }
 
-/** Opens the data set in `directory`; without one, that in the cache, which is downloaded if it is not there. */
-export async function openData(deps: Deps, directory: string | undefined, output: Output): Promise<Dataset> {
+/** Where the pictures are, and for whom. */
+interface Source {
+  /** A data set; without one, CIFAR-10 in the cache. */
+  directory: string | undefined
+  /** Where decoded pictures of a folder are kept. */
+  cacheDir: string | undefined
+  /** What the network takes. */
+  resolution: number
+}
+
+/** What `--data` takes, for the help. */
+export const dataHelp =
+  'folder or archive with CIFAR-10, or a folder with a folder of pictures for every class (default: CIFAR-10 in the cache, where it is downloaded to)'
+/** What `--cache-dir` takes, for the help. */
+export const cacheHelp = `where decoded pictures of a --data folder are kept (default: ${ImageFolder.defaultCache})`
+
+/** Unreadable files that are named in a text; the rest are counted. */
+const mostNamed = 20
+
+/** Opens the data set in a folder: CIFAR-10, or pictures. Without one, CIFAR-10 is downloaded if it is not in the cache. */
+export async function openData(deps: Deps, source: Source, output: Output): Promise<Dataset> {
+  const { directory, cacheDir } = source
+  const data = await (directory === undefined
+    ? downloadData(deps, undefined, output)
+    : openDirectory(deps, { ...source, directory }, output))
+  if (cacheDir !== undefined && data.resolution === null) {
+    throw new MobileNetError(
+      'INVALID_OPTION',
+      `--cache-dir is for a folder of pictures, and ${data.source} is CIFAR-10`,
+    )
+  }
+  return data
+}
+
+/** Opens CIFAR-10 in `directory`; without one, that in the cache, which is downloaded if it is not there. */
+export async function openCifar10(
+  deps: Deps,
+  directory: string | undefined,
+  output: Output,
+): Promise<Dataset> {
   if (directory !== undefined) return Cifar10.open({ directory, signal: deps.interrupt })
   return downloadData(deps, undefined, output)
+}
+
+async function openDirectory(
+  deps: Deps,
+  source: Source & { directory: string },
+  output: Output,
+): Promise<Dataset> {
+  const { directory } = source
+  try {
+    return await Cifar10.open({ directory, signal: deps.interrupt })
+  } catch (error) {
+    const other = error instanceof MobileNetError && error.code === 'DATASET_NOT_FOUND'
+    if (!other || !statSync(directory, { throwIfNoEntry: false })?.isDirectory()) throw error
+  }
+  try {
+    return await openFolder(deps, source, output)
+  } catch (error) {
+    if (!(error instanceof MobileNetError) || error.code !== 'DATASET_NOT_FOUND') throw error
+    throw new MobileNetError('DATASET_NOT_FOUND', `no CIFAR-10 in ${directory}, and ${error.message}`, {
+      cause: error,
+    })
+  }
+}
+
+/** Opens a folder of pictures, with a bar on stderr while they are decoded, and names those that can't be read. */
+async function openFolder(
+  deps: Deps,
+  { directory, cacheDir, resolution }: Source & { directory: string },
+  output: Output,
+): Promise<Dataset> {
+  const bar = new StageBar(deps.stderr)
+  // As with a download: whose stdout is JSON has the errors as JSON on stderr.
+  const shown = !output.quiet && (!output.json || deps.stderr.isTTY)
+  let data: Dataset
+  try {
+    data = await ImageFolder.open(directory, {
+      resolution,
+      ...(cacheDir === undefined ? {} : { cache: cacheDir }),
+      signal: deps.interrupt,
+      onProgress: ({ done, total, skipped }) => {
+        const unreadable = skipped === 0 ? '' : `, ${grouped(skipped)} unreadable`
+        const amount = `${grouped(done)} of ${grouped(total)} pictures${unreadable}`
+        if (shown) bar.update(`decode ${directory}`, total === 0 ? 1 : done / total, amount)
+      },
+    })
+  } finally {
+    bar.stop()
+  }
+  tellSkipped(deps, data, output)
+  return data
+}
+
+/** A picture that is left out is never left out silently. */
+function tellSkipped(deps: Deps, { skipped }: Dataset, { quiet, json }: Output): void {
+  if (skipped.length === 0) return
+  if (json) {
+    for (const { file, reason } of skipped) writeJson(deps.stderr, { type: 'skipped', file, reason })
+    return
+  }
+  const named = quiet ? [] : skipped.slice(0, mostNamed)
+  for (const { file, reason } of named) deps.stderr.write(`skipped ${file}: ${reason}\n`)
+  const rest = skipped.length - named.length
+  if (rest > 0) {
+    const more = named.length === 0 ? 'pictures' : 'more'
+    deps.stderr.write(`skipped ${grouped(rest)} ${more} that could not be read\n`)
+  }
 }
 
 /** Opens the data set in `directory` or the cache, and downloads it to there if need be, with a bar on stderr. */

@@ -15,6 +15,14 @@ export function number(text: string): number {
   return value
 }
 
+/** Test-time augmentation, of the commands that ask a network. */
+export function viewsOption(): Option {
+  return new Option(
+    '--tta <views>',
+    'average over views of a picture: none, mirror (2 views) or mirror-shift (6)',
+  ).default('none')
+}
+
 /** The options that describe a network, as commander gives them. */
 export interface NetworkFlags {
   variant?: string
@@ -66,14 +74,19 @@ export function networkOf(flags: NetworkFlags): ModelOptions {
   return Object.fromEntries(given) as ModelOptions
 }
 
-/**
- * A default for the help, from the core: one value, or one for each preset where they differ. Empty when the native
- * library can't be loaded, so that help and `doctor` work even then.
- */
+/** A default for the help, from the core: one value, or one for each preset where they differ. */
 export function defaultOf(pick: (preset: { model: ModelConfig; train: TrainConfig }) => unknown): string {
+  return defaultText(() => Object.entries(presets()).map(([name, preset]) => [name, pick(preset)]))
+}
+
+/**
+ * Defaults by name for the help: one value where all have the same. Empty when the native library can't be loaded, so
+ * that help and `doctor` work even then.
+ */
+export function defaultText(defaults: () => [name: string, value: unknown][]): string {
   let all: [string, unknown][]
   try {
-    all = Object.entries(presets()).map(([name, preset]) => [name, pick(preset)])
+    all = defaults()
   } catch (error) {
     if (error instanceof MobileNetError) return ''
     throw error

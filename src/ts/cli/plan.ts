@@ -2,9 +2,11 @@ import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   type DeviceName,
+  fineTuning,
   MobileNetError,
   type ModelConfig,
   type ModelOptions,
+  type SavedConfig,
   type TrainOptions,
 } from '../../../index.js'
 import { type NetworkFlags, networkOf, presetOf } from './options.js'
@@ -14,6 +16,10 @@ import { type RecipeFlags, recipeOf } from './recipe.js'
 export interface TrainFlags extends NetworkFlags, RecipeFlags {
   preset?: string
   data?: string
+  cacheDir?: string
+  config?: string
+  from?: string
+  weightsDir?: string
   init?: string
   resume?: string
   out?: string
@@ -26,6 +32,12 @@ export interface TrainFlags extends NetworkFlags, RecipeFlags {
 export interface Plan {
   /** The checkpoint to take network and weights from. */
   checkpoint: string | undefined
+  /** Another program's weights to take them from. */
+  imported?: string
+  /** Weights to begin with, under a new classifier. */
+  from?: string
+  /** Where the pictures are, if that is known. */
+  data: string | undefined
   /** Whether the checkpoint's run goes on. */
   resume: boolean
   /** The network to make; of a checkpoint, what it must be. */
@@ -35,41 +47,104 @@ export interface Plan {
 
 const usualPreset = 'course'
 
-/** Puts what was given over the preset, or, when a run goes on, over nothing: then the run's own values stay. */
-export function planOf(flags: TrainFlags): Plan {
+/**
+ * Puts what was given over the preset, or over the configuration of the run that is repeated, or, when a run goes on, over
+ * nothing: then the run's own values stay.
+ */
+export function planOf(flags: TrainFlags, saved: SavedConfig | undefined): Plan {
   if (flags.precision === 'tf32') {
     throw invalid('precision must be float32 or bfloat16 on the CPU, not tf32, which only NVIDIA cards have')
   }
   const given = networkOf(flags)
+  if (saved) return repetitionOf(saved, flags, given)
   const resume = flags.resume === undefined ? undefined : checkpointOf(flags.resume)
   if (resume !== undefined) checkResume(flags, given)
   const name = flags.preset ?? usualPreset
   const preset = presetOf(name)
-  const base = resume === undefined ? preset.train : undefined
+  const begin = flags.from !== undefined && flags.preset === undefined ? fineTuning() : preset.train
+  const base = resume === undefined ? begin : undefined
   const checkpoint = resume ?? flags.init
+  if (flags.from !== undefined && checkpoint !== undefined) {
+    throw invalid(
+      '--from begins with other weights and a new classifier, so --init and --resume have no place with it',
+    )
+  }
+  if (flags.weightsDir !== undefined && flags.from === undefined) {
+    throw invalid('--weights-dir is for the weights that --from names')
+  }
   return {
     checkpoint,
+    ...(flags.from === undefined ? {} : { from: flags.from }),
+    data: flags.data,
     resume: resume !== undefined,
     network: {
-      ...(checkpoint === undefined
-        ? { ...modelOf(preset.model, given), seed: flags.seed ?? preset.train.seed }
-        : {}),
+      ...(checkpoint === undefined ? { seed: flags.seed ?? preset.train.seed } : {}),
+      // Weights say which network they are of.
+      ...(checkpoint === undefined && flags.from === undefined ? modelOf(preset.model, given) : {}),
       ...given,
       device: (flags.device ?? 'auto') as DeviceName,
     } as ModelOptions,
     options: {
       ...base,
       ...recipeOf(flags, base),
-      out: flags.out ?? (resume === undefined ? newFolder(name) : dirname(resume)),
+      out:
+        flags.out ??
+        (resume === undefined
+          ? newFolder(flags.from !== undefined && flags.preset === undefined ? 'fine-tuned' : name)
+          : dirname(resume)),
     },
   }
 }
 
-/** The preset's network; of another variant than the preset's, what is not the variant's own. */
+/** A run that begins as an earlier one did. */
+function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions): Plan {
+  const wrong = (['preset', 'init', 'resume', 'from'] as const).filter((name) => flags[name] !== undefined)
+  if (wrong.length > 0) {
+    const names = wrong.map((name) => `--${name}`).join(', ')
+    throw invalid(
+      `--config begins with the network and the weights of its run, so ${names} can't be given with it`,
+    )
+  }
+  const { model, train, device, data } = saved
+  const { seed, checkpoint, import: imported, from } = weightsOf(saved)
+  return {
+    checkpoint,
+    ...(imported === undefined ? {} : { imported }),
+    ...(from === undefined ? {} : { from }),
+    data: flags.data ?? (existsSync(data) ? data : undefined),
+    resume: false,
+    network: {
+      ...model,
+      ...(seed === undefined ? {} : { seed: flags.seed ?? seed }),
+      ...given,
+      device: (flags.device ?? device) as DeviceName,
+    } as ModelOptions,
+    options: { ...train, ...recipeOf(flags, train), out: flags.out ?? newFolder('repeated') },
+  }
+}
+
+interface Weights {
+  seed?: number
+  checkpoint?: string
+  import?: string
+  from?: string
+}
+
+function weightsOf({ weights }: SavedConfig): Weights {
+  if (weights) return weights
+  throw invalid(
+    "this run began with weights that a program had changed, so its config.json can't repeat it; begin with --init CHECKPOINT",
+  )
+}
+
+/** The preset's network; of another variant or layout than the preset's, what is not the variant's or the layout's own. */
 function modelOf(preset: ModelConfig, given: ModelOptions): Partial<ModelConfig> {
-  if (given.variant == null || given.variant === preset.variant) return preset
   const { width, resolution, classes } = preset
-  return { width, resolution, classes }
+  const alike = given.variant == null || given.variant === preset.variant
+  const network = alike ? preset : { width, resolution, classes }
+  if (given.layout !== 'imagenet' || preset.layout === 'imagenet') return network
+  const { resolution: small, ...rest } = network
+  return rest
 }
 
 /** The options that begin a run have no place in one that goes on. */
@@ -82,15 +157,6 @@ function checkResume(flags: TrainFlags, given: ModelOptions): void {
   if (wrong.length > 0) {
     const names = wrong.map((name) => `--${name}`).join(', ')
     throw invalid(`--resume goes on with the network of its run, so ${names} can't be given with it`)
-  }
-  // The rest of a half-given pair would be the default, not what the run had.
-  if (flags.optimizer !== undefined && flags.learningRate === undefined) {
-    throw invalid('--optimizer with --resume needs --learning-rate, too')
-  }
-  const { schedule, stepSize, gamma } = flags
-  const half = schedule === 'step' && (stepSize === undefined || gamma === undefined)
-  if (half || (schedule === undefined && (stepSize !== undefined || gamma !== undefined))) {
-    throw invalid('with --resume a step schedule is given whole: --schedule step --step-size N --gamma X')
   }
 }
 

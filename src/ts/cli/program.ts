@@ -13,8 +13,12 @@ const commands: Record<string, (deps: Deps) => Command> = {
     (require('./commands/evaluate.js') as typeof import('./commands/evaluate.js')).evaluateCommand(deps),
   predict: (deps) =>
     (require('./commands/predict.js') as typeof import('./commands/predict.js')).predictCommand(deps),
+  similar: (deps) =>
+    (require('./commands/similar.js') as typeof import('./commands/similar.js')).similarCommand(deps),
   import: (deps) =>
     (require('./commands/import.js') as typeof import('./commands/import.js')).importCommand(deps),
+  export: (deps) =>
+    (require('./commands/export.js') as typeof import('./commands/export.js')).exportCommand(deps),
   summary: (deps) =>
     (require('./commands/summary.js') as typeof import('./commands/summary.js')).summaryCommand(deps),
   cost: (deps) => (require('./commands/cost.js') as typeof import('./commands/cost.js')).costCommand(deps),
@@ -24,6 +28,9 @@ const commands: Record<string, (deps: Deps) => Command> = {
     (require('./commands/bench.js') as typeof import('./commands/bench.js')).benchCommand(deps),
   compare: (deps) =>
     (require('./commands/compare.js') as typeof import('./commands/compare.js')).compareCommand(deps),
+  runs: (deps) => (require('./commands/runs.js') as typeof import('./commands/runs.js')).runsCommand(deps),
+  report: (deps) =>
+    (require('./commands/report.js') as typeof import('./commands/report.js')).reportCommand(deps),
   doctor: (deps) =>
     (require('./commands/doctor.js') as typeof import('./commands/doctor.js')).doctorCommand(deps),
 }

@@ -1,74 +1,123 @@
 import type { Command } from 'commander'
-import type { TrainConfig, TrainOptions } from '../../../index.js'
-import { defaultOf, number } from './options.js'
+import {
+  type AugmentationOptions,
+  resolveRecipe,
+  type TrainConfig,
+  type TrainOptions,
+} from '../../../index.js'
+import { augmentation, augmentationHelp } from './augment.js'
+import { addOptimOptions, type OptimFlags, optimizerOf, scheduleOf } from './optim.js'
+import { defaultOf, defaultText, number } from './options.js'
+import { augmentationText } from './render/recipe.js'
 
 /** The options that describe a recipe, as commander gives them. */
-export interface RecipeFlags {
+export interface RecipeFlags extends OptimFlags {
   epochs?: number
   batchSize?: number
-  optimizer?: string
-  learningRate?: number
-  schedule?: string
-  stepSize?: number
-  gamma?: number
   validationFraction?: number
   seed?: number
-  augment: boolean
+  augment?: AugmentationOptions[] | false
+  labelSmoothing?: number
+  classWeights?: 'balanced' | number[]
+  freeze?: string
+  freezeEpochs?: number
+  backboneRate?: number
   shuffle: boolean
   limit?: number
   logEvery?: number
+  saveEvery?: number
+  keep?: number
   precision?: string
+  ema?: number | true
+  emaWarmup: boolean
+  patience?: number
   threads?: number
 }
 
 /** Adds the options that describe a recipe. */
 export function addRecipeOptions(command: Command): Command {
-  return command
+  command
     .option('--epochs <n>', `passes over the training pictures${recipeDefault('epochs')}`, number)
     .option('--batch-size <n>', `pictures a step${recipeDefault('batchSize')}`, number)
-    .option('--optimizer <name>', `adam${defaultOf(({ train }) => train.optimizer.type)}`)
-    .option(
-      '--learning-rate <x>',
-      `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}`,
-      number,
-    )
-    .option(
-      '--schedule <name>',
-      `constant, step, cosine or one-cycle${defaultOf(({ train }) => train.schedule.type)}`,
-    )
-    .option('--step-size <n>', `epochs between two drops, in step${stepDefault('stepSize')}`, number)
-    .option('--gamma <x>', `what a drop multiplies by, in step${stepDefault('gamma')}`, number)
+  addOptimOptions(command)
+  return command
     .option(
       '--validation-fraction <x>',
       `share kept for validation${recipeDefault('validationFraction')}`,
       number,
     )
     .option('--seed <n>', `decides weights, order and augmentation${recipeDefault('seed')}`, number)
-    .option('--no-augment', 'take the pictures as they are, without crop and flip')
+    .option(
+      '--augment <steps>',
+      `what is done to the training pictures, with commas between: ${augmentationHelp}${defaultOf(({ train }) => augmentationText(train.augment))}`,
+      augmentation,
+    )
+    .option('--no-augment', 'take the pictures as they are')
+    .option(
+      '--label-smoothing <x>',
+      `share of a target spread over all classes${recipeDefault('labelSmoothing')}`,
+      number,
+    )
+    .option(
+      '--class-weights <weights>',
+      'what each class counts in the loss: numbers with commas between, or balanced (default: all pictures count alike)',
+      classWeights,
+    )
+    .option('--freeze <what>', 'backbone: in the first epochs, only the classifier learns')
+    .option('--freeze-epochs <n>', 'in how many epochs, with --freeze (default: all)', number)
+    .option(
+      '--backbone-rate <x>',
+      `learning rate of the layers before the classifier, by the classifier's${defaultOf(({ train }) => train.backboneRate)}`,
+      number,
+    )
     .option('--no-shuffle', 'take the pictures in the same order in every epoch')
     .option('--limit <n>', 'at most this many pictures of each part (default: all)', number)
     .option(
       '--precision <name>',
       `float32, or bfloat16 on processors with AVX512_BF16${recipeDefault('precision')}`,
     )
+    .option(
+      '--ema [decay]',
+      `average the weights, and take the average as the network${emaDefault()}`,
+      number,
+    )
+    .option('--no-ema-warmup', 'hold the whole decay from the first step')
+    .option(
+      '--patience <n>',
+      'end when validation was not better for so many epochs (default: never)',
+      number,
+    )
+}
+
+function classWeights(text: string): 'balanced' | number[] {
+  return text === 'balanced' ? text : text.split(',').map(number)
 }
 
 /** Its default for the help. */
 export function recipeDefault(
-  key: 'epochs' | 'batchSize' | 'validationFraction' | 'seed' | 'logEvery' | 'precision',
+  key: 'epochs' | 'batchSize' | 'validationFraction' | 'seed' | 'labelSmoothing' | 'logEvery' | 'precision',
 ): string {
   return defaultOf(({ train }) => train[key])
-}
-
-function stepDefault(key: 'stepSize' | 'gamma'): string {
-  return defaultOf(({ train }) => (train.schedule.type === 'step' ? train.schedule[key] : undefined))
 }
 
 /** What was given, over the numbers of `base`. */
 export function recipeOf(flags: RecipeFlags, base: TrainConfig | undefined): Omit<TrainOptions, 'data'> {
   const optimizer = optimizerOf(flags, base?.optimizer)
   const schedule = scheduleOf(flags, base?.schedule)
-  const { epochs, batchSize, validationFraction, seed, limit, logEvery, threads } = flags
+  const {
+    epochs,
+    batchSize,
+    validationFraction,
+    seed,
+    labelSmoothing,
+    classWeights,
+    limit,
+    logEvery,
+    saveEvery,
+    keep,
+    patience,
+    threads,
+  } = flags
   const given = {
     epochs,
     batchSize,
@@ -76,40 +125,35 @@ export function recipeOf(flags: RecipeFlags, base: TrainConfig | undefined): Omi
     schedule,
     validationFraction,
     seed,
+    labelSmoothing,
+    classWeights,
     limit,
     logEvery,
+    freeze: flags.freeze as TrainOptions['freeze'],
+    freezeEpochs: flags.freezeEpochs,
+    backboneRate: flags.backboneRate,
+    saveEvery,
+    keep,
     precision: flags.precision as TrainOptions['precision'],
+    ema: emaOf(flags),
+    patience,
     threads,
-    // There is no option to switch these on, so true is not a wish.
-    augment: flags.augment ? undefined : false,
+    augment: flags.augment,
+    // There is no option to switch it on, so true is not a wish.
     shuffle: flags.shuffle ? undefined : false,
   }
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 
-function optimizerOf(
-  { optimizer, learningRate }: RecipeFlags,
-  base: TrainConfig['optimizer'] | undefined,
-): TrainOptions['optimizer'] | undefined {
-  if (optimizer === undefined && learningRate === undefined) return undefined
+function emaOf({ ema, emaWarmup }: RecipeFlags): TrainOptions['ema'] {
   const given = {
-    ...(optimizer === undefined ? {} : { type: optimizer as 'adam' }),
-    ...(learningRate === undefined ? {} : { learningRate }),
+    ...(typeof ema === 'number' ? { decay: ema } : {}),
+    ...(emaWarmup ? {} : { warmup: false }),
   }
-  return { ...base, ...given }
+  return ema === undefined && emaWarmup ? undefined : given
 }
 
-function scheduleOf(
-  { schedule, stepSize, gamma }: RecipeFlags,
-  base: TrainConfig['schedule'] | undefined,
-): TrainOptions['schedule'] | undefined {
-  if (schedule === undefined && stepSize === undefined && gamma === undefined) return undefined
-  const type = (schedule ?? base?.type) as TrainConfig['schedule']['type']
-  return {
-    // The preset's numbers belong to the preset's schedule.
-    ...(base?.type === type ? base : {}),
-    type,
-    ...(stepSize === undefined ? {} : { stepSize }),
-    ...(gamma === undefined ? {} : { gamma }),
-  }
+function emaDefault(): string {
+  const decay = defaultText(() => [['ema', resolveRecipe({ ema: {} }).ema?.decay]])
+  return decay.replace('default:', 'decay:')
 }

@@ -3,6 +3,7 @@
 use crate::record::{Record, Work};
 use crate::{BATCH, RELU, numbers, zeros};
 use candle_core::{Device, Tensor, Var};
+use mobilenet_core::config::{OptimizerConfig, OptimizerKind};
 use mobilenet_core::kernels::batch_norm::cpu::{self as rows, Rows};
 use mobilenet_core::kernels::batch_norm::{Affine, Gradient};
 use mobilenet_core::kernels::loss::cross_entropy;
@@ -11,7 +12,7 @@ use mobilenet_core::kernels::product::forward::{block_stride, scratch};
 use mobilenet_core::kernels::product::tile::width;
 use mobilenet_core::kernels::segments::{ROW_BLOCK, Sums};
 use mobilenet_core::kernels::simd::Isa;
-use mobilenet_core::optim::adam::{Adam, Moments};
+use mobilenet_core::optim::{Optimizer, State};
 use pulp::{Simd, WithSimd};
 use std::hint::black_box;
 
@@ -88,7 +89,8 @@ pub fn loss_and_adam(record: &mut Record) {
     let floats = 3_217_226;
     let parameters = Var::from_vec(numbers(floats).to_vec(), floats, &Device::Cpu).unwrap();
     let gradients = Tensor::from_vec(numbers(floats).to_vec(), floats, &Device::Cpu).unwrap();
-    let adam = Adam::new(Moments::new(floats));
+    let config = OptimizerConfig::of(OptimizerKind::Adam);
+    let adam = Optimizer::new(config, &[], floats, State::new(config.rule, floats));
     // Reads parameters, gradients and both moments; writes all but the gradients.
     record.measure(format!("adam/{floats} parameters"), Work { flops: 0, floats: 7 * floats }, || {
         adam.step(&parameters, &gradients, 1e-3).unwrap();

@@ -2,17 +2,18 @@
 
 use crate::common::{self, Case};
 use candle_core::{Device, Tensor, Var};
+use mobilenet_core::config::{OptimizerConfig, OptimizerKind};
 use mobilenet_core::engine::step::TrainingStep;
 use mobilenet_core::engine::{InferencePlan, TrainingPlan};
 use mobilenet_core::kernels::product::bfloat16::Bfloat16;
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model;
-use mobilenet_core::optim::adam::{Adam, Moments};
+use mobilenet_core::optim::{Optimizer, State};
 
 /// A run's steps over one batch.
 pub struct Training {
     pub step: TrainingStep,
-    adam: Adam,
+    adam: Optimizer,
     parameters: Var,
     pictures: Tensor,
     labels: Vec<u32>,
@@ -27,10 +28,11 @@ impl Training {
         let (parameters, statistics) = plan.parameters().gather(&tensors);
         plan.statistics = statistics;
         let (floats, side) = (parameters.len(), config.resolution);
+        let adam = OptimizerConfig::of(OptimizerKind::Adam);
         let pictures = (0..case.batch * plan.picture_floats()).map(|_| number()).collect();
         Self {
             step: TrainingStep::new(plan).unwrap(),
-            adam: Adam::new(Moments::new(floats)),
+            adam: Optimizer::new(adam, &[], floats, State::new(adam.rule, floats)),
             parameters: Var::from_vec(parameters, floats, &Device::Cpu).unwrap(),
             pictures: Tensor::from_vec(pictures, (case.batch, side, side, 3), &Device::Cpu).unwrap(),
             labels: case.labels(),

@@ -25,8 +25,8 @@ pub struct NetworkReport {
     pub evaluation: EvaluationSpeed,
     /// One picture by itself.
     pub prediction: PredictionSpeed,
-    /// Bytes that training works with at this batch size: parameters, gradients, Adam's moments, and the plan's
-    /// buffers. Pictures and the rest of the process are not counted.
+    /// Bytes that training works with at this batch size: parameters, gradients, the optimizer's state, and the
+    /// plan's buffers. Pictures and the rest of the process are not counted.
     pub training_bytes: usize,
     /// Bytes that evaluation works with in these batches: the plan's buffers, which hold the weights.
     pub inference_bytes: usize,
@@ -40,7 +40,7 @@ pub struct NetworkReport {
 pub struct TrainingSpeed {
     /// Pictures a step.
     pub batch_size: usize,
-    /// Time of a step: forward, loss, backward and Adam.
+    /// Time of a step: forward, loss, backward and optimizer.
     pub step_seconds: f64,
     /// Pictures trained on in a second.
     pub images_per_second: f64,

@@ -11,7 +11,7 @@ use crate::kernels::simd::Isa;
 use crate::mobilenet::evaluation_plan;
 use crate::model::initial;
 use crate::model::network::Network;
-use crate::optim::adam::{Adam, Moments};
+use crate::optim::{Optimizer, State};
 use crate::rng;
 use candle_core::{Device, Tensor, Var};
 use std::time::Instant;
@@ -69,7 +69,7 @@ impl Samples {
 /// A run's steps, over one made-up batch.
 struct Training {
     step: TrainingStep,
-    adam: Adam,
+    optimizer: Optimizer,
     parameters: Var,
     pictures: Tensor,
     labels: Vec<u32>,
@@ -82,29 +82,37 @@ impl Training {
         let mut plan = plan.in_bfloat16(precision(train.precision)?);
         let (parameters, statistics) = plan.parameters().gather(&initial::tensors(network, train.seed));
         plan.statistics = statistics;
-        let floats = parameters.len();
+        let (floats, weights) = (parameters.len(), plan.parameters().weights());
         let shape = (train.batch_size, network.resolution, network.resolution, 3);
         let pictures = pictures(train.batch_size * plan.picture_floats());
         Ok(Self {
             step: TrainingStep::new(plan)?,
-            adam: Adam::new(Moments::new(floats)),
+            optimizer: Optimizer::new(
+                train.optimizer,
+                &weights,
+                floats,
+                State::new(train.optimizer.rule, floats),
+            ),
             parameters: Var::from_vec(parameters, floats, &Device::Cpu)?,
             pictures: Tensor::from_vec(pictures, shape, &Device::Cpu)?,
             labels: labels(train.batch_size, network.classes()),
-            learning_rate: train.optimizer.learning_rate(),
+            learning_rate: train.optimizer.learning_rate,
         })
     }
 
-    /// What it works with: parameters, their gradients and both of Adam's moments, and the plan's buffers.
+    /// What it works with: parameters, their gradients, what the optimizer keeps of them, and the plan's buffers.
     fn bytes(&self) -> usize {
-        self.step.with_plan(|plan| plan.bytes() + 4 * plan.parameters().parameter_floats * size_of::<f32>())
+        let plan = |plan: &mut TrainingPlan| {
+            plan.bytes() + 2 * plan.parameters().parameter_floats * size_of::<f32>()
+        };
+        self.step.with_plan(plan) + self.optimizer.bytes()
     }
 
     /// One step; gives its seconds.
     fn step(&mut self) -> Result<f64> {
         let started = Instant::now();
         self.step.run(&self.pictures, &self.labels, self.parameters.as_tensor())?;
-        self.adam.step(&self.parameters, self.step.gradients(), self.learning_rate)?;
+        self.optimizer.step(&self.parameters, self.step.gradients(), self.learning_rate)?;
         Ok(started.elapsed().as_secs_f64())
     }
 }

@@ -15,13 +15,16 @@ use std::path::Path;
 
 /// Reads weights. Variant, width, classes and whether the layout is `unpadded` are found from the tensors; what is given in
 /// `options` must be right, or is taken where weights don't show it: the layout's strides, the resolution, the activation.
+/// `resize` is what they expect a picture's shorter side to be resized to; `None` for what is usual.
 ///
 /// # Errors
 /// `IO` when the file can't be read; `CHECKPOINT_CORRUPT` when it is in no known format; `CHECKPOINT_MISMATCH` when its
 /// tensors are of no network known here, or not of the one that `options` describe.
-pub fn import(path: &Path, options: &ModelOptions) -> Result<Checkpoint> {
+pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Result<Checkpoint> {
     let weights = Weights::read(path)?;
     let found = detect(&weights, options)?;
+    let resize = resize.unwrap_or(found.config.usual_resize());
+    found.config.check_resize(resize)?;
     let network = model::network(&found.config);
     let tensor = |(spec, name): (TensorSpec, &String)| {
         let tensor = weights.tensors.get(name).ok_or_else(|| Error::internal(format!("{name} is gone")))?;
@@ -37,6 +40,7 @@ pub fn import(path: &Path, options: &ModelOptions) -> Result<Checkpoint> {
         tensors,
         classes: (0..found.config.classes).map(|class| class.to_string()).collect(),
         config: found.config,
+        resize,
         normalization: Normalization::default(),
         batches_tracked: 0,
         training: None,

@@ -21,9 +21,10 @@ use serde::{Deserialize, Serialize};
 const VERSION: &str = "1";
 /// The metadata's `format`.
 const FORMAT: &str = "mobilenet-native";
-/// Prefixes of the two moments' names.
-const FIRST: &str = "training.exp_avg.";
-const SECOND: &str = "training.exp_avg_sq.";
+/// Prefix of the names of what belongs to a run alone.
+const TRAINING: &str = "training.";
+/// What follows it in the names of the weights that go on being trained beside their average.
+const RAW: &str = "raw.";
 
 /// Everything that a checkpoint holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +35,8 @@ pub struct Checkpoint {
     pub classes: Vec<String>,
     /// What pictures are normalised with.
     pub normalization: Normalization,
+    /// What a picture's shorter side is resized to, in pixels, before the square of the network's resolution is cut out.
+    pub resize: usize,
     /// The state dict, in PyTorch's order.
     pub tensors: Vec<NamedTensor>,
     /// Steps that batch norm has seen.
@@ -48,10 +51,10 @@ pub struct Checkpoint {
 pub struct TrainingState {
     /// The numbers.
     pub progress: Progress,
-    /// Adam's first moments: tensors like the parameters.
-    pub first: Vec<NamedTensor>,
-    /// Adam's second moments.
-    pub second: Vec<NamedTensor>,
+    /// Where weights are averaged, the state dict is the average's, and here stands what goes on being trained.
+    pub raw: Option<Vec<NamedTensor>>,
+    /// What the optimizer keeps, in the order of [`crate::optim::buffers`]: of each, tensors like the parameters.
+    pub optimizer: Vec<Vec<NamedTensor>>,
 }
 
 /// The numbers of a run's state.
@@ -68,6 +71,13 @@ pub struct Progress {
     pub step: usize,
     /// Steps done in all.
     pub steps: usize,
+    /// Those of them that are in the average of the weights; 0 where there is none.
+    #[serde(default)]
+    pub averaged: usize,
+    /// The learning rate that was last set from without, and what the schedule had in that step: since then all are in
+    /// that proportion.
+    #[serde(default)]
+    pub learning_rate: Option<(f64, f64)>,
     /// Sum of the losses of this epoch's pictures so far.
     pub loss_sum: f64,
     /// Right answers among them.

@@ -1,10 +1,11 @@
 //! Reading, with a clear word for whatever is wrong.
 
-use super::{Checkpoint, FIRST, FORMAT, Progress, SECOND, TrainingState, VERSION};
+use super::{Checkpoint, FORMAT, Progress, RAW, TRAINING, TrainingState, VERSION};
 use crate::config::{ModelConfig, Normalization};
 use crate::error::{Error, ErrorCode, Result};
 use crate::model;
 use crate::model::tensors::{NamedTensor, TensorSpec, specs};
+use crate::optim::buffers;
 use safetensors::{Dtype, SafeTensors};
 use serde::de::DeserializeOwned;
 use std::collections::HashMap;
@@ -34,20 +35,34 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         return Err(file.corrupt(format!("{} class names for {} classes", classes.len(), config.classes)));
     }
     let normalization: Normalization = file.json("normalization")?;
+    // Files of before 0.2 haven't it.
+    let resize = match file.metadata.contains_key("resize") {
+        true => file.json("resize")?,
+        false => config.resolution,
+    };
+    config.check_resize(resize).map_err(|error| file.corrupt(error))?;
     let training = match file.metadata.contains_key("training") {
         false => None,
         true => {
             let progress: Progress = file.json("training")?;
-            let parameters = || specs.iter().filter(|spec| spec.role.is_parameter());
-            let first = parameters().map(|spec| file.tensor(FIRST, spec)).collect::<Result<_>>()?;
-            let second = parameters().map(|spec| file.tensor(SECOND, spec)).collect::<Result<_>>()?;
-            Some(TrainingState { progress, first, second })
+            let optimizer = buffers(progress.config.optimizer.rule).iter().map(|(name, _)| {
+                let prefix = format!("{TRAINING}{name}.");
+                let parameters = specs.iter().filter(|spec| spec.role.is_parameter());
+                parameters.map(|spec| file.tensor(&prefix, spec)).collect()
+            });
+            let optimizer = optimizer.collect::<Result<_>>()?;
+            let raw = progress.config.ema.map(|_| {
+                let prefix = format!("{TRAINING}{RAW}");
+                specs.iter().map(|spec| file.tensor(&prefix, spec)).collect()
+            });
+            Some(TrainingState { raw: raw.transpose()?, progress, optimizer })
         }
     };
     Ok(Checkpoint {
         config,
         classes,
         normalization,
+        resize,
         tensors,
         batches_tracked: batches_tracked as u64,
         training,

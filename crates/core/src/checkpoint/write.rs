@@ -1,12 +1,13 @@
-//! Writing: to a temporary name beside the target, flushed to the disk, then renamed.
+//! Writing, whole or not at all.
 
-use super::{Checkpoint, FIRST, FORMAT, SECOND, VERSION};
+use super::{Checkpoint, FORMAT, RAW, TRAINING, VERSION};
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use crate::model::tensors::NamedTensor;
+use crate::optim::buffers;
 use safetensors::{Dtype, View};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::io::Write;
 use std::path::Path;
 
 /// Writes a checkpoint. The target is either the old file or the whole new one, at any moment.
@@ -14,31 +15,7 @@ use std::path::Path;
 /// # Errors
 /// `IO` when the folder can't be written to.
 pub fn write(checkpoint: &Checkpoint, path: &Path) -> Result<()> {
-    let bytes = serialize(checkpoint)?;
-    let failed = |error: &dyn std::fmt::Display| Error::io("write", path, error);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".checkpoint-")
-        .suffix(".tmp")
-        .tempfile_in(folder)
-        .map_err(|error| failed(&error))?;
-    file.write_all(&bytes).map_err(|error| failed(&error))?;
-    file.as_file().sync_all().map_err(|error| failed(&error))?;
-    share(file.path()).map_err(|error| failed(&error))?;
-    file.persist(path).map_err(|error| failed(&error.error))?;
-    Ok(())
-}
-
-/// Temporary files are for their owner alone; a checkpoint is for whom the folder is for.
-fn share(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
+    write_whole(path, &serialize(checkpoint)?)
 }
 
 fn serialize(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
@@ -49,6 +26,7 @@ fn serialize(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         ("config".to_owned(), json(serde_json::to_string(&checkpoint.config))?),
         ("classes".to_owned(), json(serde_json::to_string(&checkpoint.classes))?),
         ("normalization".to_owned(), json(serde_json::to_string(&checkpoint.normalization))?),
+        ("resize".to_owned(), checkpoint.resize.to_string()),
     ]);
     let mut tensors: Vec<(String, Values<'_>)> = Vec::new();
     for tensor in &checkpoint.tensors {
@@ -62,10 +40,13 @@ fn serialize(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
     }
     if let Some(training) = &checkpoint.training {
         metadata.insert("training".to_owned(), json(serde_json::to_string(&training.progress))?);
-        for (prefix, moments) in [(FIRST, &training.first), (SECOND, &training.second)] {
-            tensors.extend(
-                moments.iter().map(|tensor| (format!("{prefix}{}", tensor.name), Values::Float32(tensor))),
-            );
+        let raw = training.raw.iter().flatten();
+        tensors
+            .extend(raw.map(|tensor| (format!("{TRAINING}{RAW}{}", tensor.name), Values::Float32(tensor))));
+        let names = buffers(training.progress.config.optimizer.rule).iter().map(|(name, _)| name);
+        for (buffer, kept) in names.zip(&training.optimizer) {
+            let name = |tensor: &NamedTensor| format!("{TRAINING}{buffer}.{}", tensor.name);
+            tensors.extend(kept.iter().map(|tensor| (name(tensor), Values::Float32(tensor))));
         }
     }
     safetensors::serialize(tensors, Some(metadata)).map_err(Error::internal)

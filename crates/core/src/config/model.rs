@@ -3,6 +3,9 @@
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// The most that a picture's shorter side may be resized to: four times the largest resolution.
+const MAX_RESIZE: usize = 4096;
+
 /// Which MobileNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -173,6 +176,26 @@ impl ModelConfig {
             return Err(Error::invalid_option(format!(
                 "classes must be from 2 to 100000, not {}",
                 self.classes
+            )));
+        }
+        Ok(())
+    }
+
+    /// What a picture's shorter side is resized to for a network whose weights come from elsewhere: in layout `imagenet`
+    /// 8/7 of the resolution (256 for 224), as torchvision and timm have it where they don't say something else.
+    pub fn usual_resize(&self) -> usize {
+        match self.layout {
+            Layout::Imagenet => (self.resolution * 8 + 3) / 7,
+            Layout::Unpadded | Layout::Cifar => self.resolution,
+        }
+    }
+
+    /// Says what is wrong with resizing a picture's shorter side to so many pixels, if anything is.
+    pub fn check_resize(&self, resize: usize) -> Result<()> {
+        let least = self.resolution;
+        if resize < least || resize > MAX_RESIZE {
+            return Err(Error::invalid_option(format!(
+                "resize must be from {least}, the network's resolution, to {MAX_RESIZE}, not {resize}"
             )));
         }
         Ok(())

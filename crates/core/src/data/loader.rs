@@ -2,7 +2,7 @@
 
 use super::Pictures;
 use super::prepare::{Batch, Place, Preparer};
-use crate::config::Normalization;
+use crate::config::{Augmentation, Normalization};
 use crate::error::{Error, Result};
 use crate::rng::{Purpose, shuffle, stream};
 use std::any::Any;
@@ -31,8 +31,8 @@ pub struct Feed {
     pub order: Arc<[u32]>,
     /// Pictures a batch; the last batch may have fewer, even a single one.
     pub batch_size: usize,
-    /// Crop and flip.
-    pub augment: bool,
+    /// What is done to the pictures.
+    pub augment: Vec<Augmentation>,
     /// The run's seed.
     pub seed: u64,
     /// The epoch; decides the augmentation.
@@ -112,10 +112,10 @@ impl Drop for Loader {
 
 /// Sends the batches one after the other until there is no more, one fails, or nobody listens.
 fn prepare_all(feed: &Feed, batches: &SyncSender<Result<Batch>>) {
-    let preparer = Preparer::new(&feed.normalization, feed.resolution);
+    let preparer = Preparer::new(&feed.normalization, feed.resolution, &feed.augment);
     for (number, indices) in feed.order.chunks(feed.batch_size).enumerate().skip(feed.first_batch) {
         let place = Place { seed: feed.seed, epoch: feed.epoch, position: (number * feed.batch_size) as u64 };
-        let batch = preparer.batch(&feed.pictures, indices, feed.augment.then_some(place));
+        let batch = preparer.batch(&feed.pictures, indices, place);
         let failed = batch.is_err();
         if batches.send(batch).is_err() || failed {
             return;
@@ -142,10 +142,10 @@ mod tests {
         let labels = (0..count as u32).collect();
         let indices: Vec<u32> = (0..count as u32).collect();
         Feed {
-            pictures: Arc::new(Pictures { pixels, labels, height: 4, width: 4 }),
+            pictures: Arc::new(Pictures::of_one_size(pixels, labels, (4, 4))),
             order: epoch_order(&indices, 1, 1, true).into(),
             batch_size,
-            augment: true,
+            augment: Augmentation::ALL.to_vec(),
             seed: 1,
             epoch: 1,
             resolution: 4,
@@ -194,7 +194,9 @@ mod tests {
 
         #[test]
         fn augmented_pixels_do_not_depend_on_the_batch_size(a in 1usize..12, b in 1usize..12) {
-            let pixels = |size| all(feed(20, size)).into_iter().flat_map(|batch| batch.input).collect::<Vec<f32>>();
+            let steps = Augmentation::ALL[..7].to_vec();
+            let feed = |size| Feed { augment: steps.clone(), ..feed(20, size) };
+            let pixels = |size| all(feed(size)).into_iter().flat_map(|batch| batch.input).collect::<Vec<f32>>();
             prop_assert_eq!(pixels(a), pixels(b));
         }
     }

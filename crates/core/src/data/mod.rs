@@ -2,14 +2,23 @@
 
 pub mod augment;
 pub mod cifar10;
+pub mod folder;
+mod frame;
 pub mod image;
 pub mod imagenet;
 pub mod loader;
 pub mod normalize;
+mod pictures;
 pub mod prepare;
 pub mod split;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use folder::Skipped;
+pub use pictures::{Pictures, View};
 
 use crate::error::{Error, ErrorCode, Result};
+use split::Split;
 use std::sync::Arc;
 
 /// One decoded picture of any size.
@@ -23,73 +32,21 @@ pub struct Rgb {
     pub height: usize,
 }
 
-/// Labelled pictures of one size, decoded once and kept as bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pictures {
-    /// `[n, height, width, 3]`, one after the other in the layout of [`Rgb::pixels`].
-    pub pixels: Vec<u8>,
-    /// `[n]`, each an index into [`Dataset::classes`].
-    pub labels: Vec<u32>,
-    /// Of each picture, in pixels.
-    pub height: usize,
-    /// Of each picture, in pixels.
-    pub width: usize,
-}
-
-impl Pictures {
-    /// How many pictures there are.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// True when there is none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
-    /// Bytes of one picture.
-    pub fn stride(&self) -> usize {
-        self.height * self.width * 3
-    }
-
-    /// The bytes `[height, width, 3]` of picture `index`.
-    ///
-    /// # Panics
-    /// When there is no such picture.
-    pub fn picture(&self, index: usize) -> &[u8] {
-        let stride = self.stride();
-        &self.pixels[index * stride..(index + 1) * stride]
-    }
-
-    /// Checks that the fields fit together; the pictures may have come from outside.
-    ///
-    /// # Errors
-    /// `DATASET_CORRUPT` when the number of bytes isn't what the labels and the size of a picture ask for.
-    pub fn check(&self) -> Result<()> {
-        let expected = self.stride() * self.len();
-        if self.height == 0 || self.width == 0 || self.pixels.len() != expected {
-            return Err(Error::new(
-                ErrorCode::DatasetCorrupt,
-                format!(
-                    "{} labels and pictures of {}x{} pixels ask for {expected} bytes of pixels, found {}",
-                    self.len(),
-                    self.width,
-                    self.height,
-                    self.pixels.len()
-                ),
-            ));
-        }
-        Ok(())
-    }
-}
-
 /// Pictures to learn from and pictures to test on.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// To learn from; a share may be kept for validation, see [`split`].
+    /// To learn from; a share may be kept for validation, see [`Dataset::split`].
     pub train: Arc<Pictures>,
+    /// To validate with, where somebody has said which; then no share of the others is kept for it.
+    pub validation: Option<Arc<Pictures>>,
     /// To test on; never learnt from.
     pub test: Arc<Pictures>,
+    /// How a share is kept for validation.
+    pub splitting: Splitting,
+    /// The resolution that the pictures were made ready for; `None` when they are as they are published.
+    pub resolution: Option<usize>,
+    /// Files that could not be read, and are left out.
+    pub skipped: Vec<Skipped>,
     /// Names of the classes, in the order of the labels.
     pub classes: Vec<String>,
     /// Where it was read from.
@@ -98,4 +55,64 @@ pub struct Dataset {
     pub official: bool,
     /// Something that a person should know about these pictures.
     pub note: Option<String>,
+}
+
+/// How training pictures are divided into those to learn from and those to validate with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Splitting {
+    /// As the course does it, whatever the labels: see [`split::split`].
+    Course,
+    /// The same share of every class, drawn from a seed: see [`folder::split_by_class`].
+    ByClass {
+        /// What the draw follows from.
+        seed: u64,
+    },
+}
+
+impl Dataset {
+    /// Indices of the training pictures: those to learn from, and those to validate with.
+    pub fn split(&self, validation_fraction: f64) -> Split {
+        match self.splitting {
+            Splitting::Course => split::split(self.train.len(), validation_fraction),
+            Splitting::ByClass { seed } => {
+                folder::split_by_class(&self.train.labels, validation_fraction, seed)
+            }
+        }
+    }
+
+    /// Refuses a network that takes pictures of another resolution than these were made ready for.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION`.
+    pub fn check_resolution(&self, resolution: usize) -> Result<()> {
+        match self.resolution.filter(|other| *other != resolution) {
+            None => Ok(()),
+            Some(other) => Err(Error::invalid_option(format!(
+                "the network takes pictures of {resolution}x{resolution} pixels, and {} was opened for {other}x{other}; \
+                 open it with resolution {resolution}",
+                self.source
+            ))),
+        }
+    }
+
+    /// Refuses a network that was trained on other classes, or has them in another order. One that knows no names, only
+    /// numbers, may have any.
+    ///
+    /// # Errors
+    /// `CHECKPOINT_MISMATCH`.
+    pub fn check_classes(&self, classes: &[String]) -> Result<()> {
+        let numbers = classes.iter().enumerate().all(|(number, name)| *name == number.to_string());
+        if self.splitting == Splitting::Course || numbers || *classes == self.classes {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorCode::CheckpointMismatch,
+            format!(
+                "the network knows the classes {}, and {} has {}",
+                folder::shortened(classes),
+                self.source,
+                folder::shortened(&self.classes)
+            ),
+        ))
+    }
 }

@@ -1,47 +1,60 @@
 //! Loss and accuracy over many pictures, batch by batch.
 
-use super::InferencePlan;
-use crate::config::Normalization;
+use super::{InferencePlan, views};
+use crate::config::{Normalization, TestTimeAugmentation};
 use crate::data::Pictures;
 use crate::data::loader::{Feed, Loader};
 use crate::error::Result;
+use crate::kernels::loss::cross_entropy;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Evaluates the pictures with these indices with a prepared plan; `on_batch` hears after each batch how many are done.
-/// `None` when `cancelled` was set, or when there are no pictures.
+/// What a network answers on one batch.
+#[derive(Debug)]
+pub struct Answers<'a> {
+    /// Which pictures.
+    pub indices: &'a [u32],
+    /// Their right classes.
+    pub labels: &'a [u32],
+    /// `[count, classes]`.
+    pub logits: &'a [f32],
+}
+
+/// Evaluates the pictures with these indices with a prepared plan, each as the mean of the logits of its views; `on_batch`
+/// hears what it answers. `None` when `cancelled` was set, or when there are no pictures.
 pub fn evaluate(
     plan: &mut InferencePlan,
     pictures: &Arc<Pictures>,
     indices: &[u32],
     normalization: Normalization,
+    tta: TestTimeAugmentation,
     cancelled: &AtomicBool,
-    on_batch: &mut dyn FnMut(usize),
+    on_batch: &mut dyn FnMut(&Answers),
 ) -> Result<Option<Metrics>> {
     let loader = Loader::start(Feed {
         pictures: pictures.clone(),
         order: indices.into(),
         batch_size: plan.capacity(),
-        augment: false,
+        augment: Vec::new(),
         seed: 0,
         epoch: 0,
         resolution: plan.network.resolution,
         normalization,
         first_batch: 0,
     })?;
-    let (mut loss_sum, mut correct, mut done) = (0.0, 0, 0);
-    for batch in loader {
+    let (mut loss_sum, mut correct) = (0.0, 0);
+    for (batch, indices) in loader.zip(indices.chunks(plan.capacity())) {
         if cancelled.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let batch = batch?;
-        plan.forward(&batch.input, batch.count);
-        let loss = plan.loss(&batch.labels);
+        let logits = views::logits(plan, &batch.input, batch.count, tta, &normalization);
+        let classes = plan.network.classes();
+        let loss = cross_entropy(&logits, classes, classes, &batch.labels, None);
         loss_sum += loss.sum;
         correct += loss.correct;
-        done += batch.count;
-        on_batch(done);
+        on_batch(&Answers { indices, labels: &batch.labels, logits: &logits });
     }
     Ok(Metrics::of(loss_sum, correct, indices.len()))
 }

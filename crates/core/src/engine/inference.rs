@@ -43,9 +43,6 @@ pub struct InferencePlan {
     pub timings: Timings,
 }
 
-/// Bytes of what lies between a stage's passes for the pictures that go through it together: about a core's L2 cache.
-const LOCAL_BYTES: usize = 1 << 20;
-
 /// Multiply-adds below which a pass is not worth dividing: one core takes 20 microseconds for them, and waking a second
 /// one takes 10.
 const SMALL_PASS: usize = 1_000_000;
@@ -80,9 +77,7 @@ impl InferencePlan {
             layers: layers.iter().map(Folded::new).collect(),
             maps: route.batch_floats.iter().map(|floats| Some(Buffer::zeros(capacity * floats))).collect(),
             as_it_is: Affine::identity(pooled.max().unwrap_or(0), Curve::NONE),
-            local: Scratch::new(
-                route.stages.iter().map(|stage| local_floats(stage, capacity)).max().unwrap_or(0),
-            ),
+            local: Scratch::new(route.stages.iter().map(|stage| stage.scratch(capacity)).max().unwrap_or(0)),
             route: Arc::new(route),
             folded_weight: Buffer::zeros(weight_floats.max().unwrap_or(0)),
             scratch: Scratch::new(scratch_floats.max().unwrap_or(0)),
@@ -106,6 +101,11 @@ impl InferencePlan {
     /// Where every tensor lies.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// Height and width of a picture, in pixels.
+    pub fn resolution(&self) -> usize {
+        self.network.resolution
     }
 
     /// Floats of one picture: `[resolution, resolution, 3]`.
@@ -136,17 +136,31 @@ impl InferencePlan {
 
     /// Runs `pictures` pictures, `[pictures, resolution, resolution, 3]`, up to the logits.
     pub fn forward(&mut self, input: &[f32], pictures: usize) {
+        self.run_stages(input, pictures, self.route.stages.len());
+    }
+
+    /// The pooled features of the pictures, `[pictures, features]`: what the classifier, in V3 its first layer, reads.
+    pub fn features(&mut self, input: &[f32], pictures: usize) -> Vec<f32> {
+        let pool = self.network.features();
+        let ends_there = |stage: &Stage| self.route.passes[stage.passes.end - 1].output == pool;
+        let last = self.route.stages.iter().position(ends_there).expect("a stage ends before a linear layer");
+        self.run_stages(input, pictures, last + 1);
+        super::unpadded(self.layer_map(pool), pictures, self.network.layers[pool].outputs)
+    }
+
+    /// Runs the first `count` stages.
+    fn run_stages(&mut self, input: &[f32], pictures: usize, count: usize) {
         assert!(pictures > 0 && pictures <= self.capacity, "a batch of 1 to {} pictures", self.capacity);
         assert_eq!(input.len(), pictures * self.picture_floats());
         self.scratch.cover_threads();
         self.local.cover_threads();
         // On a thread of the pool: dividing a pass from without would put the caller to sleep each time.
-        rayon::scope(|_| self.run_stages(input, pictures));
+        rayon::scope(|_| self.run_first_stages(input, pictures, count));
     }
 
-    fn run_stages(&mut self, input: &[f32], pictures: usize) {
+    fn run_first_stages(&mut self, input: &[f32], pictures: usize, count: usize) {
         let route = self.route.clone();
-        for stage in &route.stages {
+        for stage in &route.stages[..count] {
             let mut start = Instant::now();
             let last = &route.passes[stage.passes.end - 1];
             let Some(Place::Batch(place)) = route.places[last.output] else {
@@ -172,7 +186,7 @@ impl InferencePlan {
                 self.run_pictures(stage, input, picture..picture + 1, output, true);
             }
         } else {
-            let group = group(stage, pictures.div_ceil(threads));
+            let group = stage.group(pictures.div_ceil(threads));
             let groups = output.par_chunks_mut(group * floats).enumerate().with_max_len(1);
             groups.for_each(|(index, output)| {
                 let first = index * group;
@@ -285,7 +299,7 @@ impl InferencePlan {
 
     /// The logits of the last forward pass: `[pictures, classes]`.
     pub fn logits(&self, pictures: usize) -> Vec<f32> {
-        super::logits(self.logits_map(), pictures, self.network.classes())
+        super::unpadded(self.logits_map(), pictures, self.network.classes())
     }
 
     fn map(&self, place: usize) -> &[f32] {
@@ -293,9 +307,14 @@ impl InferencePlan {
     }
 
     fn logits_map(&self) -> &[f32] {
-        match self.route.places[self.network.layers.len() - 1] {
+        self.layer_map(self.network.layers.len() - 1)
+    }
+
+    /// The map of a layer that a stage ends with.
+    fn layer_map(&self, layer: usize) -> &[f32] {
+        match self.route.places[layer] {
             Some(Place::Batch(place)) => self.map(place),
-            _ => unreachable!("the logits are the last stage's output"),
+            _ => unreachable!("a stage's output is a map of the batch"),
         }
     }
 }
@@ -309,15 +328,4 @@ fn work(layer: &Layer) -> usize {
         Operation::Depthwise => 4 * layer.multiply_adds(),
         _ => layer.multiply_adds(),
     }
-}
-
-/// How many pictures go through a stage together: as many as their maps fit the cache, but every thread gets some.
-fn group(stage: &Stage, most: usize) -> usize {
-    let bytes = stage.local_floats.iter().sum::<usize>() * size_of::<f32>();
-    (LOCAL_BYTES / bytes.max(1)).clamp(1, most)
-}
-
-/// Floats that a thread needs for a stage's maps.
-fn local_floats(stage: &Stage, capacity: usize) -> usize {
-    group(stage, capacity) * stage.local_floats.iter().sum::<usize>()
 }

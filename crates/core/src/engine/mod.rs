@@ -8,6 +8,7 @@ mod backward;
 pub mod evaluate;
 mod fold;
 mod forward;
+pub mod head;
 mod inference;
 mod lifetimes;
 pub mod parameters;
@@ -17,13 +18,14 @@ mod rows;
 mod stages;
 pub mod step;
 mod timings;
+pub mod views;
 
 pub use inference::InferencePlan;
 pub use plan::TrainingPlan;
 pub use timings::Timings;
 
-/// The first `classes` of every row of logits: `[pictures, classes]`.
-fn logits(rows: &[f32], pictures: usize, classes: usize) -> Vec<f32> {
-    let stride = crate::kernels::padded(classes);
-    rows[..pictures * stride].chunks_exact(stride).flat_map(|row| &row[..classes]).copied().collect()
+/// The first `width` of every padded row: `[pictures, width]`.
+fn unpadded(rows: &[f32], pictures: usize, width: usize) -> Vec<f32> {
+    let stride = crate::kernels::padded(width);
+    rows[..pictures * stride].chunks_exact(stride).flat_map(|row| &row[..width]).copied().collect()
 }

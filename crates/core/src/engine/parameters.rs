@@ -66,6 +66,18 @@ impl Parameters {
         Self { specs, ranges, slots, parameter_floats, statistic_floats }
     }
 
+    /// Where the classifier's weight and bias lie, at the end of the parameters.
+    pub fn head(&self) -> Range<usize> {
+        let start = self.slots.last().map_or(0, |slot| slot.weight.start);
+        start..self.parameter_floats
+    }
+
+    /// Where the weights of convolutions and of linear layers lie among the parameters; the rest is batch norm and biases.
+    pub fn weights(&self) -> Vec<Range<usize>> {
+        let all = self.specs.iter().zip(&self.ranges);
+        all.filter(|(spec, _)| matches!(spec.role, Role::Weight(_))).map(|(_, range)| range.clone()).collect()
+    }
+
     /// Both arrays from a state dict in the order of [`specs`].
     pub fn gather(&self, tensors: &[NamedTensor]) -> (Vec<f32>, Vec<f32>) {
         let (mut parameters, mut statistics) =

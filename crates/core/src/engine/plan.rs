@@ -6,7 +6,7 @@ use super::part::{Part, PartSizes};
 use super::timings::Timings;
 use crate::kernels::batch_norm::{Affine, Gradient};
 use crate::kernels::buffer::Buffer;
-use crate::kernels::loss::{Loss, cross_entropy};
+use crate::kernels::loss::{Loss, Targets, cross_entropy};
 use crate::kernels::product::PackedWeight;
 use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::segments::SEGMENTS;
@@ -120,16 +120,16 @@ impl TrainingPlan {
         Buffer::bytes_of(packed.chain(maps).chain([&self.stem_weight, &self.zeros])) + parts
     }
 
-    /// Loss of the last forward pass against `labels`; sets the gradient that the backward pass starts from.
-    pub fn loss(&mut self, labels: &[u32]) -> Loss {
+    /// Loss of the last forward pass against `targets`; sets the gradient that the backward pass starts from.
+    pub fn loss<'a>(&mut self, targets: impl Into<Targets<'a>>) -> Loss {
         let (classes, last) = (self.network.classes(), self.network.layers.len() - 1);
         let gradient = &mut self.map_gradients[self.gradient_places[last]];
-        cross_entropy(&self.maps[last], padded(classes), classes, labels, Some(gradient))
+        cross_entropy(&self.maps[last], padded(classes), classes, targets, Some(gradient))
     }
 
     /// The logits of the last forward pass: `[pictures, classes]`.
     pub fn logits(&self, pictures: usize) -> Vec<f32> {
-        super::logits(&self.maps[self.network.layers.len() - 1], pictures, self.network.classes())
+        super::unpadded(&self.maps[self.network.layers.len() - 1], pictures, self.network.classes())
     }
 }
 

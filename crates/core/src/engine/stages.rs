@@ -5,6 +5,9 @@ use super::lifetimes::{Lifetime, share_buffers};
 use crate::model::network::{Layer, Network, Operation};
 use std::ops::Range;
 
+/// Bytes of what lies between a stage's passes for the pictures that go through it together: about a core's L2 cache.
+const LOCAL_BYTES: usize = 1 << 20;
+
 /// Where a map lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -44,6 +47,24 @@ pub(super) struct Stage {
     pub passes: Range<usize>,
     /// Floats, for one picture, of each map that a thread has.
     pub local_floats: Vec<usize>,
+}
+
+impl Stage {
+    /// How many pictures go through it together: as many as their maps fit the cache, but `most` at most, so that every
+    /// thread gets some.
+    pub fn group(&self, most: usize) -> usize {
+        let bytes = self.picture_floats() * size_of::<f32>();
+        (LOCAL_BYTES / bytes.max(1)).clamp(1, most)
+    }
+
+    /// Floats that a thread needs for its maps.
+    pub fn scratch(&self, capacity: usize) -> usize {
+        self.group(capacity) * self.picture_floats()
+    }
+
+    fn picture_floats(&self) -> usize {
+        self.local_floats.iter().sum()
+    }
 }
 
 /// A network as inference goes through it.

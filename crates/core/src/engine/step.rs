@@ -5,7 +5,7 @@
 //! to them: 18 of 155 ms of a step of V1 `cifar`, most of it fresh pages from the system.
 
 use super::plan::TrainingPlan;
-use crate::kernels::loss::Loss;
+use crate::kernels::loss::{Loss, Mixture, Targets};
 use candle_core::{CpuStorage, Device, InplaceOp3, Layout, Result, Tensor, bail};
 use std::sync::{Mutex, MutexGuard};
 
@@ -20,6 +20,9 @@ pub struct TrainingStep {
 struct State {
     plan: TrainingPlan,
     labels: Vec<u32>,
+    mixture: Option<Mixture>,
+    label_smoothing: f64,
+    class_weights: Option<Vec<f64>>,
     loss: Loss,
 }
 
@@ -28,14 +31,27 @@ impl TrainingStep {
     pub fn new(plan: TrainingPlan) -> Result<Self> {
         let floats = plan.parameters().parameter_floats;
         let gradients = Tensor::from_vec(vec![0.0f32; floats], floats, &Device::Cpu)?;
-        let state = State { plan, labels: Vec::new(), loss: Loss { sum: 0.0, correct: 0 } };
+        let loss = Loss { sum: 0.0, correct: 0 };
+        let state = State {
+            plan,
+            labels: Vec::new(),
+            mixture: None,
+            label_smoothing: 0.0,
+            class_weights: None,
+            loss,
+        };
         Ok(Self { state: Mutex::new(state), gradients })
     }
 
-    /// Forward and backward: the loss of `pictures` (`[n, resolution, resolution, 3]`, normalised) with these labels.
-    /// `parameters` is flat, as the plan lays it out. Moves the running statistics and sets [`Self::gradients`].
-    pub fn run(&self, pictures: &Tensor, labels: &[u32], parameters: &Tensor) -> Result<Loss> {
-        self.lock().labels = labels.to_vec();
+    /// Forward and backward: the loss of `pictures` (`[n, resolution, resolution, 3]`, normalised) against these
+    /// targets. `parameters` is flat, as the plan lays it out. Moves the running statistics and sets [`Self::gradients`].
+    pub fn run<'a>(
+        &self,
+        pictures: &Tensor,
+        targets: impl Into<Targets<'a>>,
+        parameters: &Tensor,
+    ) -> Result<Loss> {
+        self.lock().set_targets(targets.into());
         self.gradients.inplace_op3(pictures, parameters, self)?;
         Ok(self.lock().loss)
     }
@@ -53,6 +69,16 @@ impl TrainingStep {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic within a step ends the run; its half-done buffers are overwritten by the next step, if there is one.
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl State {
+    /// Keeps them for [`InplaceOp3::cpu_fwd`], which candle hands nothing but tensors.
+    fn set_targets(&mut self, targets: Targets<'_>) {
+        self.labels = targets.labels.to_vec();
+        self.mixture = targets.mixture.cloned();
+        self.label_smoothing = targets.smoothing;
+        self.class_weights = targets.weights.map(<[f64]>::to_vec);
     }
 }
 
@@ -77,12 +103,17 @@ impl InplaceOp3 for TrainingStep {
         else {
             bail!("gradients are contiguous float32");
         };
-        let State { plan, labels, loss } = &mut *self.lock();
+        let State { plan, labels, mixture, label_smoothing, class_weights, loss } = &mut *self.lock();
         // On a thread of the pool: dividing a pass from without would put the caller to sleep each time.
         rayon::scope(|_| {
             plan.prepare(parameters);
             plan.forward(pictures, parameters, labels.len());
-            *loss = plan.loss(labels);
+            *loss = plan.loss(Targets {
+                labels,
+                mixture: mixture.as_ref(),
+                smoothing: *label_smoothing,
+                weights: class_weights.as_deref(),
+            });
             plan.backward(pictures, parameters, labels.len(), &mut gradients[start..end]);
         });
         Ok(())

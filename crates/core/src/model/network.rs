@@ -140,6 +140,18 @@ impl Network {
         &self.layers[self.layers.len() - 1]
     }
 
+    /// Index of the layer whose outputs are the picture's features: the pool before the classifier, in V3 before the
+    /// linear layer before that.
+    pub fn features(&self) -> usize {
+        let pool = self.layers.iter().rposition(|layer| layer.operation == Operation::Pool);
+        pool.expect("every network pools its last map")
+    }
+
+    /// The network without the classifier: what its last layer gives is what the classifier reads.
+    pub fn backbone(&self) -> Self {
+        Self { layers: self.layers[..self.layers.len() - 1].to_vec(), dropout: 0.0, ..self.clone() }
+    }
+
     /// Outputs of the classifier.
     pub fn classes(&self) -> usize {
         self.classifier().outputs

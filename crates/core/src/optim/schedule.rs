@@ -1,98 +1,117 @@
 //! The learning rate of a step, as a function of where the run is, so that a resumed run needs no state for it.
 
-use crate::config::ScheduleConfig;
+use crate::config::{Curve, Every, ScheduleConfig, Warmup};
 use std::f64::consts::PI;
 
-/// The learning rate for step `step` (from 0) of epoch `epoch` (from 0).
-pub fn learning_rate(
-    schedule: ScheduleConfig,
-    base: f64,
-    epoch: usize,
-    step: usize,
-    epochs: usize,
-    steps_per_epoch: usize,
-) -> f64 {
-    match schedule {
-        ScheduleConfig::Constant => base,
-        ScheduleConfig::Step { step_size, gamma } => base * gamma.powi((epoch / step_size) as i32),
-        ScheduleConfig::Cosine => base * (1.0 + (PI * epoch as f64 / epochs as f64).cos()) / 2.0,
-        ScheduleConfig::OneCycle => one_cycle(base, epoch * steps_per_epoch + step, epochs * steps_per_epoch),
+/// Where a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// From 0.
+    pub epoch: usize,
+    /// From 0, within the epoch.
+    pub step: usize,
+    /// Of the whole run.
+    pub epochs: usize,
+    /// Steps an epoch.
+    pub steps: usize,
+}
+
+/// The learning rate there: `base` after the warm-up, as the schedule moves it.
+pub fn learning_rate(schedule: &ScheduleConfig, base: f64, place: Place) -> f64 {
+    let Some(Warmup { epochs, start_factor, every }) = schedule.warmup else {
+        return curve(&schedule.curve, base, place);
+    };
+    if place.epoch >= epochs {
+        let after = Place { epoch: place.epoch - epochs, epochs: place.epochs - epochs, ..place };
+        return curve(&schedule.curve, base, after);
+    }
+    let done = match every {
+        Every::Epoch => place.epoch as f64 / epochs as f64,
+        Every::Step => (place.epoch * place.steps + place.step) as f64 / (epochs * place.steps) as f64,
+    };
+    base * (start_factor + (1.0 - start_factor) * done)
+}
+
+fn curve(curve: &Curve, base: f64, Place { epoch, step, epochs, steps }: Place) -> f64 {
+    match curve {
+        Curve::Constant => base,
+        Curve::Step { step_size, gamma } => base * gamma.powi((epoch / step_size) as i32),
+        Curve::MultiStep { milestones, gamma } => {
+            let drops = milestones.iter().filter(|milestone| **milestone <= epoch).count();
+            base * gamma.powi(drops as i32)
+        }
+        Curve::Cosine { minimum_learning_rate } => {
+            cosine(base, *minimum_learning_rate, epoch as f64 / epochs as f64)
+        }
+        Curve::OneCycle { rise_fraction, div_factor, final_div_factor } => {
+            let start = base / div_factor;
+            let heights = [start, base, start / final_div_factor];
+            one_cycle(heights, *rise_fraction, epoch * steps + step, epochs * steps)
+        }
+        Curve::Exponential { gamma } => base * gamma.powi(epoch as i32),
     }
 }
 
-/// PyTorch's `OneCycleLR` with its defaults (`pct_start` 0.3, `div_factor` 25, `final_div_factor` 1e4, cosine both
-/// ways), at step `step` of `total`.
-fn one_cycle(top: f64, step: usize, total: usize) -> f64 {
-    const RISE: f64 = 0.3;
-    let (start, end) = (top / 25.0, top / 25.0 / 1e4);
-    let rise_end = (RISE * total as f64 - 1.0).max(0.0);
+/// Half a wave `from` one value `to` another, after this share of the way.
+fn cosine(from: f64, to: f64, share: f64) -> f64 {
+    to + (from - to) / 2.0 * (1.0 + (PI * share).cos())
+}
+
+/// PyTorch's `OneCycleLR` at step `step` of `total`.
+fn one_cycle([start, top, end]: [f64; 3], rise_fraction: f64, step: usize, total: usize) -> f64 {
+    let rise_end = (rise_fraction * total as f64 - 1.0).max(0.0);
     let last = (total as f64 - 1.0).max(1.0);
     let step = step as f64;
-    let anneal = |from: f64, to: f64, share: f64| to + (from - to) / 2.0 * (1.0 + (PI * share).cos());
     // Runs of three steps and fewer have no time to rise.
     if rise_end > 0.0 && step <= rise_end {
-        anneal(start, top, step / rise_end)
+        cosine(start, top, step / rise_end)
     } else {
-        anneal(top, end, ((step - rise_end) / (last - rise_end)).min(1.0))
+        cosine(top, end, ((step - rise_end) / (last - rise_end)).min(1.0))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::learning_rate;
-    use crate::config::ScheduleConfig;
+    use super::{Place, learning_rate};
+    use crate::config::{Every, ScheduleConfig, ScheduleKind, Warmup};
 
-    fn rates(schedule: ScheduleConfig, epochs: usize, steps_per_epoch: usize) -> Vec<f64> {
-        let steps = (0..epochs).flat_map(|epoch| (0..steps_per_epoch).map(move |step| (epoch, step)));
-        steps
-            .map(|(epoch, step)| learning_rate(schedule, 0.01, epoch, step, epochs, steps_per_epoch))
+    // That each is PyTorch's, tests/optim.rs shows.
+
+    fn rates(schedule: &ScheduleConfig, epochs: usize, steps: usize) -> Vec<f64> {
+        let places = (0..epochs).flat_map(|epoch| (0..steps).map(move |step| (epoch, step)));
+        places
+            .map(|(epoch, step)| learning_rate(schedule, 0.01, Place { epoch, step, epochs, steps }))
             .collect()
     }
 
-    /// Expected values are those of PyTorch 2.15's schedulers with a learning rate of 0.01.
-    fn assert_rates(schedule: ScheduleConfig, steps_per_epoch: usize, expected: &[f64]) {
-        let ours = rates(schedule, expected.len() / steps_per_epoch, steps_per_epoch);
-        for (ours, expected) in ours.iter().zip(expected) {
-            assert!((ours - expected).abs() <= 1e-15, "{ours}, expected {expected}");
-        }
-    }
-
     #[test]
-    fn step_is_step_lr() {
-        let schedule = ScheduleConfig::Step { step_size: 2, gamma: 0.5 };
-        assert_rates(schedule, 1, &[0.01, 0.01, 0.005, 0.005, 0.0025]);
-        assert_eq!(rates(schedule, 3, 2), [0.01, 0.01, 0.01, 0.01, 0.005, 0.005]);
-    }
-
-    #[test]
-    fn cosine_is_cosine_annealing_lr() {
-        let expected =
-            [0.01, 0.009045084971874737, 0.0065450849718747366, 0.0034549150281252628, 0.0009549150281252632];
-        assert_rates(ScheduleConfig::Cosine, 1, &expected);
-    }
-
-    #[test]
-    fn one_cycle_is_one_cycle_lr() {
-        let expected = [
-            0.0004,
-            0.0052,
-            0.01,
-            0.009504846320134737,
-            0.008117456539497631,
-            0.0061126202193628925,
-            0.003887419780637108,
-            0.00188258346050237,
-            0.0004951936798652628,
-            4e-08,
-        ];
-        assert_rates(ScheduleConfig::OneCycle, 5, &expected);
+    fn the_courses_drops_after_every_tenth_epoch() {
+        let rates = rates(&ScheduleConfig::of(ScheduleKind::Step), 21, 2);
+        assert!(rates[..20].iter().all(|rate| *rate == 0.01));
+        assert!(rates[20..40].iter().all(|rate| *rate == 0.005));
+        assert_eq!(rates[40..], [0.0025; 2]);
     }
 
     #[test]
     fn a_cycle_of_a_few_steps_stays_within_its_bounds() {
         for steps in 1..8 {
-            for rate in rates(ScheduleConfig::OneCycle, 1, steps) {
+            for rate in rates(&ScheduleConfig::of(ScheduleKind::OneCycle), 1, steps) {
                 assert!(rate > 0.0 && rate <= 0.01, "{rate} of {steps} steps");
+            }
+        }
+    }
+
+    #[test]
+    fn a_warmup_leads_up_to_the_schedule_and_no_further() {
+        for kind in
+            [ScheduleKind::Constant, ScheduleKind::Step, ScheduleKind::Cosine, ScheduleKind::Exponential]
+        {
+            for every in [Every::Step, Every::Epoch] {
+                let warmup = Some(Warmup { epochs: 3, start_factor: 0.1, every });
+                let rates = rates(&ScheduleConfig { warmup, ..ScheduleConfig::of(kind) }, 6, 4);
+                assert_eq!((rates[0], rates[12]), (0.01 * 0.1, 0.01), "{kind:?}");
+                assert!(rates[..13].windows(2).all(|pair| pair[0] <= pair[1]), "{kind:?}: {rates:?}");
+                assert!(rates[12..].windows(2).all(|pair| pair[0] >= pair[1]), "{kind:?}: {rates:?}");
             }
         }
     }

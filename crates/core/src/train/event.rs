@@ -19,6 +19,10 @@ pub struct RunConfig {
     pub data: String,
     /// How many there are.
     pub pictures: PictureCounts,
+    /// Files of the data set that could not be read as pictures, and are left out.
+    pub skipped: usize,
+    /// What each class counts in the training loss; absent when all count alike.
+    pub class_weights: Option<Vec<f64>>,
     /// `cpu`, or `cuda:N`.
     pub device: String,
     /// Instruction set chosen at run time: `avx512`, `avx2`, `neon` or `plain`.
@@ -49,8 +53,10 @@ pub struct Report {
     pub best_epoch: Option<usize>,
     /// That epoch's accuracy, from 0 to 1.
     pub best_accuracy: Option<f64>,
-    /// The run was stopped before its last epoch.
+    /// The run was stopped before its last epoch, by a person or a program.
     pub stopped: bool,
+    /// What ended it.
+    pub ended_by: EndedBy,
     /// Wall-clock time of this run.
     pub seconds: f64,
     /// The newest checkpoint, if the run has a folder.
@@ -67,6 +73,18 @@ pub enum Split {
     Validation,
     /// Those of the data set's test files.
     Test,
+}
+
+/// What ended a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndedBy {
+    /// Its last epoch.
+    Epochs,
+    /// A person or a program.
+    Stop,
+    /// Its own patience: for so many epochs validation was not better.
+    Patience,
 }
 
 /// One event of a run.
@@ -118,6 +136,17 @@ pub enum Event {
         test: Option<Metrics>,
         /// Wall-clock time, validation and test included.
         seconds: f64,
+    },
+    /// The learning rate was set from without.
+    LearningRate {
+        /// Of the first step that has it; from 1.
+        epoch: usize,
+        /// That step; from 1, within the epoch.
+        step: usize,
+        /// What was asked for.
+        learning_rate: f64,
+        /// What the schedule had there: later rates are in that proportion to it.
+        scheduled: f64,
     },
     /// A checkpoint is in place.
     Checkpoint {

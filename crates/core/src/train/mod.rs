@@ -2,10 +2,13 @@
 
 mod control;
 pub mod event;
-mod folder;
+mod frozen;
+mod groups;
+mod record;
 mod trainer;
 
 pub use control::Control;
+pub use record::is_running;
 
 use crate::config::TrainOptions;
 use crate::data::Dataset;
@@ -37,10 +40,21 @@ pub fn run(
         .thread_name(|index| format!("mobilenet-{index}"))
         .build()
         .map_err(Error::internal)?;
-    let report =
-        pool.install(|| Trainer::new(model, data, options, resume, threads)?.run(control, on_event))?;
-    // The model is free before anyone hears of the end, so that whoever waited for it can train it again at once.
-    drop(guard);
-    on_event(Event::Done { report: Box::new(report.clone()) });
+    let (outcome, mut record) = pool.install(|| {
+        let mut trainer = Trainer::new(model, data, options, resume, threads)?;
+        Ok::<_, Error>((trainer.run(control, on_event), trainer.record))
+    })?;
+    let outcome = outcome.map(|report| (Event::Done { report: Box::new(report.clone()) }, report));
+    if let Some(record) = &mut record {
+        match &outcome {
+            Ok((done, _)) => record.add(done)?,
+            // Where the log can't be written, either, the run's own failure is the one to tell.
+            Err(error) => drop(record.add_failure(error)),
+        }
+    }
+    let (done, report) = outcome?;
+    // Model and folder are free before anyone hears of the end, so that whoever waited can use them again at once.
+    drop((guard, record));
+    on_event(done);
     Ok(report)
 }

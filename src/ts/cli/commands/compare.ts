@@ -13,7 +13,7 @@ import {
 } from '../../../../index.js'
 import { comparisonMarkdown } from '../comparison/markdown.js'
 import { ComparisonView } from '../comparison/view.js'
-import { openData } from '../data.js'
+import { openCifar10 } from '../data.js'
 import type { Deps } from '../deps.js'
 import { addNetworkOptions, type NetworkFlags, networkOf, number, presetOf } from '../options.js'
 import { newFolder } from '../plan.js'
@@ -58,7 +58,7 @@ async function run(deps: Deps, flags: Flags): Promise<void> {
   const options = optionsOf(flags, out)
   // A wrong call is told before anything is downloaded.
   resolveRecipe(options.recipe ?? {})
-  const data = flags.train ? await openData(deps, flags.data, { json: flags.json }) : undefined
+  const data = flags.train ? await openCifar10(deps, flags.data, { json: flags.json }) : undefined
   const call = { json: Boolean(flags.json), note: data?.note ?? null, flags, out }
   const view = new ComparisonView(deps, call)
   try {
@@ -103,7 +103,7 @@ function optionsOf(flags: Flags, out: string): CompareOptions {
     ...(device === undefined ? {} : { device }),
     recipe: { ...presetOf(flags.preset ?? usualPreset).train, ...recipe },
     out,
-  } as CompareOptions
+  } as unknown as CompareOptions
 }
 
 /**

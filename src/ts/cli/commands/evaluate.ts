@@ -6,26 +6,32 @@ import {
   MobileNet,
   MobileNetError,
   type Part,
+  type TestTimeAugmentation,
 } from '../../../../index.js'
-import { openData } from '../data.js'
+import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { ProgressBar } from '../live/progress-bar.js'
+import { viewsOption } from '../options.js'
 import { writeJson } from '../render/json.js'
 import { setLine } from '../render/plain.js'
 import { grouped } from '../render/text.js'
 
 interface Flags {
   data?: string
+  cacheDir?: string
   split: string
+  tta: TestTimeAugmentation
   json?: boolean
 }
 
 export function evaluateCommand(deps: Deps): Command {
   return new Command('evaluate')
-    .description('Loss and accuracy of a checkpoint over a part of CIFAR-10.')
+    .description('Loss and accuracy of a checkpoint over a part of a data set.')
     .argument('<checkpoint>', 'a .safetensors file that train or import wrote')
-    .option('--data <dir>', 'folder or archive with CIFAR-10 (default: the cache, where it is downloaded to)')
+    .option('--data <dir>', dataHelp)
+    .option('--cache-dir <dir>', cacheHelp)
     .option('--split <part>', 'train, validation (of the split that train makes by default) or test', 'test')
+    .addOption(viewsOption())
     .option('--json', 'print a line of JSON')
     .action((checkpoint: string, flags: Flags) => evaluate(deps, checkpoint, flags))
 }
@@ -33,7 +39,7 @@ export function evaluateCommand(deps: Deps): Command {
 async function evaluate(
   deps: Deps,
   checkpoint: string,
-  { data: directory, split, json }: Flags,
+  { data: directory, cacheDir, split, tta, json }: Flags,
 ): Promise<void> {
   const names: Record<string, string> = { train: 'Training', validation: 'Validation', test: 'Test' }
   const name = Object.hasOwn(names, split) ? names[split] : undefined
@@ -44,12 +50,13 @@ async function evaluate(
     )
   }
   const model = await MobileNet.load(checkpoint)
-  const data = await openData(deps, directory, { json })
+  const { resolution } = model.config
+  const data = await openData(deps, { directory, cacheDir, resolution }, { json })
   const metrics = await withBar(deps.stderr, `evaluating ${split}`, (onProgress) =>
-    model.evaluate(partOf(data, split), { signal: deps.interrupt, onProgress }),
+    model.evaluate(partOf(data, split), { tta, signal: deps.interrupt, onProgress }),
   )
   const { loss, accuracy, correct, count } = metrics
-  if (json) writeJson(deps.stdout, { type: 'evaluation', split, loss, accuracy, correct, count })
+  if (json) writeJson(deps.stdout, { type: 'evaluation', split, tta, loss, accuracy, correct, count })
   else deps.stdout.write(setLine(name, metrics))
 }
 

@@ -1,50 +1,81 @@
 import { Command } from 'commander'
-import { MobileNet, type Prediction } from '../../../../index.js'
+import {
+  findPictures,
+  MobileNet,
+  MobileNetError,
+  type PictureAnswer,
+  type TestTimeAugmentation,
+} from '../../../../index.js'
 import type { Deps } from '../deps.js'
-import { number } from '../options.js'
-import { writeJson } from '../render/json.js'
-import { percent } from '../render/text.js'
+import { number, viewsOption } from '../options.js'
+import { tellFailure } from '../render/failure.js'
+import { type PredictionFormat, PredictionView } from '../render/predictions.js'
+import { watchPictures } from '../watch.js'
 
 interface Flags {
   top: number
+  tta: TestTimeAugmentation
+  resize?: number
   json?: boolean
+  csv?: boolean
+  watch?: string
 }
+
+const notes = `
+A folder stands for every picture in it and in the folders below. A glob (quoted, so that the shell leaves it alone) works, too:
+'photos/**/*.jpg'. What can't be read is told on stderr, and the others are answered; the exit status is then 1.`
 
 export function predictCommand(deps: Deps): Command {
   return new Command('predict')
-    .description('What a network sees in pictures of any size (PNG, JPEG).')
+    .description('What a network sees in pictures of any size (BMP, GIF, JPEG, PNG, TIFF, WebP).')
     .argument('<checkpoint>', 'a .safetensors file that train or import wrote')
-    .argument('<image...>', 'files of pictures')
+    .argument('[image...]', 'pictures: files, folders or globs')
     .option('--top <n>', 'how many classes to name, the most probable first', number, 3)
+    .option(
+      '--resize <n>',
+      "what a picture's shorter side is resized to before the middle is cut out (default: as the checkpoint says)",
+      number,
+    )
+    .option('--watch <folder>', 'then wait for pictures to come into this folder, until Ctrl-C')
+    .addOption(viewsOption())
     .option('--json', 'print a line of JSON for each picture')
+    .option('--csv', 'print a table of comma-separated values, a row for each class that is named')
+    .addHelpText('after', notes)
     .action((checkpoint: string, images: string[], flags: Flags) => predict(deps, checkpoint, images, flags))
 }
 
-async function predict(
-  deps: Deps,
-  checkpoint: string,
-  images: string[],
-  { top, json }: Flags,
-): Promise<void> {
-  const model = await MobileNet.load(checkpoint)
-  // Checked before the first picture is read.
-  model.rank(new Float32Array(model.config.classes), { top })
-  const labels = Math.max(...model.classes.map((label) => label.length))
-  // A probability and the spaces between take 11 columns.
-  const room = (deps.stdout.columns || Number.POSITIVE_INFINITY) - labels - 11
-  const files = Math.min(Math.max(...images.map((file) => file.length)), Math.max(room, 8))
-  // One after the other, so that those before a bad one are still answered.
-  for (const file of images) {
-    const logits = await model.logits(file, { signal: deps.interrupt })
-    const predictions = model.rank(logits, { top })
-    if (json) writeJson(deps.stdout, { type: 'prediction', file, predictions, logits: [...logits] })
-    else deps.stdout.write(lines(file, predictions, files, labels))
+async function predict(deps: Deps, checkpoint: string, images: string[], flags: Flags): Promise<void> {
+  const { top, tta, resize, watch } = flags
+  if (images.length === 0 && watch === undefined) {
+    throw new MobileNetError('INVALID_OPTION', 'name a picture or a folder, or watch one with --watch')
   }
+  const model = await MobileNet.load(checkpoint)
+  const files = await findPictures(images)
+  const view = new PredictionView(deps.stdout, formatOf(flags), files, model.classes)
+  const options = { top, tta, resize: resize ?? null, signal: deps.interrupt }
+  const failures: MobileNetError[] = []
+  const show = (answer: PictureAnswer) => {
+    if (!answer.error) return view.show(String(answer.picture), answer.predictions, answer.logits)
+    failures.push(answer.error)
+    // A single picture's failure is the command's own.
+    if (files.length !== 1 || watch !== undefined) {
+      tellFailure(deps.stderr, answer.error, Boolean(flags.json))
+    }
+  }
+  for await (const answer of model.predictEach(files, options)) show(answer)
+  if (watch !== undefined) {
+    const says = flags.json ? undefined : () => deps.stderr.write(`waiting for pictures in ${watch}\n`)
+    for await (const file of watchPictures(watch, deps.interrupt, says)) {
+      for await (const answer of model.predictEach([file], options)) show(answer)
+    }
+  }
+  const [first] = failures
+  if (!first) return
+  if (files.length === 1) throw first
+  throw new MobileNetError(first.code, `${failures.length} of ${files.length} pictures could not be read`)
 }
 
-function lines(file: string, predictions: Prediction[], fileWidth: number, labelWidth: number): string {
-  const name = file.length > fileWidth ? `…${file.slice(1 - fileWidth)}` : file
-  const line = ({ label, probability }: Prediction, i: number) =>
-    `${(i === 0 ? name : '').padEnd(fileWidth)}  ${label.padEnd(labelWidth)}  ${percent(probability).padStart(7)}\n`
-  return predictions.map(line).join('')
+function formatOf({ json, csv }: Flags): PredictionFormat {
+  if (json && csv) throw new MobileNetError('INVALID_OPTION', 'choose one of --json and --csv')
+  return json ? 'json' : csv ? 'csv' : 'text'
 }

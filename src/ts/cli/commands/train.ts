@@ -1,11 +1,20 @@
 import { Command } from 'commander'
-import { MobileNet, MobileNetError, resolveRecipe, type TrainRun } from '../../../../index.js'
-import { openData } from '../data.js'
+import {
+  type Dataset,
+  MobileNet,
+  MobileNetError,
+  modelCost,
+  readConfig,
+  resolveRecipe,
+  type TrainRun,
+} from '../../../../index.js'
+import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { isLive } from '../live/screen.js'
 import { addNetworkOptions, number } from '../options.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
 import { addRecipeOptions, recipeDefault } from '../recipe.js'
+import { DownloadBar } from '../render/download.js'
 import { JsonView, writeJson } from '../render/json.js'
 import { PlainView } from '../render/plain.js'
 import { shell } from '../render/text.js'
@@ -14,15 +23,26 @@ import type { RunFacts, View } from '../render/view.js'
 
 export function trainCommand(deps: Deps): Command {
   const command = new Command('train')
-    .description("Train a network on CIFAR-10; without options, the course's script.")
+    .description(
+      "Train a network on CIFAR-10 or on a folder of pictures; without options, the course's script.",
+    )
     .option('--preset <name>', 'network and recipe to begin with: course, cifar or quick (default: course)')
   addNetworkOptions(command, { of: 'preset' })
-  command.option(
-    '--data <dir>',
-    'folder or archive with CIFAR-10 (default: the cache, where it is downloaded to)',
-  )
+  command.option('--data <dir>', dataHelp).option('--cache-dir <dir>', cacheHelp)
   addRecipeOptions(command)
   return command
+    .option(
+      '--from <weights>',
+      'begin with these weights and a new classifier: a checkpoint, a .pth or .safetensors file, or torchvision:NAME',
+    )
+    .option(
+      '--weights-dir <dir>',
+      'folder that holds the file of torchvision:NAME (default: it is downloaded)',
+    )
+    .option(
+      '--config <run>',
+      "begin as an earlier run did, from its config.json or its folder; options given replace the run's",
+    )
     .option('--init <checkpoint>', "begin with a checkpoint's network and weights")
     .option(
       '--resume <run>',
@@ -32,6 +52,8 @@ export function trainCommand(deps: Deps): Command {
       '--out <dir>',
       "the run's folder (default: runs/<date>-<time>-<preset>, or the folder that is resumed)",
     )
+    .option('--save-every <n>', 'epochs between two states that stay (default: only newest and best)', number)
+    .option('--keep <n>', 'how many of these stay, the newest (default: all)', number)
     .option('--log-every <n>', `steps between two lines${recipeDefault('logEvery')}`, number)
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
     .option('--threads <n>', 'threads that compute (default: one a core)', number)
@@ -41,11 +63,10 @@ export function trainCommand(deps: Deps): Command {
 }
 
 async function train(deps: Deps, flags: TrainFlags): Promise<void> {
-  const plan = planOf(flags)
+  const plan = planOf(flags, flags.config === undefined ? undefined : await readConfig(flags.config))
   // A wrong call is told before anything is read or downloaded. (A resumed run's recipe is in its checkpoint.)
   if (!plan.resume) resolveRecipe(plan.options)
-  const model = await modelOf(plan)
-  const data = await openData(deps, flags.data, { quiet: flags.quiet, json: flags.json })
+  const { model, data } = await open(deps, flags, plan)
   deps.interrupt.throwIfAborted()
   if (data.note !== null && flags.json && !flags.quiet)
     writeJson(deps.stderr, { type: 'note', message: data.note })
@@ -53,12 +74,15 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
     parameters: model.parameters,
     note: data.note,
     command: deps.command,
-    resume: resumeCommand(deps, flags, plan.options.out),
+    resume: resumeCommand(deps, flags, plan),
     interrupt: deps.interrupt,
   }
+  // A preset's crop and flip are for CIFAR-10; what photographs take, the core knows.
+  const { augment, ...rest } = plan.options
+  const options = data.resolution !== null && flags.augment === undefined ? rest : plan.options
   const view = viewOf(deps, flags, facts)
   const evaluationEvents = view instanceof TtyView
-  const run = model.train({ ...plan.options, resume: plan.resume, data, evaluationEvents })
+  const run = model.train({ ...options, resume: plan.resume, data, evaluationEvents })
   await watch(deps, run, view, Boolean(flags.quiet))
   const report = await run.result
   if (report.stopped && deps.interrupt.reason?.code === 'EPIPE') {
@@ -67,8 +91,73 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   }
 }
 
-function modelOf({ checkpoint, network }: Plan): Promise<MobileNet> {
-  return checkpoint === undefined ? MobileNet.create(network) : MobileNet.load(checkpoint, network)
+/** The network and the pictures. Of a folder, the pictures say how many classes a new network has. */
+async function open(
+  deps: Deps,
+  flags: TrainFlags,
+  { checkpoint, imported, from, data: directory, network }: Plan,
+): Promise<{ model: MobileNet; data: Dataset }> {
+  const read = async (resolution: number) => {
+    const source = { directory, cacheDir: flags.cacheDir, resolution }
+    const data = await openData(deps, source, { quiet: flags.quiet, json: flags.json })
+    if (flags.validationFraction !== undefined && data.counts.validation > 0) {
+      throw new MobileNetError(
+        'INVALID_OPTION',
+        `${data.source} has pictures of its own to validate with, so --validation-fraction can't be given`,
+      )
+    }
+    return data
+  }
+  if (checkpoint !== undefined) {
+    const model = await MobileNet.load(checkpoint, network)
+    return { model, data: await read(model.config.resolution) }
+  }
+  if (imported !== undefined) {
+    const model = await MobileNet.import(imported, network)
+    return { model, data: await read(model.config.resolution) }
+  }
+  if (from !== undefined) return fineTuned(deps, flags, network, from, read)
+  const { device, seed, ...options } = network
+  // A wrong network is told before anything is read or downloaded.
+  const data = await read(modelCost(options).config.resolution)
+  return { model: await MobileNet.create({ ...network, ...classesOf(data, flags) }), data }
+}
+
+/** Of a folder, the pictures say how many classes a new classifier has. */
+function classesOf(data: Dataset, flags: TrainFlags): { classes?: number } {
+  const classes = flags.classes ?? (data.resolution === null ? undefined : data.classes.length)
+  return classes === undefined ? {} : { classes }
+}
+
+/** A network that begins with the weights of `from`, which say for what resolution it is. */
+async function fineTuned(
+  deps: Deps,
+  flags: TrainFlags,
+  network: Plan['network'],
+  from: string,
+  read: (resolution: number) => Promise<Dataset>,
+): Promise<{ model: MobileNet; data: Dataset }> {
+  const bar = new DownloadBar(deps.stderr)
+  const begin = async (more: { classes?: number }) => {
+    try {
+      return await MobileNet.create({
+        ...network,
+        ...more,
+        from,
+        ...(flags.weightsDir === undefined ? {} : { directory: flags.weightsDir }),
+        signal: deps.interrupt,
+        onProgress: (progress) => {
+          if (!flags.quiet && (!flags.json || deps.stderr.isTTY)) bar.update(progress)
+        },
+      })
+    } finally {
+      bar.stop()
+    }
+  }
+  const { config } = await begin({})
+  const data = await read(config.resolution)
+  const classes = flags.classes ?? data.classes.length
+  return { model: await begin({ classes }), data }
 }
 
 function viewOf(deps: Deps, flags: TrainFlags, facts: RunFacts): View {
@@ -83,7 +172,7 @@ async function watch(deps: Deps, run: TrainRun, view: View, quiet: boolean): Pro
   deps.interrupt.addEventListener('abort', stop)
   try {
     for await (const event of run) {
-      if (!quiet || event.type === 'done') view.show(event)
+      if (!quiet || event.type === 'done' || event.type === 'warning') view.show(event)
     }
   } finally {
     deps.interrupt.removeEventListener('abort', stop)
@@ -92,9 +181,10 @@ async function watch(deps: Deps, run: TrainRun, view: View, quiet: boolean): Pro
 }
 
 /** With what a checkpoint doesn't remember. */
-function resumeCommand(deps: Deps, flags: TrainFlags, out: string): string[] {
+function resumeCommand(deps: Deps, flags: TrainFlags, { data, options: { out } }: Plan): string[] {
   const words = [...deps.command, 'train', '--resume', out]
-  if (flags.data !== undefined) words.push('--data', flags.data)
+  if (data !== undefined) words.push('--data', data)
+  if (flags.cacheDir !== undefined) words.push('--cache-dir', flags.cacheDir)
   if (flags.device !== undefined) words.push('--device', flags.device)
   if (flags.threads !== undefined) words.push('--threads', String(flags.threads))
   return words

@@ -1,28 +1,8 @@
 import type { ComparedNetwork, Comparison, Variant } from '../../../../index.js'
+import type { Figure } from '../../page/figure.js'
 import { names } from './tables.js'
 
-/** A mark: where it is, and what it says when it is pointed at. */
-export interface Mark {
-  variant: Variant
-  name: string
-  x: number
-  y: number
-  title: string
-}
-
-/** One plot. */
-export interface Figure {
-  /** Of an element of the page. */
-  id: string
-  title: string
-  /** The same in words, for who can't see it. */
-  description: string
-  kind: 'points' | 'lines'
-  x: { label: string; whole?: boolean }
-  /** `fromZero`: lengths are compared; else the axis begins where the marks do. */
-  y: { label: string; fromZero: boolean }
-  marks: Mark[]
-}
+const series: Variant[] = ['v1', 'v2', 'v3-large', 'v3-small']
 
 /** The plots that a comparison gives: of accuracy, where networks were trained, and of speed. */
 export function figures({ networks, data }: Comparison): Figure[] {
@@ -65,11 +45,11 @@ function points(id: string, title: string, networks: ComparedNetwork[], x: Axis,
     if (atX == null || atY == null) return []
     const name = names[network.variant]
     const said = `${name}: ${rounded(atX)} ${x.label}, ${rounded(atY)} ${y.label}`
-    return [{ variant: network.variant, name, x: atX, y: atY, title: said }]
+    return [{ series: network.variant, name, x: atX, y: atY, title: said }]
   })
   const fromZero = !y.label.startsWith('%')
   const description = `${marks.map((mark) => mark.title).join('; ')}.`
-  return { id, title, description, kind: 'points', x, y: { label: y.label, fromZero }, marks }
+  return { id, title, description, kind: 'points', x, y: { label: y.label, fromZero }, series, marks }
 }
 
 /** The test accuracy after every epoch, a line a network. */
@@ -78,11 +58,11 @@ function curves(networks: ComparedNetwork[]): Figure {
     (run?.epochs ?? []).flatMap(({ epoch, test }) => {
       if (test === null) return []
       const [name, y] = [names[variant], 100 * test.accuracy]
-      return [{ variant, name, x: epoch, y, title: `${name}, epoch ${epoch}: ${rounded(y)} %` }]
+      return [{ series: variant, name, x: epoch, y, title: `${name}, epoch ${epoch}: ${rounded(y)} %` }]
     }),
   )
   const ends = networks.flatMap(({ variant }) => {
-    const own = marks.filter((mark) => mark.variant === variant)
+    const own = marks.filter((mark) => mark.series === variant)
     const [first, last] = [own[0], own.at(-1)]
     if (!first || !last) return []
     return [`${first.name} goes from ${rounded(first.y)} % to ${rounded(last.y)} % in epoch ${last.x}`]
@@ -94,6 +74,7 @@ function curves(networks: ComparedNetwork[]): Figure {
     kind: 'lines',
     x: { label: 'epoch', whole: true },
     y: { label: '% right on the test pictures', fromZero: false },
+    series,
     marks,
   }
 }

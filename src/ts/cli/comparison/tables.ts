@@ -1,15 +1,7 @@
 import type { ComparedNetwork, Comparison, Variant } from '../../../../index.js'
-import { type Column, numberColumn } from '../render/table.js'
-import { clock, grouped, milliseconds, percent, speedText, wholePercent } from '../render/text.js'
-
-/** One of a comparison's tables, whether a terminal, Markdown or a page shows it. */
-export interface Sheet {
-  title: string
-  /** What the columns mean, a sentence each. */
-  notes: string[]
-  /** The first names the row. */
-  columns: Column[]
-}
+import { clock, grouped, milliseconds, percent, speedText, wholePercent } from '../../page/format.js'
+import { type Column, numberColumn, type Sheet } from '../../page/sheet.js'
+import { augmentationText, optimizerText, scheduleText } from '../render/recipe.js'
 
 /** What people call a variant. */
 export const names: Record<Variant, string> = {
@@ -163,18 +155,20 @@ function recipeText({
   schedule,
   seed,
   augment,
+  labelSmoothing,
   limit,
   precision,
 }: Comparison['recipe']) {
   const words = [
     `${epochs} epoch${epochs === 1 ? '' : 's'}`,
     `batches of ${batchSize}`,
-    `${optimizer.type === 'adam' ? 'Adam' : optimizer.type} at ${optimizer.learningRate}`,
-    `schedule ${schedule.type}`,
+    optimizerText(optimizer),
+    `schedule ${scheduleText(schedule)}`,
     `seed ${seed}`,
-    augment ? 'crops and flips' : 'no augmentation',
+    augment.length > 0 ? `augment ${augmentationText(augment)}` : 'no augmentation',
     precision,
   ]
+  if (labelSmoothing > 0) words.push(`label smoothing ${labelSmoothing}`)
   if (limit !== null) words.push(`at most ${grouped(limit)} pictures of each part`)
   return words.join(', ')
 }

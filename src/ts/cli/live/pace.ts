@@ -61,8 +61,9 @@ export interface Outlook {
 }
 
 /**
- * How long a run will take: what training on a picture took, evaluating one, and what lies between two epochs, times
- * what is left of each. The first step begins the clock, because it takes longer than those after it.
+ * How long a run will take: what training on a picture took, evaluating one, and what lies between two epochs (making
+ * ready for the evaluation, writing checkpoints), times what is left of each. The first step only begins the clock,
+ * because it takes longer than those after it.
  */
 export class Pace {
   readonly #epochs: number
@@ -73,6 +74,8 @@ export class Pace {
   readonly #between = new Cost(halfLifeSeconds)
   #speed = new Cost(speedHalfLifeSeconds)
   #place: Place | undefined
+  /** The first batch of this epoch's evaluations, with which weights are made ready, too. */
+  #firstBatch = { pictures: 0, seconds: 0 }
 
   constructor({ train, pictures }: RunConfig) {
     this.#epochs = train.epochs
@@ -89,8 +92,11 @@ export class Pace {
       this.#speed.add(trained - last.trained, at - last.at)
     } else if (last) {
       this.#speed = new Cost(speedHalfLifeSeconds)
+      const { pictures, seconds } = this.#firstBatch
+      const ready = seconds - pictures * (this.#evaluation.each ?? seconds / Math.max(1, pictures))
       const training = trained * (this.#training.each ?? 0)
-      this.#between.add(1, Math.max(0, at - last.at - training))
+      this.#between.add(1, Math.max(0, ready) + Math.max(0, at - last.at - training))
+      this.#firstBatch = { pictures: 0, seconds: 0 }
     }
     this.#place = { at, epoch, trained, evaluated: 0 }
   }
@@ -100,8 +106,10 @@ export class Pace {
     const { train, validation } = this.#pictures
     const evaluated = split === 'test' ? validation + done : done
     const last = this.#place
-    if (last?.split === undefined) this.#speed = new Cost(speedHalfLifeSeconds)
-    if (last?.epoch === epoch) {
+    if (last?.epoch === epoch && last.split === undefined) {
+      this.#speed = new Cost(speedHalfLifeSeconds)
+      this.#firstBatch = { pictures: evaluated, seconds: at - last.at }
+    } else if (last?.epoch === epoch) {
       this.#evaluation.add(evaluated - last.evaluated, at - last.at)
       this.#speed.add(evaluated - last.evaluated, at - last.at)
     }

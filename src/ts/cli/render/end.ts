@@ -16,6 +16,12 @@ export function renderEnd(stdout: NodeJS.WriteStream, report: Report, facts: Run
     ])
   }
   rows.push(['time', `${clock(report.seconds)} (${report.seconds.toFixed(1)} s)`])
+  if (report.endedBy === 'patience') {
+    rows.push([
+      'ended',
+      `after ${report.epochs} epochs: validation was no better since epoch ${report.bestEpoch}`,
+    ])
+  }
   if (report.stopped)
     rows.push(['stopped', `after ${report.epochs} complete epochs, ${report.steps} steps in all`])
   // What is to be copied is not broken.

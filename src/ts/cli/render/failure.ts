@@ -1,3 +1,4 @@
+import type { MobileNetError } from '../../../../index.js'
 import { colors } from './text.js'
 
 /** How a command failed. */
@@ -8,6 +9,15 @@ export interface Failure {
   code: string
   /** For a person; empty when there is nothing left to say. */
   message: string
+}
+
+/** Tells on stderr of a failure after which the command goes on. */
+export function tellFailure(
+  stderr: NodeJS.WriteStream,
+  { code, message }: MobileNetError,
+  json: boolean,
+): void {
+  stderr.write(renderFailure(stderr, { status: 1, code, message }, json))
 }
 
 /** The line on stderr. */

@@ -23,6 +23,8 @@ export class PlainView implements View {
     } else if (event.type === 'epoch') {
       if (event.validation) this.#stdout.write(`\n${setLine('Validation', event.validation)}\n`)
       if (event.test) this.#stdout.write(`\n${setLine('Test', event.test)}\n`)
+    } else if (event.type === 'warning') {
+      this.#stdout.write(`warning: ${event.message}\n`)
     } else if (event.type === 'done') {
       this.#stdout.write(renderEnd(this.#stdout, event.report, this.#facts))
     }

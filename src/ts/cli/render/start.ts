@@ -1,4 +1,5 @@
 import type { ModelConfig, RunConfig, TrainConfig } from '../../../../index.js'
+import { augmentationText, optimizerText, scheduleText } from './recipe.js'
 import { grouped, labelled, wrapped } from './text.js'
 import type { RunFacts } from './view.js'
 
@@ -46,17 +47,39 @@ export function networkText({
 }
 
 function recipeText(recipe: TrainConfig): string {
-  const { epochs, batchSize, optimizer, schedule, seed, augment, shuffle, precision } = recipe
-  const moves = schedule.type === 'step' ? `step ${schedule.stepSize} x ${schedule.gamma}` : schedule.type
+  const {
+    epochs,
+    batchSize,
+    optimizer,
+    schedule,
+    seed,
+    augment,
+    labelSmoothing,
+    classWeights,
+    freeze,
+    freezeEpochs,
+    backboneRate,
+    shuffle,
+    precision,
+    ema,
+    patience,
+  } = recipe
   const words = [
     `${epochs} epoch${epochs === 1 ? '' : 's'}`,
     `batch ${batchSize}`,
-    `${optimizer.type} ${optimizer.learningRate}`,
-    moves,
+    optimizerText(optimizer),
+    scheduleText(schedule),
     `seed ${seed}`,
   ]
-  if (!augment) words.push('no augmentation')
+  words.push(augment.length > 0 ? `augment ${augmentationText(augment)}` : 'no augmentation')
+  if (labelSmoothing > 0) words.push(`label smoothing ${labelSmoothing}`)
+  if (classWeights !== null) words.push(`class weights ${[classWeights].flat().join(',')}`)
+  if (freeze !== null)
+    words.push(`backbone frozen${freezeEpochs === null ? '' : ` for ${freezeEpochs} epochs`}`)
+  if (backboneRate !== 1) words.push(`backbone x ${backboneRate}`)
   if (!shuffle) words.push('no shuffling')
   if (precision !== 'float32') words.push(precision)
+  if (ema !== null) words.push(`weights averaged with decay ${ema.decay}`)
+  if (patience !== null) words.push(`patience of ${patience} epoch${patience === 1 ? '' : 's'}`)
   return words.join(', ')
 }

@@ -1,17 +1,6 @@
-/** A column: its title, what stands in each row, and how. */
-export interface Column {
-  title: string
-  cells: string[]
-  /** Numbers stand to the right. */
-  right?: boolean
-  /** In a window that is too narrow for all columns, this goes first when it is the highest; never without it. */
-  spare?: number
-}
+import type { Column } from '../../page/sheet.js'
 
-/** A column of numbers. */
-export function numberColumn(title: string, cells: string[], spare?: number): Column {
-  return { title, cells, right: true, ...(spare === undefined ? {} : { spare }) }
-}
+export { type Column, numberColumn } from '../../page/sheet.js'
 
 /** Lines of aligned columns. */
 export function table(columns: Column[], width: number | undefined): string[] {

@@ -1,6 +1,8 @@
 import type { WriteStream } from 'node:tty'
 import pc from 'picocolors'
 
+export { clock, grouped, milliseconds, percent, speedText, wholePercent } from '../../page/format.js'
+
 /**
  * Joins `parts` by spaces. While that is wider than the terminal, leaves out the next of `optional` (indices into
  * `parts`); what is then still too wide is cut.
@@ -49,40 +51,6 @@ export function wrapped(columns: number | undefined, rows: [label: string, text:
 
 function labelWidth(rows: [label: string, text: string][]): number {
   return Math.max(...rows.map(([label]) => label.length))
-}
-
-/** `1:02:03`, `4:05`. */
-export function clock(seconds: number): string {
-  if (!Number.isFinite(seconds)) return '-:--'
-  const whole = Math.max(0, Math.round(seconds))
-  const parts = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60]
-  const shown = parts[0] === 0 ? parts.slice(1) : parts
-  return shown.map((part, i) => (i === 0 ? String(part) : String(part).padStart(2, '0'))).join(':')
-}
-
-/** `12.34%` of a share from 0 to 1. */
-export function percent(share: number): string {
-  return `${(100 * share).toFixed(2)}%`
-}
-
-/** `12%` of a share from 0 to 1. */
-export function wholePercent(share: number): string {
-  return `${Math.round(100 * share)}%`
-}
-
-/** `1,230 img/s`, to three digits. */
-export function speedText(imagesPerSecond: number): string {
-  return `${grouped(Number(imagesPerSecond.toPrecision(3)))} img/s`
-}
-
-/** `0.123 ms`, to three digits. */
-export function milliseconds(seconds: number): string {
-  return `${Number((1000 * seconds).toPrecision(3))} ms`
-}
-
-/** `3,217,194`: the same in every locale, so that output can be compared. */
-export function grouped(count: number): string {
-  return count.toLocaleString('en-US')
 }
 
 /** A command to type, with what a shell would read quoted. */

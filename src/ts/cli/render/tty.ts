@@ -30,6 +30,10 @@ export class TtyView implements View {
     } else if (event.type === 'done') {
       this.#end((state, columns, rows) => charts(state, columns, rows - 1, colors(this.#stdout)))
       this.#stdout.write(renderEnd(this.#stdout, event.report, this.#facts))
+    } else if (event.type === 'warning') {
+      const line = `${colors(this.#stdout).yellow('warning')} ${event.message}\n`
+      if (this.#screen) this.#screen.print(line)
+      else this.#stdout.write(line)
     } else if (this.#state) {
       const best = this.#state.best?.accuracy
       this.#state.hear(event, now())

@@ -2,7 +2,7 @@
 
 use super::records::{self, CLASSES, RECORD};
 use super::{corrupt, official, python};
-use crate::data::{Dataset, Pictures};
+use crate::data::{Dataset, Pictures, Splitting};
 use crate::error::Result;
 use std::path::Path;
 use std::sync::Arc;
@@ -139,7 +139,11 @@ impl Collector {
         });
         Ok(Dataset {
             train: Arc::new(train),
+            validation: None,
             test: Arc::new(test.pictures),
+            splitting: Splitting::Course,
+            resolution: None,
+            skipped: Vec::new(),
             classes: self.classes.unwrap_or_else(|| CLASSES.map(String::from).into()),
             source: source.display().to_string(),
             official,
@@ -164,18 +168,16 @@ fn check_labels(part: &Part) -> Result<()> {
 
 /// All pictures one after the other. Each part is freed once it is copied.
 fn concatenate(parts: Vec<Part>) -> Pictures {
-    let bytes = parts.iter().map(|part| part.pictures.pixels.len()).sum();
-    let mut all = Pictures {
-        pixels: Vec::with_capacity(bytes),
-        labels: Vec::new(),
-        height: records::SIDE,
-        width: records::SIDE,
-    };
+    let count = parts.iter().map(|part| part.pictures.len()).sum();
+    let (mut pixels, mut labels) =
+        (Vec::with_capacity(count * 3 * records::PLANE), Vec::with_capacity(count));
     for part in parts {
-        all.pixels.extend_from_slice(&part.pictures.pixels);
-        all.labels.extend_from_slice(&part.pictures.labels);
+        for index in 0..part.pictures.len() {
+            pixels.extend_from_slice(part.pictures.picture(index).pixels);
+        }
+        labels.extend_from_slice(&part.pictures.labels);
     }
-    all
+    Pictures::of_one_size(pixels, labels, (records::SIDE, records::SIDE))
 }
 
 #[cfg(test)]

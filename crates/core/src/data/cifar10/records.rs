@@ -35,7 +35,7 @@ pub fn decode(bytes: &[u8], shown: &str) -> Result<Pictures> {
         let (green, blue) = rest.split_at(PLANE);
         pixels.extend(red.iter().zip(green).zip(blue).flat_map(|((&r, &g), &b)| [r, g, b]));
     }
-    Ok(Pictures { pixels, labels, height: SIDE, width: SIDE })
+    Ok(Pictures::of_one_size(pixels, labels, (SIDE, SIDE)))
 }
 
 /// One record of a label and pixels in raster order, red, green, blue: what [`decode`] takes apart.
@@ -79,7 +79,7 @@ mod tests {
         encode(9, &pixels, &mut bytes);
         let pictures = decode(&bytes, "x").unwrap();
         assert_eq!(pictures.labels, [3, 9]);
-        assert_eq!(pictures.picture(1), pixels.concat());
+        assert_eq!(pictures.picture(1).pixels, pixels.concat());
         assert_eq!(bytes[1..4], [0, 1, 2]);
     }
 

@@ -58,22 +58,40 @@ impl Resample {
         let columns = Axis::new(from.width, size.0, window.columns());
         let rows = Axis::new(from.height, size.1, window.rows());
         // Where nothing changes along an axis, its pass is left out, as in Pillow.
-        let (resizes_rows, resizes_columns) = (from.width != size.0, from.height != size.1);
+        let resizes_columns = from.height != size.1;
         let needed = if resizes_columns { rows.inputs() } else { window.rows() };
         let source = (from.top + needed.start..from.top + needed.end).map(|row| {
             let start = (row * picture_width + from.left) * CHANNELS;
             &pixels[start..start + from.width * CHANNELS]
         });
-        let across: Vec<u8> = if resizes_rows {
-            Isa::best().run(Across { source, axis: columns.expanded(from.width), rows: needed.len() })
-        } else {
-            let wanted = window.left * CHANNELS..(window.left + window.width) * CHANNELS;
-            source.flat_map(|row| &row[wanted.clone()]).copied().collect()
-        };
+        if self.columns_first() {
+            let source: Vec<u8> = source.flatten().copied().collect();
+            let down = Down { source: &source, first_row: needed.start, axis: rows, width: from.width };
+            let down = Isa::best().run(down);
+            return self.across(down.chunks_exact(from.width * CHANNELS), &columns, window.height);
+        }
+        let across = self.across(source, &columns, needed.len());
         if !resizes_columns {
             return across;
         }
         Isa::best().run(Down { source: &across, first_row: needed.start, axis: rows, width: window.width })
+    }
+
+    /// The pass along these rows.
+    fn across<'a>(&self, source: impl Iterator<Item = &'a [u8]>, columns: &Axis, rows: usize) -> Vec<u8> {
+        let Self { from, size, window } = *self;
+        if from.width == size.0 {
+            let wanted = window.left * CHANNELS..(window.left + window.width) * CHANNELS;
+            return source.flat_map(|row| &row[wanted.clone()]).copied().collect();
+        }
+        Isa::best().run(Across { source, axis: columns.expanded(from.width), rows })
+    }
+
+    /// Pillow 13 begins with the columns where the height shrinks by more than twice what the width does.
+    fn columns_first(&self) -> bool {
+        let lost = |from: usize, to: usize| from as isize - to as isize;
+        let (width, height) = (lost(self.from.width, self.size.0), lost(self.from.height, self.size.1));
+        height > 0 && height > 2 * width
     }
 }
 

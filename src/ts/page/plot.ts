@@ -1,23 +1,33 @@
 import * as Plot from '@observablehq/plot'
 import { parseHTML } from 'linkedom'
-import type { Figure, Mark } from './figures.js'
+import type { Figure, Mark } from './figure.js'
 
 // The build bundles this file with what it imports, so that none of it has to be installed to run the package.
 
 /** In pixels: what a phone shows, so that letters keep their size there; a wider place enlarges the whole. */
 const size = { width: 352, height: 280 }
 
-/** Draws a figure: an `<svg>` whose colours are the page's CSS variables `--v1`, `--v2`, `--v3-large`, `--v3-small`. */
-export function draw({ id, title, description, kind, x, y, marks }: Figure): string {
+/** A line with more marks than these is drawn without them. */
+const mostMarks = 40
+
+/** By these such lines are told apart, not by colours alone. */
+const dashes = ['none', '7 3', '2 3', '10 3 2 3', '5 5', '1 4']
+
+/** Draws a figure: an `<svg>` whose colours are the page's CSS variables of its series. */
+export function draw({ id, title, description, kind, x, y, series, marks }: Figure): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>')
-  const color = ({ variant }: Mark) => `var(--${variant})`
+  const color = ({ series }: Mark) => `var(--${series})`
   const lines = kind === 'lines'
+  const ends = lines ? apart(marks, y.fromZero) : beside(marks)
+  const of = (one: string) => marks.filter((mark) => mark.series === one)
+  const marked = lines ? series.filter((one) => of(one).length <= mostMarks) : series
+  const longest = Math.max(0, ...marks.map(({ name }) => name.length))
   const svg = Plot.plot({
     document,
     ...size,
     marginTop: 44,
     marginLeft: 52,
-    marginRight: lines ? 76 : 20,
+    marginRight: lines ? longest * letter.width + 12 : 20,
     marginBottom: 42,
     style: { fontSize: '13px', fontFamily: 'inherit', background: 'none' },
     x: {
@@ -30,18 +40,36 @@ export function draw({ id, title, description, kind, x, y, marks }: Figure): str
     },
     y: { label: y.label, labelArrow: 'none', nice: true, zero: y.fromZero, ticks: 5, grid: true },
     symbol: {
-      domain: ['v1', 'v2', 'v3-large', 'v3-small'],
-      range: ['circle', 'square', 'triangle', 'diamond'],
+      domain: [...series],
+      range: ['circle', 'square', 'triangle', 'diamond', 'star', 'wye'].slice(0, series.length),
     },
     marks: [
-      lines ? Plot.line(marks, { x: 'x', y: 'y', z: 'variant', stroke: color, strokeWidth: 2 }) : null,
-      Plot.dot(marks, { x: 'x', y: 'y', title: 'title', fill: color, symbol: 'variant', r: lines ? 3 : 6 }),
-      ...(lines ? apart(marks) : beside(marks)).map(({ mark, dx, dy, anchor }) =>
+      ...(lines ? series : []).map((one, index) =>
+        Plot.line(of(one), {
+          x: 'x',
+          y: 'y',
+          stroke: `var(--${one})`,
+          strokeWidth: 2,
+          strokeDasharray: marked.includes(one) ? 'none' : (dashes[index % dashes.length] ?? 'none'),
+        }),
+      ),
+      Plot.dot(marked.flatMap(of), {
+        x: 'x',
+        y: 'y',
+        title: 'title',
+        fill: color,
+        symbol: 'series',
+        r: lines ? 3 : 6,
+      }),
+      ...ends.map(({ mark, dx, dy, anchor }) =>
         Plot.text([mark], {
           x: 'x',
           y: 'y',
           text: 'name',
           fill: color,
+          // Behind the letters, where a line runs through them.
+          stroke: 'var(--card)',
+          strokeWidth: 4,
           fontWeight: 600,
           textAnchor: anchor,
           dx,
@@ -90,9 +118,9 @@ function beside(marks: Mark[]): Place[] {
 }
 
 /** Names at the right ends of lines, moved up until none covers another. */
-function apart(marks: Mark[]): Place[] {
-  const last = [...new Map(marks.map((mark) => [mark.variant, mark])).values()]
-  const pixel = extent(marks.map(({ y }) => y)) / (size.height - 108) || 1
+function apart(marks: Mark[], fromZero: boolean): Place[] {
+  const last = [...new Map(marks.map((mark) => [mark.series, mark])).values()]
+  const pixel = extent([...marks.map(({ y }) => y), ...(fromZero ? [0] : [])]) / (size.height - 108) || 1
   let above = Number.POSITIVE_INFINITY
   return last
     .sort((a, b) => a.y - b.y)

@@ -1,0 +1,108 @@
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { MobileNet } from 'mobilenet-native'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cli, images, type Json, jsonLines, Scratch, start } from './cli.js'
+import { network } from './tiny.js'
+
+const scratch = new Scratch()
+const checkpoint = scratch.at('model.safetensors')
+const folder = scratch.at('photos')
+const [cat, ship] = [join(images, 'cat-0.png'), join(images, 'ship-1.png')]
+const strange = join(folder, 'a, "quoted" name.png')
+const plain = join(folder, 'b.png')
+
+beforeAll(async () => {
+  const model = await MobileNet.create(network)
+  await model.save(checkpoint)
+  mkdirSync(folder)
+  copyFileSync(cat, strange)
+  copyFileSync(ship, plain)
+})
+afterAll(() => scratch.remove())
+
+describe('predict', () => {
+  it('answers for a folder and for a glob', async () => {
+    const { status, stdout } = await cli(['predict', checkpoint, folder, `${images}/*-1.png`, '--json'])
+    expect(status).toBe(0)
+    expect(jsonLines(stdout).map(({ file }) => file)).toEqual([strange, plain, ship])
+  })
+
+  it('writes a table of comma-separated values', async () => {
+    const [answer] = jsonLines((await cli(['predict', checkpoint, strange, '--top', '2', '--json'])).stdout)
+    const { status, stdout } = await cli(['predict', checkpoint, strange, '--top', '2', '--csv'])
+    expect(status).toBe(0)
+    const rows = answer.predictions.map(({ label, index, probability }: Json, i: number) => {
+      return `"${strange.replaceAll('"', '""')}",${i + 1},${label},${index},${probability}`
+    })
+    expect(stdout).toBe(['file,rank,label,index,probability', ...rows, ''].join('\n'))
+  })
+
+  it.each([
+    [[], /name a picture or a folder/],
+    [[cat, '--json', '--csv'], /choose one of --json and --csv/],
+    [[cat, '--resize', '8'], /resize must be from 32/],
+  ])('refuses %j', async (args, message) => {
+    const { status, stderr } = await cli(['predict', checkpoint, ...args])
+    expect(status).toBe(2)
+    expect(stderr).toMatch(message)
+  })
+
+  it('answers for pictures that come into a folder, until it is interrupted', async () => {
+    const incoming = scratch.at('incoming')
+    mkdirSync(incoming)
+    copyFileSync(cat, join(incoming, 'there-before.png'))
+    const child = start(['predict', checkpoint, '--watch', incoming, '--csv', '--top', '1'])
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    const errors: string[] = []
+    const notes = createInterface(child.stderr)
+    const ready = new Promise((resolve) => notes.once('line', resolve))
+    notes.on('line', (line) => errors.push(line))
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    try {
+      expect(await ready).toBe(`waiting for pictures in ${incoming}`)
+      expect((await lines.next()).value).toBe('file,rank,label,index,probability')
+      writeFileSync(join(incoming, 'note.txt'), 'no picture')
+      writeFileSync(join(incoming, 'broken.png'), 'no picture either')
+      copyFileSync(ship, join(incoming, 'new.png'))
+      expect((await lines.next()).value).toMatch(`${join(incoming, 'new.png')},1,`)
+      copyFileSync(cat, join(incoming, 'newer.png'))
+      expect((await lines.next()).value).toMatch(`${join(incoming, 'newer.png')},1,`)
+      expect(errors.slice(1)).toEqual([expect.stringMatching(/IMAGE_UNREADABLE .*broken\.png/)])
+    } finally {
+      child.kill('SIGINT')
+    }
+    expect(await ended).toBe(130)
+  })
+
+  it('watches only what is a folder', async () => {
+    const { status, stderr } = await cli(['predict', checkpoint, '--watch', cat])
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/IO cannot watch .*cat-0\.png: it is no folder/)
+  })
+})
+
+describe('similar', () => {
+  it('names the pictures most like one', async () => {
+    const { status, stdout } = await cli(['similar', checkpoint, cat, folder, images, '--top', '3', '--json'])
+    expect(status).toBe(0)
+    const lines = jsonLines(stdout)
+    expect(lines.map(({ type }) => type)).toEqual(['neighbour', 'neighbour', 'neighbour'])
+    // The picture itself and its copy.
+    expect(new Set(lines.slice(0, 2).map(({ file }) => file))).toEqual(new Set([cat, strange]))
+    expect(lines[1].similarity).toBeCloseTo(1, 6)
+    expect(lines[2].similarity).toBeLessThan(1)
+    const text = (await cli(['similar', checkpoint, cat, folder])).stdout
+    expect(text).toMatch(/^ 1\.0000 {2}.*quoted.*\n 0\.\d{4} {2}.*b\.png\n$/)
+  })
+
+  it('fails without the picture, and goes on without one of the others', async () => {
+    expect((await cli(['similar', checkpoint, scratch.at('none.png'), folder])).status).toBe(1)
+    const { status, stdout, stderr } = await cli(['similar', checkpoint, cat, scratch.at('none.png'), plain])
+    expect(status).toBe(1)
+    expect(stdout).toMatch(/^ 0\.\d{4} {2}.*b\.png\n$/)
+    expect(stderr).toMatch(/none\.png/)
+    expect(stderr).toMatch(/1 of 2 pictures could not be read/)
+  })
+})

@@ -1,0 +1,167 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { MobileNet, type ModelOptions } from 'mobilenet-native'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import { afterAll, describe, expect, it } from 'vitest'
+import { cli, images, Scratch } from './cli.js'
+import { courseName, madeUp, parityCase, pictures, writeFilled } from './reference.js'
+import { network } from './tiny.js'
+
+// The yardstick is that of parity.test.ts: at most 4 times as far from PyTorch's float64 logits as PyTorch's own float32 ones,
+// as a share of the largest logit, plus the last of the digits that the figures have.
+const factor = 4
+const lastDigit = 1e-8
+
+const scratch = new Scratch()
+afterAll(() => scratch.remove())
+
+/** What ONNX Runtime gives for an exported model, as rows. */
+async function run(path: string, input: Float32Array | Uint8Array, shape: number[]): Promise<Float32Array> {
+  const session = await InferenceSession.create(path)
+  const type = input instanceof Uint8Array ? 'uint8' : 'float32'
+  const feeds = { [session.inputNames[0] as string]: new Tensor(type, input, shape) }
+  const results = await session.run(feeds)
+  return results[session.outputNames[0] as string]?.data as Float32Array
+}
+
+async function filled(options: ModelOptions, name: (tensor: string) => string): Promise<MobileNet> {
+  const path = scratch.at('filled.safetensors')
+  const tensors = (await MobileNet.create(options)).tensors()
+  writeFilled(
+    path,
+    [...tensors].map(([tensor, { shape }]) => ({ name: name(tensor), shape })),
+  )
+  return MobileNet.import(path, options)
+}
+
+/** The largest distance, as a share of the largest of `of`. */
+function distance(a: ArrayLike<number>, of: ArrayLike<number>): number {
+  expect(a).toHaveLength(of.length)
+  const largest = Array.from(of).reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  return (
+    Array.from(of).reduce((most, value, i) => Math.max(most, Math.abs((a[i] ?? NaN) - value)), 0) / largest
+  )
+}
+
+/** PyTorch's own rounding in one case of parity.json. */
+function yardstick(name: string): { float64: number[]; own: number } {
+  const { float32, float64 } = parityCase(name)
+  const [single, double] = [float32.eval_logits.flat(), float64.eval_logits.flat()]
+  return { float64: double, own: distance(single, double) }
+}
+
+const same = (name: string) => name
+
+describe('an ONNX file', () => {
+  it.each([
+    ['v1-unpadded-10', {}, courseName],
+    ['v1-cifar-relu-10', { layout: 'cifar' }, same],
+    ['v1-224-relu6-1000', { layout: 'imagenet', activation: 'relu6' }, same],
+    ['v2-224-1000', { variant: 'v2', layout: 'imagenet' }, same],
+    ['v3-large-224-1000', { variant: 'v3-large', layout: 'imagenet' }, same],
+    ['v3-small-224-1000', { variant: 'v3-small', layout: 'imagenet' }, same],
+  ] satisfies [string, ModelOptions, (name: string) => string][])(
+    'gives the logits that PyTorch gives: %s',
+    async (name, options, theirs) => {
+      const model = await filled(options, theirs)
+      const path = scratch.at(`${name}.onnx`)
+      await model.exportOnnx(path)
+      const { resolution, classes } = model.config
+      const input =
+        resolution === 32 ? pictures('test_batch.bin', 8).input : madeUp(1, resolution, classes).input
+      const shape = [input.length / (3 * resolution * resolution), 3, resolution, resolution]
+      const { float64, own } = yardstick(name)
+      expect(distance(await run(path, input, shape), float64)).toBeLessThanOrEqual(factor * own + lastDigit)
+    },
+  )
+
+  it.each([
+    ['v2', 'v2-64-10'],
+    ['v3-large', 'v3-large-64-10'],
+    ['v3-small', 'v3-small-64-10'],
+  ] as const)('gives our logits in layout cifar, for any number of pictures: %s', async (variant, name) => {
+    const model = await filled({ variant, layout: 'cifar' }, same)
+    const path = scratch.at(`${variant}-cifar.onnx`)
+    await model.exportOnnx(path)
+    const { input } = pictures('test_batch.bin', 5)
+    // Each may be so far from the truth.
+    const allowed = 2 * (factor * yardstick(name).own + lastDigit)
+    const logits = await model.forward(input)
+    expect(distance(await run(path, input, [5, 3, 32, 32]), logits)).toBeLessThanOrEqual(allowed)
+    const first = await run(path, input.subarray(0, 3072), [1, 3, 32, 32])
+    expect(distance(first, logits.subarray(0, 10))).toBeLessThanOrEqual(allowed)
+  })
+
+  it('takes bytes and gives probabilities when it is asked to', async () => {
+    const model = await filled(network, same)
+    const path = scratch.at('whole.onnx')
+    await model.exportOnnx(path, { softmax: true, preprocess: true })
+    const pixels = Uint8Array.from({ length: 2 * 32 * 32 * 3 }, (_, i) => (i * i) % 251)
+    const probabilities = await run(path, pixels, [2, 32, 32, 3])
+    for (const i of [0, 1]) {
+      const data = pixels.subarray(i * 3072, (i + 1) * 3072)
+      const predictions = await model.predict({ data, width: 32, height: 32 })
+      const expected = predictions.sort((a, b) => a.index - b.index).map(({ probability }) => probability)
+      expect(distance(probabilities.subarray(i * 10, (i + 1) * 10), expected)).toBeLessThan(1e-4)
+    }
+    const session = await InferenceSession.create(path)
+    expect([session.inputNames, session.outputNames]).toEqual([['pixels'], ['probabilities']])
+  })
+
+  it('is refused with an option that there is not, and where it cannot be written', async () => {
+    const model = await MobileNet.create(network)
+    await expect(model.exportOnnx(scratch.at('x.onnx'), { soft: true } as never)).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('softmax'),
+    })
+    await expect(model.exportOnnx(scratch.at('none', 'x.onnx'))).rejects.toMatchObject({ code: 'IO' })
+  })
+
+  const python = process.env.MOBILENET_TEST_PYTHON
+  it.skipIf(!python)("is sound by ONNX's own checker, and says what it is", async () => {
+    const path = scratch.at('checked.onnx')
+    for (const variant of ['v1', 'v2', 'v3-large', 'v3-small'] as const) {
+      const model = await MobileNet.create({ variant, layout: 'cifar', width: 0.25 })
+      await model.exportOnnx(path, { softmax: true, preprocess: true })
+      const script = `import json, onnx, sys
+model = onnx.load(sys.argv[1])
+onnx.checker.check_model(model, full_check=True)
+print(json.dumps({entry.key: entry.value for entry in model.metadata_props}))`
+      const metadata = JSON.parse(execFileSync(python ?? '', ['-c', script, path], { encoding: 'utf8' }))
+      expect(JSON.parse(metadata.classes)).toEqual(model.classes)
+      expect(JSON.parse(metadata.normalization)).toEqual(model.normalization)
+      expect(JSON.parse(metadata.config)).toEqual(model.config)
+      expect([metadata.resize, metadata.crop]).toEqual(['32', '32'])
+    }
+  })
+})
+
+describe('export', () => {
+  it('writes ONNX and safetensors', async () => {
+    const checkpoint = scratch.at('model.safetensors')
+    const model = await MobileNet.create(network)
+    await model.save(checkpoint)
+    const [onnx, weights] = [scratch.at('model.onnx'), scratch.at('weights.safetensors')]
+    const { status, stdout } = await cli(['export', checkpoint, '--out', onnx, '--softmax'])
+    expect(status).toBe(0)
+    expect(stdout).toBe(`${onnx}: MobileNet v1 cifar, width 0.25, 32x32, 10 classes, relu\n`)
+    const { outputNames } = await InferenceSession.create(onnx)
+    expect(outputNames).toEqual(['probabilities'])
+    expect((await cli(['export', checkpoint, '--out', weights])).status).toBe(0)
+    expect((await MobileNet.load(weights)).tensors()).toEqual((await MobileNet.load(checkpoint)).tensors())
+    const picture = join(images, 'cat-0.png')
+    expect(await (await MobileNet.load(weights)).logits(picture)).toEqual(await model.logits(picture))
+  })
+
+  it.each([
+    [['--out', 'model.pth'], /must end with \.onnx or \.safetensors/],
+    [['--out', 'model.safetensors', '--softmax'], /are for ONNX/],
+  ])('refuses %j', async (args, message) => {
+    const checkpoint = scratch.at('model.safetensors')
+    const { status, stderr } = await cli(['export', checkpoint, ...args])
+    expect(status).toBe(2)
+    expect(stderr).toMatch(message)
+    expect(existsSync(args[1] ?? '')).toBe(false)
+  })
+})

@@ -1,0 +1,177 @@
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { type Dataset, MobileNet, readRun, writeReport } from 'mobilenet-native'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { cli, jsonLines, Scratch } from './cli.js'
+import { checked } from './page.js'
+import { network, openSample, recipe } from './tiny.js'
+
+const scratch = new Scratch()
+afterAll(() => scratch.remove())
+
+let data: Dataset
+const [first, second] = [scratch.at('first'), scratch.at('second')]
+beforeAll(async () => {
+  data = await openSample()
+  const train = async (out: string, options: object) =>
+    (await MobileNet.create(network)).train({ ...recipe, ...options, data, out }).result
+  await train(first, { epochs: 2 })
+  await train(second, { epochs: 3, seed: 2 })
+})
+
+const read = (folder: string) => checked(readFileSync(join(folder, 'report.html'), 'utf8'))
+const titles = (page: string, tag: string) =>
+  [...page.matchAll(new RegExp(`<${tag}[^>]*>(.*?)</${tag}>`, 'g'))].map(([, title]) => title)
+/** Every text cell of the table with this caption, row by row. */
+function cells(page: string, caption: string): string[][] {
+  const table = page.split('<table').find((part) => part.includes(`<caption>${caption}</caption>`)) ?? ''
+  return [...table.matchAll(/<tr>(.*?)<\/tr>/g)].map(([, row]) =>
+    [...(row ?? '').matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/g)].map(([, cell]) => cell ?? ''),
+  )
+}
+
+describe('the page of a run', () => {
+  it('has curves, classes, the pictures most wrong and the configuration', async () => {
+    const page = read(first)
+    const { epochs, evaluation, config } = await readRun(first)
+    expect(titles(page, 'h1')).toEqual(['Run first'])
+    expect(titles(page, 'figcaption')).toEqual(['Loss', 'Accuracy', 'Learning rate', 'Speed of training'])
+    const percent = (share: number | null | undefined) =>
+      share == null ? 'none' : `${(100 * share).toFixed(2)}%`
+    expect(
+      cells(page, 'Every epoch')
+        .slice(1)
+        .map((row) => [row[0], row[7]]),
+    ).toEqual(epochs.map(({ epoch, test }) => [String(epoch), percent(test?.accuracy)]))
+    const matrix = cells(page, 'Confusion matrix of the test pictures')
+    expect(matrix.slice(1).map((row) => row.slice(1).map(Number))).toEqual(evaluation?.confusion)
+    expect(cells(page, 'Classes of the test pictures').slice(1)).toEqual(
+      evaluation?.perClass.map(({ label, count, precision, recall }) => [
+        ...[label, String(count), percent(precision), percent(recall)],
+      ]),
+    )
+    const pictures = page.match(/<img [^>]*>/g) ?? []
+    expect(pictures).toHaveLength(evaluation?.mostWrong.length ?? 0)
+    for (const [index, { label, png }] of (evaluation?.mostWrong ?? []).entries()) {
+      expect(pictures[index]).toContain(png)
+      expect(pictures[index]).toMatch(new RegExp(`alt="test picture \\d+: right is ${label}, the answer is `))
+    }
+    const settings = new Map(cells(page, 'Configuration').map(([name, value]) => [name, value]))
+    expect(settings.get('network: width')).toBe(String(config.model.width))
+    expect(settings.get('recipe: batch size')).toBe('16')
+    expect(settings.get('recipe: optimizer')).toMatch(/^adam, .*learning rate 0\.01\b/)
+    expect(cells(page, 'Environment').flat()).toContain(process.version)
+  })
+
+  it('is of a run that has ended, and loads nothing again', () => {
+    expect(read(first)).not.toMatch(/<script|http-equiv|NaN/)
+    expect(read(first)).toContain('<dd>finished</dd>')
+  })
+
+  it('loads itself again while the run goes on, as long as that is wished', async () => {
+    const out = scratch.at('running')
+    const run = (await MobileNet.create(network)).train({ ...recipe, epochs: 100_000, data, out })
+    for await (const event of run) {
+      if (event.type !== 'epoch') continue
+      await writeReport(out)
+      const page = read(out)
+      expect(page).toContain('<dd>running</dd>')
+      expect(page).toMatch(/<label[^>]*><input type="checkbox" id="refresh" checked>/)
+      expect(page).toMatch(/<noscript><meta http-equiv="refresh" content="30"><\/noscript>/)
+      break
+    }
+    expect(read(out)).toContain('<dd>stopped</dd>')
+  })
+
+  it('can be read with the keyboard and without seeing it', () => {
+    const page = read(first)
+    expect(page).toContain('<html lang="en">')
+    for (const table of page.match(/<table[\s\S]*?<\/table>/g) ?? []) {
+      expect(table).toMatch(/<caption>\w/)
+      expect(table).toMatch(/<th scope="col"/)
+      expect(table).toMatch(/<tr><th scope="row"/)
+    }
+    // What scrolls can be reached, and says what it is.
+    expect(page.match(/class="table"/g)?.length).toBe(
+      page.match(/<div class="table" role="region" tabindex="0" aria-label="\w[^"]*">/g)?.length,
+    )
+    expect(page).toContain(':focus-visible { outline')
+    for (const image of page.match(/<img [^>]*>/g) ?? []) expect(image).toMatch(/ alt="\w/)
+  })
+
+  it('is written while a run with one step more than none goes on', async () => {
+    const folder = scratch.at('begun')
+    mkdirSync(folder)
+    const lines = readFileSync(join(first, 'log.jsonl'), 'utf8').split('\n')
+    appendFileSync(join(folder, 'log.jsonl'), `${lines[0]}\n`)
+    await writeReport(folder)
+    expect(read(folder)).toContain('No step is done yet.')
+    appendFileSync(join(folder, 'log.jsonl'), `${lines[1]}\n{"type":"st`)
+    await writeReport(folder)
+    expect(titles(read(folder), 'figcaption')).toHaveLength(4)
+  })
+
+  it('leaves the event loop to others', async () => {
+    const folder = scratch.at('long')
+    mkdirSync(folder)
+    for (const name of ['evaluation.json', 'config.json']) copyFileSync(join(first, name), join(folder, name))
+    const [start = '', step = ''] = readFileSync(join(first, 'log.jsonl'), 'utf8').split('\n')
+    const steps = Array.from({ length: 35_000 }, () => `${step}\n`).join('')
+    appendFileSync(join(folder, 'log.jsonl'), `${start}\n${steps}`)
+    const delay = monitorEventLoopDelay({ resolution: 5 })
+    delay.enable()
+    const begun = performance.now()
+    await writeReport(folder)
+    delay.disable()
+    const [p99, max] = [delay.percentile(99), delay.max].map((nanoseconds) => nanoseconds / 1e6)
+    console.log(
+      `a report of 35,000 steps takes ${(performance.now() - begun).toFixed(0)} ms; event loop meanwhile: p99 ${p99?.toFixed(1)} ms, longest ${max?.toFixed(1)} ms`,
+    )
+    // Loose, for busy machines: made on the event loop, all of it would be one delay.
+    expect(p99).toBeLessThan(200)
+  })
+})
+
+describe('report', () => {
+  it('puts several runs on one page', async () => {
+    const file = scratch.at('both.html')
+    const { status, stdout, stderr } = await cli(['report', first, second, '--out', file])
+    expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: `${file}\n`, stderr: '' })
+    const page = checked(readFileSync(file, 'utf8'))
+    expect(titles(page, 'h1')).toEqual(['2 runs compared'])
+    expect(titles(page, 'figcaption')).toEqual([
+      'Loss on the validation pictures',
+      'Accuracy on the validation pictures',
+      'Loss while training',
+      'Learning rate',
+      'Speed of training',
+    ])
+    expect(cells(page, 'Runs').map((row) => row.slice(0, 4))).toEqual([
+      ['run', 'folder', 'state', 'epochs'],
+      ['run 1', 'first', 'finished', '2/2'],
+      ['run 2', 'second', 'finished', '3/3'],
+    ])
+    expect(cells(page, 'What differs')).toEqual([
+      ['setting', 'run 1', 'run 2'],
+      ['recipe: epochs', '2', '3'],
+      ['recipe: seed', '1', '2'],
+    ])
+    expect(cells(page, 'Recall of each class')).toHaveLength(11)
+  })
+
+  it('of one run is that in its folder', async () => {
+    const { stdout } = await cli(['report', first, '--json'])
+    expect(jsonLines(stdout)).toEqual([{ type: 'report', file: join(first, 'report.html') }])
+  })
+
+  it.each([
+    ['a folder that is not there', [scratch.at('nowhere')], 1, /can't write .*nowhere.*ENOENT/],
+    ['no run', [], 2, /missing required argument/],
+  ])('refuses %s', async (_, args, status, message) => {
+    const outcome = await cli(['report', ...args, '--json'])
+    expect(outcome.status).toBe(status)
+    expect(jsonLines(outcome.stderr)[0].message).toMatch(message)
+    expect(existsSync(scratch.at('nowhere'))).toBe(false)
+  })
+})

@@ -1,0 +1,125 @@
+"""How near a network's answers for photographs are to those of torchvision and PyTorch.
+
+    python bench/pictures.py PICTURE_OR_FOLDER... [--weights mobilenet_v2.pth] [--network mobilenet_v2] [--json FILE]
+
+Needs pillow, torch, torchvision and safetensors, and `npm run build` done. Each picture goes three ways through the same
+network: by torchvision's transform for evaluation (of PIL's picture, turned by EXIF) and PyTorch, in float32 and in float64;
+by this package from the file; and by this package from a PNG of the pixels that PIL decoded, which leaves the JPEG
+decoders' differences out. Distances are those of logits from PyTorch's float64, as shares of the largest logit.
+
+Without `--weights` the network has random ones, with the batch norm's statistics of these very pictures.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import tempfile
+
+import torch
+import torchvision
+from PIL import Image, ImageOps
+from safetensors.torch import save_file
+from torchvision import transforms
+
+ROOT = pathlib.Path(__file__).parent.parent
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+RESIZE, CROP = 256, 224
+to_network = transforms.Compose(
+    [
+        transforms.Resize(RESIZE),
+        transforms.CenterCrop(CROP),
+        transforms.ToTensor(),
+        transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ]
+)
+
+
+def files_of(names):
+    for name in map(pathlib.Path, names):
+        inside = sorted(path for path in name.rglob("*") if path.suffix.lower() in ENDINGS)
+        yield from inside if name.is_dir() else [name]
+
+
+def opened(path):
+    return ImageOps.exif_transpose(Image.open(path)).convert("RGB")
+
+
+def network_of(name, weights, inputs):
+    torch.manual_seed(1)
+    model = torchvision.models.get_model(name, num_classes=1000)
+    if weights:
+        model.load_state_dict(torch.load(weights, weights_only=True))
+        return model.eval()
+    # Statistics as after training; without them a random network's answers hardly depend on the picture.
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = None
+        for batch in inputs.split(16):
+            model.train()(batch)
+    return model.eval()
+
+
+def ours(arguments):
+    command = ["node", ROOT / "bin" / "mobilenet-native.js", *map(str, arguments)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def answers(checkpoint, files):
+    lines = ours(["predict", checkpoint, *files, "--json"]).splitlines()
+    return [torch.tensor(json.loads(line)["logits"], dtype=torch.float64) for line in lines]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("--network", default="mobilenet_v2")
+    parser.add_argument("--weights")
+    parser.add_argument("--json", type=pathlib.Path)
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    files = list(files_of(options.pictures))
+    pictures = [opened(path) for path in files]
+    inputs = torch.stack([to_network(picture) for picture in pictures])
+    model = network_of(options.network, options.weights, inputs)
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        folder = pathlib.Path(folder)
+        save_file(model.state_dict(), folder / "weights.safetensors")
+        ours(["import", folder / "weights.safetensors", "--out", folder / "checkpoint.safetensors"])
+        copies = [folder / f"{index}.png" for index in range(len(files))]
+        for picture, copy in zip(pictures, copies):
+            picture.save(copy, compress_level=1)
+        from_files = answers(folder / "checkpoint.safetensors", files)
+        from_copies = answers(folder / "checkpoint.safetensors", copies)
+        float32 = torch.cat([model(batch) for batch in inputs.split(8)]).double()
+        model.double()
+        float64 = torch.cat([model(batch.double()) for batch in inputs.split(8)])
+    rows = []
+    for place, path in enumerate(files):
+        size = float64[place].abs().max()
+        distance = lambda logits: float((logits - float64[place]).abs().max() / size)
+        rows.append(
+            {
+                "file": path.name,
+                "pixels": "x".join(map(str, pictures[place].size)),
+                "pytorch": distance(float32[place]),
+                "copy": distance(from_copies[place]),
+                "ours": distance(from_files[place]),
+                "same_class": bool(from_files[place].argmax() == float64[place].argmax()),
+            }
+        )
+        shown = " ".join(f"{rows[-1][key]:.1e}" for key in ("pytorch", "copy", "ours"))
+        print(f"{shown}  {rows[-1]['pixels']:>10}  {path.name}{'' if rows[-1]['same_class'] else '  OTHER CLASS'}")
+    same = sum(row["same_class"] for row in rows)
+    print(f"\n{len(rows)} pictures, {same} with PyTorch's most probable class")
+    for key, what in [("pytorch", "PyTorch in float32"), ("copy", "ours, PIL's pixels"), ("ours", "ours, from the file")]:
+        values = [row[key] for row in rows]
+        print(f"{what:20} median {statistics.median(values):.1e}, most {max(values):.1e}")
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+//! What a network says of pictures from anywhere: decoded in parallel, fitted, and run in batches.
+
+use crate::config::TestTimeAugmentation;
+use crate::data::image::{Evaluation, Limits, Source};
+use crate::data::normalize::Lookup;
+use crate::engine::{InferencePlan, views};
+use crate::error::{Error, Result};
+use crate::mobilenet::{MobileNet, in_batches};
+use rayon::prelude::*;
+use serde::Deserialize;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What is asked of the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Question {
+    /// What it says before softmax, a value for each class.
+    Logits,
+    /// What its classifier reads: the last map's mean over the pixels.
+    Features,
+}
+
+/// How pictures are read.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// What the shorter side is resized to before the middle is cut out, in pixels; default [`MobileNet::resize`].
+    pub resize: Option<usize>,
+    /// The views over which logits are averaged; features are those of the picture as it is.
+    pub tta: TestTimeAugmentation,
+    /// What is refused.
+    pub limits: Limits,
+}
+
+/// What the network says of several pictures.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    /// `[pictures, width]`; zeros for a picture that could not be read.
+    pub values: Vec<f32>,
+    /// Logits or features of a picture.
+    pub width: usize,
+    /// The pictures that could not be read, by their place, in order.
+    pub failures: Vec<(usize, Error)>,
+}
+
+/// Asks the network about pictures. One that can't be read doesn't keep the others from being answered. `None` when
+/// `cancelled` was set before the end.
+///
+/// # Errors
+/// `INVALID_OPTION` when `resize` doesn't go with the network.
+pub fn predict(
+    model: &MobileNet,
+    sources: &[Source],
+    question: Question,
+    reading: &Reading,
+    cancelled: &AtomicBool,
+) -> Result<Option<Answers>> {
+    let config = model.config();
+    let resize = reading.resize.unwrap_or(model.resize());
+    config.check_resize(resize)?;
+    let evaluation = Evaluation { resize, crop: config.resolution };
+    let normalization = model.normalization();
+    let lookup = Lookup::new(&normalization);
+    let network = model.network();
+    let width = match question {
+        Question::Logits => network.classes(),
+        Question::Features => network.layers[network.features()].outputs,
+    };
+    let mut answers =
+        Answers { values: Vec::with_capacity(sources.len() * width), width, failures: Vec::new() };
+    let together = batch_size(model);
+    for (batch, sources) in sources.chunks(together).enumerate() {
+        if cancelled.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let fit = |source: &Source| evaluation.apply(&*source.read(&reading.limits)?);
+        let fitted: Vec<_> = sources.par_iter().with_max_len(1).map(fit).collect();
+        let mut input = Vec::new();
+        let mut readable = Vec::with_capacity(sources.len());
+        for (place, fitted) in fitted.into_iter().enumerate() {
+            readable.push(fitted.is_ok());
+            match fitted {
+                Ok(bytes) => {
+                    let start = input.len();
+                    input.resize(start + bytes.len(), 0.0);
+                    lookup.apply(&bytes, &mut input[start..]);
+                }
+                Err(error) => answers.failures.push((batch * together + place, error)),
+            }
+        }
+        let values = model.with_evaluator(|plan| match question {
+            Question::Logits => in_batches(plan, &input, |plan, batch, pictures| {
+                views::logits(plan, batch, pictures, reading.tta, &normalization)
+            }),
+            Question::Features => in_batches(plan, &input, InferencePlan::features),
+        });
+        let mut rows = values.chunks_exact(width);
+        for readable in readable {
+            match readable.then(|| rows.next()).flatten() {
+                Some(row) => answers.values.extend(row),
+                None => answers.values.resize(answers.values.len() + width, 0.0),
+            }
+        }
+    }
+    Ok(Some(answers))
+}
+
+/// How many pictures are decoded before they are run: so many that the threads seldom wait for the one that has the last,
+/// and that the network's batches are full.
+fn batch_size(model: &MobileNet) -> usize {
+    let capacity = model.with_evaluator(|plan| plan.capacity());
+    capacity.max(4 * rayon::current_num_threads())
+}

@@ -1,0 +1,119 @@
+//! Epochs in which only the classifier learns. What the network before it makes of the pictures stays the same, so of
+//! pictures that don't change from epoch to epoch it is computed once.
+
+use crate::config::Normalization;
+use crate::data::Pictures;
+use crate::data::loader::{Feed, Loader};
+use crate::data::prepare::Batch;
+use crate::engine::InferencePlan;
+use crate::engine::evaluate::Answers;
+use crate::engine::head::Head;
+use crate::error::Result;
+use crate::kernels::loss::cross_entropy;
+use crate::metrics::Metrics;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Features of more bytes than this are computed again in each epoch.
+const MOST_BYTES: usize = 1 << 30;
+
+/// The network before the classifier, which stays as it is, and what it gave.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    backbone: InferencePlan,
+    pub head: Head,
+    /// Of pictures that are not augmented, in the order of their indices: `[n, features]`; those to train on, to validate
+    /// with and to test on.
+    features: [Option<Arc<Vec<f32>>>; 3],
+}
+
+impl Frozen {
+    /// Of a prepared plan of the network without its classifier.
+    pub fn new(backbone: InferencePlan, head: Head) -> Self {
+        Self { backbone, head, features: Default::default() }
+    }
+
+    /// The features of normalised pictures.
+    pub fn features_of(&mut self, input: &[f32]) -> Vec<f32> {
+        let size = self.backbone.capacity() * self.backbone.picture_floats();
+        let mut features = Vec::new();
+        for batch in input.chunks(size) {
+            let count = batch.len() / self.backbone.picture_floats();
+            self.backbone.forward(batch, count);
+            features.extend(self.backbone.logits(count));
+        }
+        features
+    }
+
+    /// The features of the pictures with these indices, all of one part, computed if they aren't there yet; `None` when they
+    /// are too many to keep, or when `cancelled` was set.
+    pub fn of_part(
+        &mut self,
+        part: usize,
+        pictures: &Arc<Pictures>,
+        indices: &[u32],
+        normalization: Normalization,
+        cancelled: &AtomicBool,
+    ) -> Result<Option<Arc<Vec<f32>>>> {
+        if indices.len() * self.head.features * size_of::<f32>() > MOST_BYTES {
+            return Ok(None);
+        }
+        if self.features[part].is_none() {
+            let loader = Loader::start(Feed {
+                pictures: pictures.clone(),
+                order: indices.into(),
+                batch_size: self.backbone.capacity(),
+                augment: Vec::new(),
+                seed: 0,
+                epoch: 0,
+                resolution: self.backbone.resolution(),
+                normalization,
+                first_batch: 0,
+            })?;
+            let mut features = Vec::with_capacity(indices.len() * self.head.features);
+            for batch in loader {
+                if cancelled.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                features.extend(self.features_of(&batch?.input));
+            }
+            self.features[part] = Some(Arc::new(features));
+        }
+        Ok(self.features[part].clone())
+    }
+
+    /// Loss and accuracy of a part whose features are there; `on_answers` hears what is answered.
+    pub fn evaluate(
+        &self,
+        features: &[f32],
+        indices: &[u32],
+        labels: &[u32],
+        head: &[f32],
+        on_answers: &mut dyn FnMut(&Answers),
+    ) -> Option<Metrics> {
+        let logits = self.head.logits(features, head);
+        let classes = logits.len() / labels.len().max(1);
+        let loss = cross_entropy(&logits, classes, classes, labels, None);
+        on_answers(&Answers { indices, labels, logits: &logits });
+        Metrics::of(loss.sum, loss.correct, labels.len())
+    }
+}
+
+/// The batches of an epoch: `order` are places among the features, `first` batches are left out.
+pub(super) fn batches(
+    features: Arc<Vec<f32>>,
+    width: usize,
+    labels: Vec<u32>,
+    order: Vec<u32>,
+    batch_size: usize,
+    first: usize,
+) -> impl Iterator<Item = Result<Batch>> {
+    let count = order.len().div_ceil(batch_size);
+    (first..count).map(move |number| {
+        let places = order[number * batch_size..].iter().take(batch_size).map(|place| *place as usize);
+        let input: Vec<f32> =
+            places.clone().flat_map(|place| &features[place * width..(place + 1) * width]).copied().collect();
+        let labels: Vec<u32> = places.map(|place| labels[place]).collect();
+        Ok(Batch { input, count: labels.len(), labels, mixture: None })
+    })
+}

@@ -1,0 +1,112 @@
+//! The folder itself: who may write to it, and what lies where.
+
+use crate::checkpoint;
+use crate::error::{Error, Result};
+use crate::files::remove_unfinished;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LOCK: &str = ".lock";
+
+/// The folder of one run, locked until it is dropped. The system lets the lock go when a process is killed; the file
+/// stays, because removing it would let two runs hold a lock of the same name.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// Makes the folder where it is missing, and finds out now, not after an epoch, whether it can be written to.
+    /// A run doesn't go into a folder that holds another: only the run that `resumed` is the state of may be there, or one
+    /// that has nothing to lose, because no step of it was kept.
+    pub fn open(path: &Path, resumed: Option<&Path>) -> Result<Self> {
+        std::fs::create_dir_all(path).map_err(|error| Error::io("make the folder", path, error))?;
+        tempfile::tempfile_in(path).map_err(|error| Error::io("write to the folder", path, error))?;
+        let folder = Self { path: path.to_path_buf(), _lock: lock(path)? };
+        let last = folder.last();
+        if last.exists() && !resumed.is_some_and(|resumed| same(&last, resumed)) && !unbegun(&last) {
+            return Err(Error::invalid_option(format!(
+                "{} holds a run already; go on with that run by resume, or choose another folder",
+                path.display()
+            )));
+        }
+        remove_unfinished(path)?;
+        Ok(folder)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The newest state, from which the run can go on.
+    pub fn last(&self) -> PathBuf {
+        self.path.join("last.safetensors")
+    }
+
+    /// The weights of the best epoch.
+    pub fn best(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
+    /// The state after an epoch (from 1).
+    pub fn epoch(&self, epoch: usize) -> PathBuf {
+        self.path.join(format!("epoch-{epoch}.safetensors"))
+    }
+
+    /// Removes the oldest of the states after epochs, so that `keep` are left.
+    pub fn keep_epochs(&self, keep: usize) -> Result<()> {
+        let entries =
+            self.path.read_dir().map_err(|error| Error::io("read the folder", &self.path, error))?;
+        let number = |name: &str| name.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok();
+        let mut epochs: Vec<usize> =
+            entries.filter_map(|entry| number(&entry.ok()?.file_name().to_string_lossy())).collect();
+        epochs.sort_unstable();
+        for epoch in &epochs[..epochs.len().saturating_sub(keep)] {
+            let path = self.epoch(*epoch);
+            std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a run writes to the folder at this moment.
+pub fn is_running(path: &Path) -> bool {
+    // Whoever holds the lock for writing keeps readers out, too.
+    File::open(path.join(LOCK))
+        .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn lock(path: &Path) -> Result<File> {
+    let failed = |error| Error::io("lock the folder", path, error);
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(path.join(LOCK)).map_err(failed)?;
+    // Somebody who asks whether a run is going on holds it, too, for a moment.
+    for _ in 0..20 {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // Some network file systems have no locks: better no lock than no run.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+        }
+    }
+    Err(Error::invalid_option(format!(
+        "another run is writing to {}; wait for its end, or choose another folder",
+        path.display()
+    )))
+}
+
+/// By their resolved paths, because the same file can be named in many ways.
+pub fn same(a: &Path, b: &Path) -> bool {
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+/// Whether this is the state of a run of which no step was kept: one that failed at once, or was killed before its first
+/// checkpoint.
+fn unbegun(last: &Path) -> bool {
+    let state = checkpoint::read(last).ok().and_then(|checkpoint| checkpoint.training);
+    state.is_some_and(|state| state.progress.steps == 0)
+}

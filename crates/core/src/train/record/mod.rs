@@ -1,0 +1,82 @@
+//! What a run leaves in its folder: a log, checkpoints, and what the network answers on pictures that it did not learn
+//! from. Whatever is made of these for people is not the core's.
+
+mod evaluation;
+mod folder;
+mod log;
+mod samples;
+
+pub use evaluation::Tally;
+pub use folder::{Folder, is_running};
+
+use super::event::Event;
+use crate::checkpoint::Progress;
+use crate::config::Normalization;
+use crate::data::prepare::Batch;
+use crate::error::{Error, Result};
+use crate::files::write_whole;
+use evaluation::Evaluation;
+use log::Log;
+use serde::Serialize;
+use std::path::Path;
+
+const LOG: &str = "log.jsonl";
+
+/// The record of a run, as it goes.
+#[derive(Debug)]
+pub struct Record {
+    pub folder: Folder,
+    log: Log,
+}
+
+impl Record {
+    /// Begins a record, or goes on with that of the run whose state was read from `resumed`.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` when another run is in the folder, `IO` when it can't be written to.
+    pub fn open(path: &Path, resumed: Option<(&Path, &Progress)>) -> Result<Self> {
+        let folder = Folder::open(path, resumed.map(|(checkpoint, _)| checkpoint))?;
+        let own = path.join(LOG);
+        let log = match resumed {
+            None => Log::create(&own)?,
+            Some((checkpoint, progress)) if folder::same(&folder.last(), checkpoint) => {
+                Log::resume(&own, progress)?
+            }
+            Some((checkpoint, progress)) => Log::branch(&own, &checkpoint.with_file_name(LOG), progress)?,
+        };
+        Ok(Self { folder, log })
+    }
+
+    /// Logs an event.
+    pub fn add(&mut self, event: &Event) -> Result<()> {
+        self.log.add(event)
+    }
+
+    /// Logs that the run ends with an error.
+    pub fn add_failure(&mut self, error: &Error) -> Result<()> {
+        #[derive(Serialize)]
+        #[serde(tag = "type", rename = "error")]
+        struct Failure<'a> {
+            code: &'a str,
+            message: &'a str,
+        }
+        self.log.add(&Failure { code: error.code.as_str(), message: &error.message })
+    }
+
+    /// Has the log on the disk before a state that follows from it.
+    pub fn sync(&self) -> Result<()> {
+        self.log.sync()
+    }
+
+    /// Writes `evaluation.json`.
+    pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
+        let text = serde_json::to_vec(evaluation).map_err(Error::internal)?;
+        write_whole(&self.folder.path().join("evaluation.json"), &text)
+    }
+
+    /// Writes `samples.png`: the first pictures of a batch, as the network gets them.
+    pub fn write_samples(&self, batch: &Batch, side: usize, normalization: &Normalization) -> Result<()> {
+        let png = samples::sheet(batch, side, normalization)?;
+        write_whole(&self.folder.path().join("samples.png"), &png)
+    }
+}

@@ -1,0 +1,102 @@
+import { cancellable } from './abort.js'
+import { type ErrorCode, MobileNetError, native } from './errors.js'
+import type { Model as NativeModel } from './native/binding.js'
+import { withoutNulls } from './options.js'
+import {
+  checkLogits,
+  checkReading,
+  findPictures,
+  type LogitsOptions,
+  type Picture,
+  toNativePicture,
+} from './pictures.js'
+import type { Logits, Prediction } from './prediction.js'
+
+/** Pooled features: what the classifier reads. */
+export type Features = Float32Array
+
+/** What the network says of one of several pictures, or why it couldn't be read. */
+export type PictureAnswer =
+  | { picture: Picture; predictions: Prediction[]; logits: Logits; error: null }
+  | { picture: Picture; predictions: null; logits: null; error: MobileNetError }
+
+/** The features of one of several pictures, or why it couldn't be read. */
+export type PictureFeatures =
+  | { picture: Picture; features: Features; error: null }
+  | { picture: Picture; features: null; error: MobileNetError }
+
+type Question = 'logits' | 'features'
+
+type Answer = Float32Array | MobileNetError
+
+/** Pictures that go to the native side together: enough for all cores, few enough that answers come soon. */
+const batchSize = 64
+
+/** The answers for one picture, or for several; rejects when one can't be read. */
+export async function ask(
+  model: NativeModel,
+  pictures: Picture | Picture[],
+  question: Question,
+  options: LogitsOptions,
+): Promise<Float32Array | Float32Array[]> {
+  const list = Array.isArray(pictures) ? pictures : [pictures]
+  const answers = (await askAll(model, list, question, options)).map(([, answer]) => {
+    if (answer instanceof MobileNetError) throw answer
+    return answer
+  })
+  return Array.isArray(pictures) ? answers : (answers[0] as Float32Array)
+}
+
+/** Each picture with its answer, in order. While some are looked at, the next are being decoded. */
+export async function* askEach(
+  model: NativeModel,
+  pictures: string | Iterable<Picture>,
+  question: Question,
+  options: LogitsOptions,
+): AsyncGenerator<[Picture, Answer], void, undefined> {
+  const all = typeof pictures === 'string' ? await findPictures(pictures) : pictures
+  let ahead: Promise<[Picture, Answer][]> | undefined
+  for (const batch of batches(all)) {
+    const next = askAll(model, batch, question, options)
+    // Heard when its turn comes; until then it must not count as unheard.
+    next.catch(() => {})
+    if (ahead) yield* await ahead
+    ahead = next
+  }
+  if (ahead) yield* await ahead
+}
+
+function* batches(pictures: Iterable<Picture>): Generator<Picture[]> {
+  let batch: Picture[] = []
+  for (const picture of pictures) {
+    batch.push(picture)
+    if (batch.length === batchSize) {
+      yield batch
+      batch = []
+    }
+  }
+  if (batch.length > 0) yield batch
+}
+
+async function askAll(
+  model: NativeModel,
+  pictures: Picture[],
+  question: Question,
+  options: LogitsOptions,
+): Promise<[Picture, Answer][]> {
+  const { signal, ...reading } = options
+  if (question === 'logits') checkLogits(options)
+  else checkReading(options)
+  const list = await Promise.all(pictures.map(toNativePicture))
+  const { values, width, failures } = await cancellable(
+    (cancel) =>
+      native(() =>
+        model.predict(list, question, withoutNulls({ ...reading, tta: reading.tta ?? null }), cancel),
+      ),
+    signal,
+  )
+  const unread = new Map(
+    failures.map(({ index, code, message }) => [index, new MobileNetError(code as ErrorCode, message)]),
+  )
+  return pictures.map((picture, i) => [picture, unread.get(i) ?? values.slice(i * width, (i + 1) * width)])
+}

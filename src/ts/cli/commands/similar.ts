@@ -1,0 +1,58 @@
+import { Command } from 'commander'
+import { type Features, findPictures, MobileNet, MobileNetError, nearest } from '../../../../index.js'
+import type { Deps } from '../deps.js'
+import { number } from '../options.js'
+import { tellFailure } from '../render/failure.js'
+import { writeJson } from '../render/json.js'
+
+interface Flags {
+  top: number
+  resize?: number
+  json?: boolean
+}
+
+export function similarCommand(deps: Deps): Command {
+  return new Command('similar')
+    .description('The pictures that a network finds most like a given one.')
+    .argument('<checkpoint>', 'a .safetensors file that train or import wrote')
+    .argument('<picture>', 'the file of the picture that others are compared with')
+    .argument('<image...>', 'where to look: files, folders or globs')
+    .option('--top <n>', 'how many to name, the most alike first', number, 10)
+    .option(
+      '--resize <n>',
+      "what a picture's shorter side is resized to before the middle is cut out (default: as the checkpoint says)",
+      number,
+    )
+    .option('--json', 'print a line of JSON for each')
+    .action((checkpoint: string, picture: string, images: string[], flags: Flags) =>
+      similar(deps, checkpoint, picture, images, flags),
+    )
+}
+
+async function similar(
+  deps: Deps,
+  checkpoint: string,
+  picture: string,
+  images: string[],
+  { top, resize, json }: Flags,
+): Promise<void> {
+  const model = await MobileNet.load(checkpoint)
+  const options = { resize: resize ?? null, signal: deps.interrupt }
+  const features = await model.embed(picture, options)
+  // Checked before a folder's pictures are read.
+  nearest(features, [], { top })
+  const files = await findPictures(images)
+  const candidates: [string, Features][] = []
+  for await (const answer of model.embedEach(files, options)) {
+    if (!answer.error) candidates.push([String(answer.picture), answer.features])
+    else tellFailure(deps.stderr, answer.error, Boolean(json))
+  }
+  for (const { item, similarity } of nearest(features, candidates, { top })) {
+    if (json) writeJson(deps.stdout, { type: 'neighbour', file: item, similarity })
+    else deps.stdout.write(`${similarity.toFixed(4).padStart(7)}  ${item}\n`)
+  }
+  const unread = files.length - candidates.length
+  if (unread > 0) {
+    throw new MobileNetError('IMAGE_UNREADABLE', `${unread} of ${files.length} pictures could not be read`)
+  }
+}

@@ -1,0 +1,170 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import {
+  type OptimizerConfig,
+  type OptimizerOptions,
+  resolveRecipe,
+  type ScheduleConfig,
+  type ScheduleOptions,
+} from '../../../index.js'
+import { defaultOf, defaultText, number } from './options.js'
+
+/** The options of the optimizer and of its schedule, as commander gives them. */
+export interface OptimFlags {
+  optimizer?: string
+  learningRate?: number
+  beta1?: number
+  beta2?: number
+  alpha?: number
+  momentum?: number
+  nesterov?: boolean
+  eps?: number
+  weightDecay?: number
+  decayNormsAndBiases?: boolean
+  clipNorm?: number
+  clipValue?: number
+  schedule?: string
+  stepSize?: number
+  gamma?: number
+  milestones?: number[]
+  minimumLearningRate?: number
+  riseFraction?: number
+  divFactor?: number
+  finalDivFactor?: number
+  warmupEpochs?: number
+  warmupStartFactor?: number
+  warmupEvery?: string
+}
+
+const optimizers = ['adam', 'adamw', 'sgd', 'rmsprop', 'rmsprop-tf'] as const
+/** With what they need. */
+const schedules = [
+  { type: 'constant' },
+  { type: 'step' },
+  { type: 'multi-step', milestones: [1] },
+  { type: 'cosine' },
+  { type: 'one-cycle' },
+  { type: 'exponential' },
+] as const
+
+/** Adds the options of the optimizer and of its schedule. */
+export function addOptimOptions(command: Command): Command {
+  const rows: [flags: string, text: string, parse?: (text: string) => unknown][] = [
+    ['--optimizer <name>', `${optimizers.join(', ')}${defaultOf(({ train }) => train.optimizer.type)}`],
+    [
+      '--learning-rate <x>',
+      `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}; of another optimizer its own default`,
+      number,
+    ],
+    ['--momentum <x>', `share of the last update that stays${ofOptimizers('momentum')}`, number],
+    ['--nesterov', "Nesterov's momentum, in sgd"],
+    ['--beta1 <x>', `share of the gradient's mean that stays${ofOptimizers('beta1')}`, number],
+    ['--beta2 <x>', `share of its square's mean that stays${ofOptimizers('beta2')}`, number],
+    ['--alpha <x>', `the same in RMSprop${ofOptimizers('alpha')}`, number],
+    ['--eps <x>', `keeps divisions finite${ofOptimizers('eps')}`, number],
+    [
+      '--weight-decay <x>',
+      `pulls weights toward 0, batch norm and biases excepted${ofOptimizers('weightDecay')}`,
+      number,
+    ],
+    ['--decay-norms-and-biases', 'the weight decay pulls on batch norm and biases, too'],
+    ['--clip-norm <x>', 'the most that the norm of all gradients together is (default: no limit)', number],
+    ['--clip-value <x>', 'the most that each gradient is, up or down (default: no limit)', number],
+    [
+      '--schedule <name>',
+      `constant, step, multi-step, cosine, one-cycle or exponential${defaultOf(({ train }) => train.schedule.type)}`,
+    ],
+    ['--step-size <n>', `epochs between two drops${ofSchedules('stepSize')}`, number],
+    ['--gamma <x>', `what a drop multiplies by${ofSchedules('gamma')}`, number],
+    ['--milestones <list>', 'epochs after which multi-step drops, as in 30,60', numbers],
+    ['--minimum-learning-rate <x>', `where the schedule ends${ofSchedules('minimumLearningRate')}`, number],
+    ['--rise-fraction <x>', `share of all steps in which it rises${ofSchedules('riseFraction')}`, number],
+    ['--div-factor <x>', `learning rate at the top by that at the start${ofSchedules('divFactor')}`, number],
+    ['--final-div-factor <x>', `the start's by that at the end${ofSchedules('finalDivFactor')}`, number],
+    ['--warmup-epochs <n>', 'epochs of a line up to the learning rate (default: 0)', number],
+    [
+      '--warmup-start-factor <x>',
+      `share of the learning rate that it starts with${warmupDefault('startFactor')}`,
+      number,
+    ],
+    ['--warmup-every <what>', `step or epoch: when it moves${warmupDefault('every')}`],
+  ]
+  for (const [flags, text, parse] of rows) {
+    const option = new Option(flags, text)
+    command.addOption(parse ? option.argParser(parse) : option)
+  }
+  return command
+}
+
+/** Reads a list of numbers. */
+function numbers(text: string): number[] {
+  const values = text.split(',').map(Number)
+  if (text.trim() !== '' && values.every((value) => !Number.isNaN(value))) return values
+  throw new InvalidArgumentError('It must be numbers with commas between.')
+}
+
+/** What was given of the optimizer; of a preset's own optimizer over its numbers. */
+export function optimizerOf(
+  flags: OptimFlags,
+  base: OptimizerConfig | undefined,
+): OptimizerOptions | undefined {
+  const { optimizer, learningRate, beta1, beta2, alpha, momentum, nesterov, eps, weightDecay } = flags
+  const { decayNormsAndBiases, clipNorm, clipValue } = flags
+  const own = { learningRate, beta1, beta2, alpha, momentum, nesterov, eps }
+  const ofAll = { weightDecay, decayNormsAndBiases, clipNorm, clipValue }
+  return over(base, { type: optimizer, ...own, ...ofAll }) as OptimizerOptions | undefined
+}
+
+/** What was given of the schedule; of a preset's own schedule over its numbers. */
+export function scheduleOf(flags: OptimFlags, base: ScheduleConfig | undefined): ScheduleOptions | undefined {
+  const { schedule, stepSize, gamma, milestones, minimumLearningRate } = flags
+  const { riseFraction, divFactor, finalDivFactor } = flags
+  const warmup = over(base?.warmup ?? undefined, {
+    epochs: flags.warmupEpochs,
+    startFactor: flags.warmupStartFactor,
+    every: flags.warmupEvery,
+  })
+  const numbers = {
+    stepSize,
+    gamma,
+    milestones,
+    minimumLearningRate,
+    riseFraction,
+    divFactor,
+    finalDivFactor,
+  }
+  return over(base, { type: schedule, ...numbers, warmup }) as ScheduleOptions | undefined
+}
+
+/** The given values over `base`, if that is of the same type; undefined when none is given. */
+function over(base: object | undefined, values: Record<string, unknown>): object | undefined {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined)
+  if (given.length === 0) return undefined
+  const { type } = (base ?? {}) as { type?: unknown }
+  const alike = values.type === undefined || values.type === type
+  return { ...(alike ? base : {}), ...Object.fromEntries(given) }
+}
+
+/** The default of each optimizer that has this option, for the help. */
+function ofOptimizers(key: string): string {
+  return defaultText(() =>
+    optimizers.map((type) => {
+      const config: Record<string, unknown> = { ...resolveRecipe({ optimizer: { type } }).optimizer }
+      return [type, config[key]]
+    }),
+  )
+}
+
+/** The default of each schedule that has this option, for the help. */
+function ofSchedules(key: string): string {
+  return defaultText(() =>
+    schedules.map((schedule) => {
+      const config: Record<string, unknown> = { ...resolveRecipe({ schedule }).schedule }
+      return [schedule.type, config[key]]
+    }),
+  )
+}
+
+function warmupDefault(key: 'startFactor' | 'every'): string {
+  const schedule: ScheduleOptions = { type: 'step', warmup: { epochs: 1 } }
+  return defaultText(() => [['warmup', resolveRecipe({ schedule }).schedule.warmup?.[key]]])
+}

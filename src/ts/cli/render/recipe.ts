@@ -1,0 +1,70 @@
+import type { Augmentation, OptimizerConfig, ScheduleConfig } from '../../../../index.js'
+
+const optimizers: Record<OptimizerConfig['type'], string> = {
+  adam: 'Adam',
+  adamw: 'AdamW',
+  sgd: 'SGD',
+  rmsprop: 'RMSprop',
+  'rmsprop-tf': "TensorFlow's RMSprop",
+}
+
+/** An optimizer in a few words. */
+export function optimizerText(optimizer: OptimizerConfig): string {
+  const { type, learningRate, weightDecay, decayNormsAndBiases } = optimizer
+  const words = [`${optimizers[type]} at ${learningRate}`]
+  if ('momentum' in optimizer && optimizer.momentum > 0) {
+    const nesterov = type === 'sgd' && optimizer.nesterov
+    words.push(`${nesterov ? "Nesterov's momentum" : 'momentum'} ${optimizer.momentum}`)
+  }
+  if (optimizer.clipNorm !== null) words.push(`gradients of norm ${optimizer.clipNorm} at most`)
+  if (optimizer.clipValue !== null) words.push(`gradients of ${optimizer.clipValue} at most`)
+  if (weightDecay > 0) words.push(`weight decay ${weightDecay}${decayNormsAndBiases ? ' of everything' : ''}`)
+  return words.join(', ')
+}
+
+/** A schedule in a few words. */
+export function scheduleText(schedule: ScheduleConfig): string {
+  const text = curveText(schedule)
+  if (schedule.warmup === null) return text
+  const { epochs } = schedule.warmup
+  return `${text} after a warm-up of ${epochs} epoch${epochs === 1 ? '' : 's'}`
+}
+
+function curveText(schedule: ScheduleConfig): string {
+  switch (schedule.type) {
+    case 'step':
+      return `step ${schedule.stepSize} x ${schedule.gamma}`
+    case 'multi-step':
+      return `multi-step ${schedule.milestones.join(' ')} x ${schedule.gamma}`
+    case 'exponential':
+      return `exponential x ${schedule.gamma}`
+    case 'cosine':
+      return schedule.minimumLearningRate > 0 ? `cosine to ${schedule.minimumLearningRate}` : 'cosine'
+    default:
+      return schedule.type
+  }
+}
+
+/** The steps, and the values that may follow a step's name, in their order. */
+export const augmentationSteps: Record<Augmentation['type'], string[]> = {
+  resizedcrop: ['area', 'ratio'],
+  crop: ['padding'],
+  flip: [],
+  randaugment: ['operations', 'magnitude'],
+  trivialaugment: [],
+  colorjitter: ['brightness', 'contrast', 'saturation', 'hue'],
+  cutout: ['size'],
+  mixup: ['alpha', 'probability'],
+  cutmix: ['alpha', 'probability'],
+}
+
+/** Steps of augmentation as `--augment` takes them. */
+export function augmentationText(all: Augmentation[]): string {
+  const written = (value: unknown) => (typeof value === 'number' ? Number(value.toPrecision(4)) : value)
+  return all
+    .map((step) => {
+      const values = augmentationSteps[step.type].map((value) => written(step[value as keyof Augmentation]))
+      return [step.type, ...values].join(':')
+    })
+    .join(',')
+}

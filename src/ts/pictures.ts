@@ -1,0 +1,124 @@
+import { stat } from 'node:fs/promises'
+import { extname, isAbsolute, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { MobileNetError } from './errors.js'
+import type { ReadingOptions as NativeReadingOptions } from './native/binding.js'
+import { checkKeys, type Keys, type TestTimeAugmentation } from './options.js'
+
+/** A picture as bytes, rows from the top. */
+export interface RawPicture {
+  /** `height * width * channels` bytes, the channels of a pixel together. */
+  data: Uint8Array
+  /** In pixels. */
+  width: number
+  /** In pixels. */
+  height: number
+  /** 1 (grey), 3 (red, green, blue) or 4 (with alpha, which is ignored); default 3. */
+  channels?: number
+}
+
+/** A picture: a file's path or `file:` URL, the bytes of such a file, also as a `Blob`, or its pixels. Of any size. */
+export type Picture = string | URL | Uint8Array | Blob | RawPicture
+
+/** How pictures are read. */
+export interface ReadingOptions extends Omit<NativeReadingOptions, 'tta'> {
+  /** When it aborts, the work ends soon, and the promise rejects with the signal's reason. */
+  signal?: AbortSignal | undefined
+}
+
+/** How pictures are read, and over which views of each the logits are averaged. */
+export interface LogitsOptions extends ReadingOptions {
+  /** Test-time augmentation; default `none`. */
+  tta?: TestTimeAugmentation | null | undefined
+}
+
+/** How logits are asked for, and how many classes are named. */
+export interface PredictOptions extends LogitsOptions {
+  /** How many classes, the most probable first; default all. */
+  top?: number | undefined
+}
+
+const readingKeys: Keys<ReadingOptions> = { resize: true, maxPixels: true, signal: true }
+
+const logitsKeys: Keys<LogitsOptions> = { ...readingKeys, tta: true }
+
+/** Rejects options that don't exist. */
+export function checkReading(options: ReadingOptions): void {
+  checkKeys('reading a picture', options, readingKeys)
+}
+
+/** Rejects options that don't exist. */
+export function checkLogits(options: LogitsOptions): void {
+  checkKeys('logits', options, logitsKeys)
+}
+
+/** Rejects options that don't exist. */
+export function checkPredict(options: PredictOptions): void {
+  checkKeys('predict', options, { ...logitsKeys, top: true })
+}
+
+/** A picture as the border takes it. */
+export async function toNativePicture(picture: Picture): Promise<string | Uint8Array | RawPicture> {
+  if (picture instanceof URL) return toPath(picture)
+  if (picture instanceof Blob) return new Uint8Array(await picture.arrayBuffer())
+  return picture
+}
+
+/** @throws {MobileNetError} `INVALID_OPTION` for a URL that is no file's. */
+export function toPath(path: string | URL): string {
+  if (!(path instanceof URL)) return path
+  try {
+    return fileURLToPath(path)
+  } catch (error) {
+    throw new MobileNetError('INVALID_OPTION', `${path} is no URL of a file here`, { cause: error })
+  }
+}
+
+/** How the names of files end that a folder's pictures are looked for by. */
+const endings = ['png', 'jpg', 'jpeg', 'jfif', 'webp', 'gif', 'bmp', 'tif', 'tiff']
+
+/** Whether a file's name ends as a picture's does. What it really is, its content decides when it is read. */
+export function isPictureName(path: string): boolean {
+  return endings.includes(extname(path).slice(1).toLowerCase())
+}
+
+/**
+ * The files of pictures that are meant by `names`, in the order of these, those of one name sorted.
+ *
+ * @param names Of each a file's path, which is taken as it is; or a folder's: every picture in it and in the folders below,
+ *   by the ending of its name; or a glob such as `photos/*.jpg`, with `/` between folders on every system.
+ * @throws {MobileNetError} `IMAGE_UNREADABLE` when a folder holds no picture, or no file matches a glob.
+ * @example for await (const answer of model.predictEach(await findPictures(['photos', 'more/*.png']))) ...
+ */
+export async function findPictures(names: string | URL | Iterable<string | URL>): Promise<string[]> {
+  const list = typeof names === 'string' || names instanceof URL ? [names] : [...names]
+  const found: string[] = []
+  for (const name of list) {
+    for (const path of await findOne(toPath(name))) found.push(path)
+  }
+  return found
+}
+
+async function findOne(name: string): Promise<string[]> {
+  // A file whose name has brackets in it is itself, not a pattern.
+  const there = await stat(name).catch(() => undefined)
+  if (there && !there.isDirectory()) return [name]
+  const { glob, isDynamicPattern } = require('tinyglobby') as typeof import('tinyglobby')
+  const common = { expandDirectories: false, onlyFiles: true }
+  if (there) {
+    const pattern = `**/*.{${endings.join(',')}}`
+    const below = await glob(pattern, { ...common, cwd: name, caseSensitiveMatch: false })
+    return some(
+      below.sort(),
+      `${name} and the folders in it hold no file that ends with ${endings.join(', ')}`,
+    ).map((path) => join(name, path))
+  }
+  // What is missing is told by whoever reads it.
+  if (!isDynamicPattern(name)) return [name]
+  return some((await glob(name, { ...common, absolute: isAbsolute(name) })).sort(), `no file matches ${name}`)
+}
+
+function some(paths: string[], otherwise: string): string[] {
+  if (paths.length === 0) throw new MobileNetError('IMAGE_UNREADABLE', `there is no picture: ${otherwise}`)
+  return paths
+}

@@ -1,0 +1,45 @@
+import { createReadStream } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { MobileNetError } from '../errors.js'
+import type { NativeMessage } from '../events.js'
+import { files } from './files.js'
+
+/** A line of a run's log. */
+export type LogLine = NativeMessage & {
+  /** When it was written, in seconds since 1970. */
+  time: number
+}
+
+/**
+ * Every line of the log of the run in `folder`. A last line that is still being written, or was torn when the process was
+ * killed, is not there.
+ */
+export async function* readLog(folder: string): AsyncGenerator<LogLine, void, undefined> {
+  const path = join(folder, files.log)
+  const stream = createReadStream(path)
+  let torn = 0
+  let number = 0
+  try {
+    for await (const text of createInterface({ input: stream })) {
+      number += 1
+      if (torn > 0) throw new MobileNetError('IO', `line ${torn} of ${path} is no event of a run`)
+      const line = parsed(text)
+      if (line) yield line
+      else torn = number
+    }
+  } catch (error) {
+    if (error instanceof MobileNetError) throw error
+    throw new MobileNetError('IO', `can't read ${path}: ${(error as Error).message}`, { cause: error })
+  } finally {
+    stream.destroy()
+  }
+}
+
+function parsed(text: string): LogLine | undefined {
+  try {
+    return JSON.parse(text) as LogLine
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,142 @@
+import { readdir } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
+import { MobileNetError, native } from '../errors.js'
+import type { Report, RunConfig } from '../events.js'
+import { binding } from '../native/load.js'
+import { type Evaluation, readEvaluation } from './evaluation.js'
+import { files } from './files.js'
+import { type EpochRecord, type History, readHistory, type StepRecord } from './history.js'
+
+/** A run, as its folder tells. */
+export interface RunSummary {
+  folder: string
+  /** The folder's own name. */
+  name: string
+  /**
+   * `running`: at this moment, in some process. `finished`: after its last epoch. `stopped`: before, in good order.
+   * `failed`: with an error. `killed`: its process ended without a word.
+   */
+  state: 'running' | 'finished' | 'stopped' | 'failed' | 'killed'
+  /** When it was first started, as ISO 8601. */
+  startedAt: string
+  /** How long it ran, without the pauses before it was resumed. */
+  seconds: number
+  /** As it was started, or last resumed. */
+  config: RunConfig
+  /** Every complete epoch. */
+  epochs: EpochRecord[]
+  /** The epoch (from 1) with the best validation accuracy (test accuracy where there is no validation), and that. */
+  best: { epoch: number; accuracy: number } | null
+  /** How it ended, when it was finished or stopped. */
+  report: Report | null
+  /** Why it failed. */
+  error: { code: string; message: string } | null
+}
+
+/** Everything that the record of a run tells. */
+export interface RunRecord extends RunSummary {
+  /** Every step that was logged. */
+  steps: StepRecord[]
+  /** After the last complete epoch. */
+  evaluation: Evaluation | null
+}
+
+/**
+ * Reads the record of the run in `folder`, also while it goes on.
+ *
+ * @example
+ * const { state, epochs, steps } = await readRun('runs/first')
+ */
+export async function readRun(folder: string): Promise<RunRecord> {
+  const [history, evaluation] = [await readHistory(folder), await readEvaluation(folder)]
+  return runRecord(folder, history, evaluation, isRunning(folder))
+}
+
+/** Puts together what was read. */
+export function runRecord(
+  folder: string,
+  history: History,
+  evaluation: Evaluation | null,
+  running: boolean,
+): RunRecord {
+  return { ...summary(folder, history, running), steps: history.steps, evaluation }
+}
+
+/** Whether a run writes to the folder at this moment, in whatever process. */
+export function isRunning(folder: string): boolean {
+  return native(() => binding().isRunning(folder))
+}
+
+/** How deep below the directory runs are looked for: `compare` makes a folder of several. */
+const depth = 2
+
+/**
+ * The runs in a directory, the oldest first.
+ *
+ * @param directory Where they lie; default `runs`, which need not be there.
+ */
+export async function listRuns(directory?: string): Promise<RunSummary[]> {
+  const folders = await runFolders(directory ?? 'runs', directory === undefined, depth)
+  const runs: RunSummary[] = []
+  for (const folder of folders) {
+    const history = await readHistory(folder)
+    // A run that began this moment has not said so yet.
+    if (history.config) runs.push(summary(folder, history, isRunning(folder)))
+  }
+  return runs.sort((a, b) => a.startedAt.localeCompare(b.startedAt))
+}
+
+async function runFolders(directory: string, mayBeMissing: boolean, levels: number): Promise<string[]> {
+  const found: string[] = []
+  try {
+    const entries = await readdir(directory, { withFileTypes: true })
+    if (entries.some(({ name }) => name === files.log)) return [directory]
+    for (const entry of entries) {
+      if (!entry.isDirectory() || levels === 0) continue
+      found.push(...(await runFolders(join(directory, entry.name), true, levels - 1)))
+    }
+  } catch (error) {
+    if (mayBeMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw new MobileNetError('IO', `can't read ${directory}: ${(error as Error).message}`, { cause: error })
+  }
+  return found
+}
+
+function summary(
+  folder: string,
+  { config, epochs, end, started, seconds }: History,
+  running: boolean,
+): RunSummary {
+  if (!config) {
+    throw new MobileNetError('IO', `${join(folder, files.log)} is not the log of a run: it has no start`)
+  }
+  const report = end && 'report' in end ? end.report : null
+  const error = end && 'error' in end ? end.error : null
+  return {
+    folder,
+    name: basename(resolve(folder)),
+    state: running ? 'running' : stateOf(report, error),
+    startedAt: new Date(1000 * (started[0] ?? 0)).toISOString(),
+    seconds,
+    config,
+    epochs,
+    best: bestOf(epochs),
+    report,
+    error,
+  }
+}
+
+function stateOf(report: Report | null, error: RunSummary['error']): RunSummary['state'] {
+  if (error) return 'failed'
+  if (report) return report.stopped ? 'stopped' : 'finished'
+  return 'killed'
+}
+
+function bestOf(epochs: EpochRecord[]): RunSummary['best'] {
+  let best: RunSummary['best'] = null
+  for (const { epoch, train, validation, test } of epochs) {
+    const { accuracy } = validation ?? test ?? train
+    if (best === null || accuracy > best.accuracy) best = { epoch, accuracy }
+  }
+  return best
+}

@@ -1,0 +1,34 @@
+import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
+import { MobileNetError } from '../errors.js'
+import { files } from '../record/files.js'
+import { isRunning } from '../record/runs.js'
+import type { ReportTask } from './worker.js'
+
+/**
+ * Writes a page about a run, or about several to compare: curves, confusion matrix, the pictures that it gets most wrong,
+ * configuration. The page needs no other file and no network. It is made in a thread of its own. Gives the page's path.
+ *
+ * @param folders The folder of a run, or those of several.
+ * @param file Where the page goes; default `report.html`, of one run in its folder, of several in the working directory.
+ * @example await writeReport(['runs/first', 'runs/second'], 'compared.html')
+ */
+export async function writeReport(folders: string | readonly string[], file?: string): Promise<string> {
+  const list = typeof folders === 'string' ? [folders] : [...folders]
+  const [first] = list
+  if (first === undefined) throw new MobileNetError('INVALID_OPTION', 'a report takes at least one run')
+  const page = file ?? (list.length === 1 ? join(first, files.report) : files.report)
+  // Asked here, because the thread that makes the page does without the native library.
+  await make({ runs: list.map((folder) => ({ folder, running: isRunning(folder) })), file: page })
+  return page
+}
+
+function make(task: ReportTask): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(join(__dirname, 'worker.js'), { workerData: task })
+    const fail = (message: string) => reject(new MobileNetError('IO', `can't write ${task.file}: ${message}`))
+    worker.once('message', (failure: string | null) => (failure === null ? resolve() : fail(failure)))
+    worker.once('error', (error) => fail(error.message))
+    worker.once('exit', () => fail('its thread ended early'))
+  })
+}
