@@ -10,7 +10,8 @@ import { dirname, join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { MobileNet, readRun } from 'mobilenet-native'
+// Not by the package's name: bench is a package of its own.
+import { MobileNet, readRun } from '../dist/index.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const bin = join(root, 'bin', 'mobilenet-native.js')
