@@ -1,7 +1,7 @@
 //! MobileNet on candle: kernels, a static training plan, data, training and checkpoints.
 //!
 //! This crate knows nothing of Node and prints nothing. Dependencies run one way:
-//! `error, config, files, metrics, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train, predict, onnx, benchmark`;
+//! `error, config, files, floats, metrics, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train, predict, onnx, benchmark`;
 //! `data` and `optim` know no model.
 
 pub mod benchmark;
@@ -12,6 +12,7 @@ pub mod device;
 pub mod engine;
 pub mod error;
 mod files;
+mod floats;
 pub mod kernels;
 pub mod metrics;
 pub mod mobilenet;

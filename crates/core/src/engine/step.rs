@@ -5,8 +5,9 @@
 //! to them: 18 of 155 ms of a step of V1 `cifar`, most of it fresh pages from the system.
 
 use super::plan::TrainingPlan;
+use crate::floats::{floats, floats_mut};
 use crate::kernels::loss::{Loss, Mixture, Targets};
-use candle_core::{CpuStorage, Device, InplaceOp3, Layout, Result, Tensor, bail};
+use candle_core::{CpuStorage, Device, InplaceOp3, Layout, Result, Tensor};
 use std::sync::{Mutex, MutexGuard};
 
 /// A plan with the gradient that it writes.
@@ -98,11 +99,7 @@ impl InplaceOp3 for TrainingStep {
     ) -> Result<()> {
         let (pictures, parameters) =
             (floats(pictures, pictures_layout)?, floats(parameters, parameters_layout)?);
-        let (CpuStorage::F32(gradients), Some((start, end))) =
-            (gradients, gradients_layout.contiguous_offsets())
-        else {
-            bail!("gradients are contiguous float32");
-        };
+        let gradients = floats_mut(gradients, gradients_layout)?;
         let State { plan, labels, mixture, label_smoothing, class_weights, loss } = &mut *self.lock();
         // On a thread of the pool: dividing a pass from without would put the caller to sleep each time.
         rayon::scope(|_| {
@@ -114,14 +111,8 @@ impl InplaceOp3 for TrainingStep {
                 smoothing: *label_smoothing,
                 weights: class_weights.as_deref(),
             });
-            plan.backward(pictures, parameters, labels.len(), &mut gradients[start..end]);
+            plan.backward(pictures, parameters, labels.len(), gradients);
         });
         Ok(())
     }
-}
-
-/// The values of a contiguous float32 storage.
-pub(crate) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let Some((start, end)) = layout.contiguous_offsets() else { bail!("a contiguous tensor is needed") };
-    Ok(&storage.as_slice::<f32>()?[start..end])
 }

@@ -14,6 +14,7 @@ mod sgd;
 pub use clip::Clip;
 
 use crate::config::{OptimizerConfig, Rule};
+use crate::floats::{floats, floats_mut};
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Storage, Tensor, bail};
 use chunk::{Chunk, Span, spans};
 use rayon::prelude::*;
@@ -79,12 +80,8 @@ impl Optimizer {
     /// What keeps `gradients` within the limits of the configuration; those of all parameters, if there are several sets.
     pub fn clip(&self, gradients: &Tensor) -> Result<Clip> {
         let (storage, layout) = gradients.storage_and_layout();
-        let (Storage::Cpu(CpuStorage::F32(gradients)), Some((from, to))) =
-            (&*storage, layout.contiguous_offsets())
-        else {
-            bail!("an optimizer works on contiguous float32");
-        };
-        Ok(Clip::new(self.config.clip_norm, self.config.clip_value, &gradients[from..to]))
+        let Storage::Cpu(storage) = &*storage else { bail!("an optimizer works on the processor") };
+        Ok(Clip::new(self.config.clip_norm, self.config.clip_value, floats(storage, layout)?))
     }
 
     /// Moves `parameters` by one step along `gradients`, both flat and of the same length.
@@ -165,15 +162,7 @@ impl InplaceOp2 for Optimizer {
         gradients: &CpuStorage,
         gradients_layout: &Layout,
     ) -> Result<()> {
-        let (CpuStorage::F32(parameters), CpuStorage::F32(gradients)) = (parameters, gradients) else {
-            bail!("an optimizer works on float32");
-        };
-        let (Some((start, end)), Some((from, to))) =
-            (parameters_layout.contiguous_offsets(), gradients_layout.contiguous_offsets())
-        else {
-            bail!("an optimizer works on contiguous tensors");
-        };
-        self.move_all(&mut parameters[start..end], &gradients[from..to]);
+        self.move_all(floats_mut(parameters, parameters_layout)?, floats(gradients, gradients_layout)?);
         Ok(())
     }
 }
