@@ -10,8 +10,8 @@ const bin = join(root, 'bin', 'mobilenet-native.js')
 export const data = join(import.meta.dirname, 'fixtures', 'cifar-10-sample')
 export const images = join(import.meta.dirname, 'fixtures', 'images')
 
-/** A run of about a second. */
-export const small = [
+/** Of a run of about a second, all but the pictures. */
+export const brief = [
   '--layout',
   'cifar',
   '--width',
@@ -22,7 +22,10 @@ export const small = [
   '16',
   '--epochs',
   '1',
-].concat('--data', data)
+]
+
+/** A run of about a second. */
+export const small = [...brief, '--data', data]
 
 /** How a call of the command line ended. */
 export interface Outcome {

@@ -10,6 +10,7 @@ import {
 } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { filesOfRun, runFiles, Scratch } from './cli.js'
+import { courseRecipe } from './events.js'
 import { positive, share } from './measured.js'
 import { openSample } from './tiny.js'
 
@@ -48,38 +49,7 @@ const whole = {
   threads: 1,
   multiplyAddsPerSecond: positive,
   bytesPerSecond: positive,
-  recipe: {
-    epochs: 2,
-    batchSize: 4,
-    optimizer: {
-      type: 'adam',
-      learningRate: 0.01,
-      beta1: 0.9,
-      beta2: 0.999,
-      eps: 1e-8,
-      weightDecay: 0,
-      decayNormsAndBiases: false,
-      clipNorm: null,
-      clipValue: null,
-    },
-    schedule: { type: 'step', stepSize: 10, gamma: 0.5, warmup: null },
-    validationFraction: 0.1,
-    seed: 1,
-    augment: [{ type: 'crop', padding: 4 }, { type: 'flip' }],
-    labelSmoothing: 0,
-    classWeights: null,
-    freeze: null,
-    freezeEpochs: null,
-    backboneRate: 1,
-    shuffle: true,
-    limit: 24,
-    logEvery: 1,
-    precision: 'float32',
-    ema: null,
-    patience: null,
-    saveEvery: null,
-    keep: null,
-  },
+  recipe: { ...courseRecipe, epochs: 2, batchSize: 4, limit: 24 },
   data: null,
   stopped: false,
   networks: [

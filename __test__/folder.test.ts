@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { ImageFolder, MobileNet, MobileNetError } from 'mobilenet-native'
 import { afterAll, describe, expect, it } from 'vitest'
-import { data as cifar10, cli, type Json, jsonLines, Scratch } from './cli.js'
+import { brief, data as cifar10, cli, type Json, jsonLines, Scratch } from './cli.js'
 import { writePhotos } from './photos.js'
 import { network, recipe } from './tiny.js'
 
@@ -87,26 +87,14 @@ describe('ImageFolder.open', () => {
 })
 
 describe('train --data FOLDER', () => {
-  const small = [
-    '--layout',
-    'cifar',
-    '--width',
-    '0.25',
-    '--limit',
-    '64',
-    '--batch-size',
-    '16',
-    '--epochs',
-    '1',
-  ]
-  const args = [...small, '--data', photos, '--cache-dir', cache]
+  const args = [...brief, '--data', photos, '--cache-dir', cache]
 
   it('trains on the classes of the folder, and evaluate and predict know them', async () => {
     const two = scratch.at('two-classes')
     writePhotos(two, ['dog', 'frog'])
     const out = scratch.at('run')
     const data = ['--data', two, '--cache-dir', cache]
-    const { status, stdout, stderr } = await cli(['train', ...small, ...data, '--out', out])
+    const { status, stdout, stderr } = await cli(['train', ...brief, ...data, '--out', out])
     expect(stderr).toMatch(/^decode .*two-classes: 0% \(0 of \d+ pictures\)\n.*100%/)
     expect(status).toBe(0)
     expect(stdout).toContain('2 classes')
@@ -156,10 +144,10 @@ describe('train --data FOLDER', () => {
   it('says what a folder without pictures lacks, and what options have no place', async () => {
     const bare = scratch.at('bare')
     mkdirSync(bare)
-    const missing = await cli(['train', ...small, '--data', bare])
+    const missing = await cli(['train', ...brief, '--data', bare])
     expect(missing).toMatchObject({ status: 1, stderr: expect.stringContaining('no CIFAR-10 in') })
     expect(missing.stderr).toContain('no folders of pictures, one a class')
-    const cached = await cli(['train', ...small, '--data', cifar10, '--cache-dir', cache])
+    const cached = await cli(['train', ...brief, '--data', cifar10, '--cache-dir', cache])
     expect(cached).toMatchObject({
       status: 2,
       stderr: expect.stringContaining('--cache-dir is for a folder'),
@@ -169,7 +157,7 @@ describe('train --data FOLDER', () => {
     writePhotos(`${parts}/val`, ['dog', 'frog'])
     const fraction = await cli([
       'train',
-      ...small,
+      ...brief,
       '--data',
       parts,
       '--cache-dir',
