@@ -104,7 +104,7 @@ describe('train in a window', () => {
       const text = rows.join('\n')
       expect(text).toMatch(/^network +MobileNet v1 unpadded/m)
       expect(text).toMatch(/^loss of training/m)
-      expect(text).toMatch(/^test accuracy {2}50\.00% \(50 of 100,\s+after\s+the\s+last\s+epoch\)$/m)
+      expect(text).toMatch(/^test accuracy {2}50\.00%\s+\(50\s+of\s+100,\s+after\s+the\s+last\s+epoch\)$/m)
       expect(showing.window.cursorShown).toBe(true)
       // Nothing is drawn any more.
       const { written } = showing.window
