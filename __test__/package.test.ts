@@ -19,16 +19,17 @@ function filesIn(folder: string): string[] {
 }
 
 /** What npm would publish from a folder. */
-function packed(folder: string): string[] {
+function packed(folder: string): { unpackedSize: number; files: string[] } {
   const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
     cwd: folder,
     encoding: 'utf8',
   })
-  return JSON.parse(output)[0].files.map((file: { path: string }) => file.path)
+  const [{ unpackedSize, files }] = JSON.parse(output)
+  return { unpackedSize, files: files.map((file: { path: string }) => file.path) }
 }
 
 describe('the package', () => {
-  const files = packed(root)
+  const { files, unpackedSize } = packed(root)
 
   it('holds what its manifest points at', () => {
     const { import: esm, require: cjs } = main.exports['.']
@@ -49,6 +50,10 @@ describe('the package', () => {
   it('holds nothing else: no source, no test, no native library', () => {
     expect(files.filter((path) => !/^(bin|dist)\/|^[^/]+$/.test(path))).toEqual([])
     expect(files.filter((path) => /\.(node|map|rs)$|__test__|(?<!\.d)\.ts$/.test(path))).toEqual([])
+  })
+
+  it('takes less than a megabyte when it is installed', () => {
+    expect(unpackedSize).toBeLessThan(1_000_000)
   })
 
   it('runs nothing when it is installed', () => {

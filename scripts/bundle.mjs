@@ -1,7 +1,8 @@
 // Bundles the files that use large libraries with what they use of them, so that people who install the package don't
-// install those: one file instead of dozens of packages. Their licences go with them.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+// install those: one file instead of dozens of packages. Their licences go with them. And makes one file of the command
+// line's own: half the bytes to install, and one file to read at its start instead of thirty.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'rolldown'
 
@@ -29,10 +30,35 @@ async function bundle(name) {
   })
   const modules = output.flatMap((chunk) => (chunk.type === 'chunk' ? chunk.moduleIds : []))
   const packages = [...new Set(modules.map(packageOf))].filter((path) => path !== undefined).sort()
-  writeFileSync(
-    join(root, 'dist', `${name}.licenses.txt`),
-    packages.map(licence).join(`\n${'-'.repeat(80)}\n\n`),
-  )
+  writeFileSync(join(root, 'dist', `${name}.licenses.txt`), licences(packages))
+}
+
+/** Puts a module and what it takes from its folder into one file of dist; what lies elsewhere stays there. */
+async function bundleFolder(folder, name) {
+  const inside = join(root, folder)
+  const outside = {
+    name: 'outside',
+    resolveId(id, importer) {
+      if (importer === undefined) return null
+      if (!id.startsWith('.')) return { id, external: true }
+      const path = relative(inside, resolve(dirname(importer), id))
+      const bundled = libraries.includes(join(folder, path).replace(/\.js$/, ''))
+      return bundled || path.startsWith('..') ? { id: `./${path}`, external: true } : null
+    },
+  }
+  // What tsc made of the folder isn't needed then, nor are types of what isn't public.
+  const made = join(root, 'dist', folder)
+  const stays = libraries.map((library) => join(root, 'dist', library))
+  for (const file of readdirSync(made, { recursive: true, withFileTypes: true })) {
+    const path = join(file.parentPath, file.name)
+    if (file.isFile() && !stays.some((library) => path.startsWith(library))) rmSync(path)
+  }
+  await build({
+    input: join(inside, `${name}.ts`),
+    platform: 'node',
+    plugins: [outside],
+    output: { file: join(made, `${name}.js`), format: 'cjs', minify: true },
+  })
 }
 
 /** The folder of the package that a module belongs to. */
@@ -41,13 +67,21 @@ function packageOf(module) {
   return match?.[0]
 }
 
-function licence(path) {
-  const { name, version, license } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
-  const file = readdirSync(path).find((name) => /^licen[cs]e/i.test(name))
-  if (!file) throw new Error(`${name} has no licence file`)
-  return `${name} ${version} (${license})\n\n${readFileSync(join(path, file), 'utf8').trim()}\n`
+/** The licences of packages, each text once, below the names of those that have it. */
+function licences(packages) {
+  const holders = new Map()
+  for (const path of packages) {
+    const { name, version, license } = JSON.parse(readFileSync(join(path, 'package.json'), 'utf8'))
+    const file = readdirSync(path).find((name) => /^licen[cs]e/i.test(name))
+    if (!file) throw new Error(`${name} has no licence file`)
+    const text = readFileSync(join(path, file), 'utf8').trim()
+    holders.set(text, [...(holders.get(text) ?? []), `${name} ${version} (${license})`])
+  }
+  const parts = [...holders].map(([text, names]) => `${names.join('\n')}\n\n${text}\n`)
+  return parts.join(`\n${'-'.repeat(80)}\n\n`)
 }
 
-await bundle('src/ts/page/plot')
-await bundle('src/ts/record/tensorboard')
-await bundle('src/ts/cli/live/libraries')
+/** What is made of large libraries. */
+const libraries = ['src/ts/page/plot', 'src/ts/record/tensorboard', 'src/ts/cli/live/libraries']
+for (const name of libraries) await bundle(name)
+await bundleFolder('src/ts/cli', 'main')

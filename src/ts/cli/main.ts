@@ -5,6 +5,9 @@ import { Interrupt } from './interrupt.js'
 import { createProgram } from './program.js'
 import { type Failure, renderFailure } from './render/failure.js'
 
+// For the reference that is made of it.
+export { createProgram }
+
 /** Runs the command line of this process, and sets its exit status: 0, 1 (failed), 2 (wrong call), 130 (Ctrl-C). */
 export async function main(process: NodeJS.Process): Promise<void> {
   const interrupt = new Interrupt(process)
