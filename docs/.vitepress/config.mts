@@ -74,13 +74,28 @@ export default defineConfig({
         ],
       },
       {
+        text: 'Training',
+        items: [
+          { text: 'Recipes', link: '/recipes' },
+          { text: 'Augmentation', link: '/augmentation' },
+          { text: 'Runs on disk', link: '/runs' },
+        ],
+      },
+      {
+        text: 'Your own pictures',
+        items: [
+          { text: 'Predict', link: '/pictures' },
+          { text: 'Folders as data sets', link: '/folders' },
+          { text: 'Export', link: '/export' },
+        ],
+      },
+      {
         text: 'Networks',
         items: [
           { text: 'From V1 to V2 to V3', link: '/models' },
           { text: 'Separable convolution', link: '/separable-convolution' },
           { text: 'Comparison', link: '/comparison' },
           { text: 'Accuracy', link: '/accuracy' },
-          { text: 'Pictures', link: '/pictures' },
           { text: 'Performance', link: '/performance' },
         ],
       },
