@@ -1,0 +1,236 @@
+//! Memory on the card, and memory of the machine that the card reads and writes by itself.
+
+use super::types::Address;
+use super::{Context, Stream};
+use mobilenet_core::{Error, Result};
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::ptr::null_mut;
+use std::sync::Arc;
+
+/// A value as it is in both memories: plain bits, any of which are a value.
+///
+/// # Safety
+/// Every pattern of bits must be a value, and there must be no padding.
+pub unsafe trait Element: Copy + Send + Sync + 'static {}
+
+// SAFETY: numbers have no padding, and every pattern of their bits is one.
+unsafe impl Element for f32 {}
+// SAFETY: the same.
+unsafe impl Element for f64 {}
+// SAFETY: the same.
+unsafe impl Element for u8 {}
+// SAFETY: the same.
+unsafe impl Element for u16 {}
+// SAFETY: the same.
+unsafe impl Element for u32 {}
+// SAFETY: the same.
+unsafe impl Element for i32 {}
+// SAFETY: the same.
+unsafe impl Element for u64 {}
+
+/// An array on the card, freed when it is dropped. It may be empty, and then has no address.
+#[derive(Debug)]
+pub struct DeviceBuffer<T: Element> {
+    context: Arc<Context>,
+    address: Address,
+    length: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Element> DeviceBuffer<T> {
+    /// An array of zeros; they are there before anything that the stream does later.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY`, with the bytes needed and free.
+    pub fn zeros(stream: &Stream, length: usize) -> Result<Self> {
+        let buffer = Self::new(stream.context(), length)?;
+        if length > 0 {
+            // SAFETY: the array was allocated with so many bytes.
+            stream.context().call("cuMemsetD8Async", |f| unsafe {
+                (f.fill_bytes)(buffer.address, 0, buffer.bytes(), stream.handle())
+            })?;
+        }
+        Ok(buffer)
+    }
+
+    /// An array with these values, which are there when this returns.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY`, with the bytes needed and free.
+    pub fn of(stream: &Stream, values: &[T]) -> Result<Self> {
+        let mut buffer = Self::new(stream.context(), values.len())?;
+        buffer.write(stream, values)?;
+        Ok(buffer)
+    }
+
+    fn new(context: &Arc<Context>, length: usize) -> Result<Self> {
+        let bytes = length
+            .checked_mul(size_of::<T>())
+            .ok_or_else(|| Error::internal(format!("an array of {length} values was asked for")))?;
+        let mut address = 0;
+        if bytes > 0 {
+            // SAFETY: a place for the answer.
+            context.allocate(bytes, |f| unsafe { (f.memory_allocate)(&raw mut address, bytes) })?;
+        }
+        Ok(Self { context: context.clone(), address, length, element: PhantomData })
+    }
+
+    /// How many values it has.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// How many bytes it has.
+    pub fn bytes(&self) -> usize {
+        self.length * size_of::<T>()
+    }
+
+    /// Its first value's address on the card.
+    pub fn address(&self) -> Address {
+        self.address
+    }
+
+    /// The address of value `index`; that behind the last, too.
+    ///
+    /// # Panics
+    /// When the array has no such value.
+    pub fn address_of(&self, index: usize) -> Address {
+        assert!(index <= self.length, "value {index} of {}", self.length);
+        self.address + (index * size_of::<T>()) as Address
+    }
+
+    /// Replaces the first values by these, and waits for it.
+    ///
+    /// # Errors
+    /// When the driver fails, or an earlier work of the stream did.
+    pub fn write(&mut self, stream: &Stream, values: &[T]) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.check_room(values.len())?;
+        // SAFETY: both arrays have so many bytes; the values live until the copy has ended, which is waited for.
+        self.context.call("cuMemcpyHtoDAsync", |f| unsafe {
+            (f.copy_to_device)(self.address, values.as_ptr().cast(), size_of_val(values), stream.handle())
+        })?;
+        stream.synchronize()
+    }
+
+    /// Replaces the first values by the first of `values`, when the stream comes to it.
+    ///
+    /// # Safety
+    /// `values` must neither be changed nor dropped before the stream has come past this.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub unsafe fn write_later(&mut self, stream: &Stream, values: &PinnedBuffer<T>, count: usize) -> Result<()> {
+        self.check_room(count)?;
+        if count > values.length {
+            return Err(Error::internal(format!("{count} values were to be copied of {}", values.length)));
+        }
+        // SAFETY: both arrays have so many values; that they stay is the caller's promise.
+        self.context.call("cuMemcpyHtoDAsync", |f| unsafe {
+            (f.copy_to_device)(self.address, values.pointer.cast(), count * size_of::<T>(), stream.handle())
+        })
+    }
+
+    /// Copies the first values to `values`, and waits for them.
+    ///
+    /// # Errors
+    /// When the driver fails, or an earlier work of the stream did.
+    pub fn read_into(&self, stream: &Stream, values: &mut [T]) -> Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        self.check_room(values.len())?;
+        // SAFETY: both arrays have so many bytes; the values are borrowed until the copy has ended, which is waited for.
+        self.context.call("cuMemcpyDtoHAsync", |f| unsafe {
+            (f.copy_to_host)(values.as_mut_ptr().cast(), self.address, size_of_val(values), stream.handle())
+        })?;
+        stream.synchronize()
+    }
+
+    fn check_room(&self, count: usize) -> Result<()> {
+        if count <= self.length {
+            return Ok(());
+        }
+        Err(Error::internal(format!("{count} values were to be copied to or from {}", self.length)))
+    }
+}
+
+impl<T: Element + Default> DeviceBuffer<T> {
+    /// A copy of all values.
+    ///
+    /// # Errors
+    /// When the driver fails, or an earlier work of the stream did.
+    pub fn read(&self, stream: &Stream) -> Result<Vec<T>> {
+        let mut values = vec![T::default(); self.length];
+        self.read_into(stream, &mut values)?;
+        Ok(values)
+    }
+}
+
+impl<T: Element> Drop for DeviceBuffer<T> {
+    fn drop(&mut self) {
+        if self.address != 0 {
+            // SAFETY: allocated in `new`, freed once. The driver waits for what still works on it.
+            self.context.release(|f| unsafe { (f.memory_free)(self.address) });
+        }
+    }
+}
+
+/// An array in the machine's memory that stays where it is, so that the card copies it without help.
+#[derive(Debug)]
+pub struct PinnedBuffer<T: Element> {
+    context: Arc<Context>,
+    pointer: *mut T,
+    length: usize,
+}
+
+// SAFETY: it owns its memory, as a `Vec` does.
+unsafe impl<T: Element> Send for PinnedBuffer<T> {}
+
+impl<T: Element> PinnedBuffer<T> {
+    /// An array of zeros.
+    ///
+    /// # Errors
+    /// `OUT_OF_MEMORY` when the system gives no such memory.
+    pub fn zeros(context: &Arc<Context>, length: usize) -> Result<Self> {
+        let bytes = length.max(1) * size_of::<T>();
+        let mut pointer: *mut c_void = null_mut();
+        // SAFETY: a place for the answer; no flags.
+        context.call("cuMemHostAlloc", |f| unsafe { (f.host_allocate)(&raw mut pointer, bytes, 0) })?;
+        // SAFETY: so many bytes were just given, and zeros are a value of every element.
+        unsafe { pointer.cast::<u8>().write_bytes(0, bytes) };
+        Ok(Self { context: context.clone(), pointer: pointer.cast(), length })
+    }
+
+    /// Its values.
+    pub fn values(&self) -> &[T] {
+        // SAFETY: allocated with so many values and filled when it was made.
+        unsafe { std::slice::from_raw_parts(self.pointer, self.length) }
+    }
+
+    /// Its values, to be changed: not while a copy that was asked for reads them.
+    pub fn values_mut(&mut self) -> &mut [T] {
+        // SAFETY: the same, and borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.pointer, self.length) }
+    }
+
+    /// How many bytes it has.
+    pub fn bytes(&self) -> usize {
+        self.length * size_of::<T>()
+    }
+}
+
+impl<T: Element> Drop for PinnedBuffer<T> {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `zeros`, freed once.
+        self.context.release(|f| unsafe { (f.host_free)(self.pointer.cast()) });
+    }
+}

@@ -1,0 +1,128 @@
+//! NVIDIA's driver, opened at run time: so one library works on machines with and without it, and building it needs
+//! nothing of NVIDIA's.
+//!
+//! Every call is checked, and none panics; what is owned is freed when it is dropped, whatever the driver says to that.
+
+mod context;
+mod device;
+mod error;
+mod event;
+mod functions;
+mod graph;
+mod library;
+mod memory;
+mod module;
+mod stream;
+mod types;
+
+pub use context::Context;
+pub use device::Card;
+pub use error::{LEAST_VERSION, version_text};
+pub use event::Event;
+pub use functions::Functions;
+pub use graph::Graph;
+pub use library::{Attempt, VARIABLE, list};
+pub use memory::{DeviceBuffer, Element, PinnedBuffer};
+pub use module::{Arguments, Function, Grid, Module};
+pub use stream::Stream;
+pub use types::{Address, Code};
+
+use mobilenet_core::Result;
+use std::ffi::{CStr, OsString};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::path::{Path, PathBuf};
+use std::ptr::null;
+use std::sync::{Arc, OnceLock};
+
+/// A driver that was opened and is new enough.
+pub struct Driver {
+    functions: Functions,
+    path: PathBuf,
+    attempts: Vec<Attempt>,
+    version: i32,
+    /// Never closed: a driver keeps threads and what the process registered with it.
+    _library: ManuallyDrop<libloading::Library>,
+}
+
+impl Driver {
+    /// This process's driver, opened at the first call; see [`Driver::open`].
+    ///
+    /// # Errors
+    /// `DEVICE_UNAVAILABLE`, the same each time: a driver that is installed later is found by the next process.
+    pub fn get() -> Result<Arc<Self>> {
+        static DRIVER: OnceLock<Result<Arc<Driver>>> = OnceLock::new();
+        DRIVER.get_or_init(|| Self::open(std::env::var_os(VARIABLE))).clone()
+    }
+
+    /// Opens the library that `asked` names, or the first of the usual places, and starts it.
+    ///
+    /// # Errors
+    /// `DEVICE_UNAVAILABLE` when there is none, or it is too old, or doesn't start.
+    pub fn open(asked: Option<OsString>) -> Result<Arc<Self>> {
+        let found = library::open(asked).map_err(|attempts| error::not_found(&attempts))?;
+        let functions =
+            Functions::of(&found.library).map_err(|name| error::missing_function(&found.path, name))?;
+        let mut driver = Self {
+            functions,
+            path: found.path,
+            attempts: found.attempts,
+            version: 0,
+            _library: ManuallyDrop::new(found.library),
+        };
+        let mut version = 0;
+        // SAFETY: `version` is a place for the answer. This call is allowed before `cuInit`.
+        driver.check("cuDriverGetVersion", unsafe { (driver.functions.driver_version)(&raw mut version) })?;
+        if version < LEAST_VERSION {
+            return Err(error::too_old(version));
+        }
+        driver.version = version;
+        // SAFETY: 0 is the only flag there is.
+        driver.check("cuInit", unsafe { (driver.functions.init)(0) })?;
+        Ok(Arc::new(driver))
+    }
+
+    /// Where the library is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where it was looked for.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// The newest CUDA that it knows: 1000 * major + 10 * minor.
+    pub fn version(&self) -> i32 {
+        self.version
+    }
+
+    /// An error unless `code` says success.
+    fn check(&self, function: &str, code: Code) -> Result<()> {
+        if code == types::SUCCESS {
+            return Ok(());
+        }
+        // SAFETY: the pointer's place is given; what is pointed at is a constant of the driver's.
+        let name = self.words(|to| unsafe { (self.functions.error_name)(code, to) });
+        // SAFETY: the same.
+        let text = self.words(|to| unsafe { (self.functions.error_text)(code, to) });
+        let (name, text) = (name.as_deref().unwrap_or("an unknown error"), text.as_deref());
+        Err(error::failed(function, code, name, text.unwrap_or("no explanation")))
+    }
+
+    /// A text that the driver points at.
+    fn words(&self, ask: impl FnOnce(*mut *const std::ffi::c_char) -> Code) -> Option<String> {
+        let mut words = null();
+        if ask(&raw mut words) != types::SUCCESS || words.is_null() {
+            return None;
+        }
+        // SAFETY: not null, and by the driver's contract a text that ends with a zero.
+        Some(unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned())
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Driver").field("path", &self.path).field("version", &self.version).finish()
+    }
+}

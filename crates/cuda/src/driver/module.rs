@@ -1,0 +1,180 @@
+//! Kernels: loaded, found by name, launched.
+
+use super::types::{Address, FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, ModuleHandle};
+use super::{Context, Stream};
+use flate2::read::GzDecoder;
+use mobilenet_core::{Error, Result};
+use std::ffi::{CString, c_void};
+use std::io::Read;
+use std::ptr::null_mut;
+use std::sync::Arc;
+
+/// Shared memory that every kernel may have; more has to be asked for.
+const USUAL_SHARED_BYTES: usize = 48 << 10;
+
+/// Kernels that the driver has compiled for a card.
+#[derive(Debug)]
+pub struct Module {
+    context: Arc<Context>,
+    handle: ModuleHandle,
+}
+
+// SAFETY: the driver lets any thread use a module.
+unsafe impl Send for Module {}
+// SAFETY: and several at once.
+unsafe impl Sync for Module {}
+
+impl Module {
+    /// From PTX that was compressed by gzip.
+    ///
+    /// # Errors
+    /// `DEVICE_UNAVAILABLE` when driver or card are too old for it.
+    pub fn load(context: &Arc<Context>, compressed: &[u8]) -> Result<Arc<Self>> {
+        let mut text = Vec::new();
+        GzDecoder::new(compressed).read_to_end(&mut text).map_err(Error::internal)?;
+        // The driver reads up to a zero.
+        text.push(0);
+        let mut handle = null_mut();
+        // SAFETY: a place for the answer, a text that ends with a zero, and no options.
+        context.call("cuModuleLoadDataEx", |f| unsafe {
+            (f.module_load)(&raw mut handle, text.as_ptr().cast(), 0, null_mut(), null_mut())
+        })?;
+        Ok(Arc::new(Self { context: context.clone(), handle }))
+    }
+
+    /// A kernel; it may use `shared_bytes` of dynamic shared memory.
+    ///
+    /// # Errors
+    /// When there is none of this name, or the card has not so much shared memory.
+    pub fn function(self: &Arc<Self>, name: &str, shared_bytes: usize) -> Result<Function> {
+        let symbol = CString::new(name).map_err(Error::internal)?;
+        let mut handle = null_mut();
+        // SAFETY: a place for the answer, and a text that ends with a zero.
+        self.context.call("cuModuleGetFunction", |f| unsafe {
+            (f.module_function)(&raw mut handle, self.handle, symbol.as_ptr())
+        })?;
+        if shared_bytes > USUAL_SHARED_BYTES {
+            // SAFETY: the handle was just given; the attribute is one of `cuda.h`.
+            self.context.call("cuFuncSetAttribute", |f| unsafe {
+                (f.function_set_attribute)(handle, FUNCTION_MAX_DYNAMIC_SHARED, shared_bytes as i32)
+            })?;
+        }
+        Ok(Function { module: self.clone(), handle, name: name.into() })
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        // SAFETY: loaded once, unloaded once; its functions hold it.
+        self.context.release(|f| unsafe { (f.module_unload)(self.handle) });
+    }
+}
+
+/// A kernel.
+#[derive(Debug, Clone)]
+pub struct Function {
+    module: Arc<Module>,
+    handle: FunctionHandle,
+    name: String,
+}
+
+// SAFETY: the driver lets any thread launch a function.
+unsafe impl Send for Function {}
+// SAFETY: and several at once.
+unsafe impl Sync for Function {}
+
+/// How many threads, and how they are grouped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// Blocks in each direction.
+    pub blocks: [u32; 3],
+    /// A block's threads in each direction.
+    pub threads: [u32; 3],
+    /// Bytes of a block's dynamic shared memory.
+    pub shared_bytes: u32,
+}
+
+/// A kernel's arguments, in order. Each of at most 8 bytes; the driver takes as many of them as the kernel declares.
+#[derive(Debug, Clone, Default)]
+pub struct Arguments {
+    values: Vec<u64>,
+}
+
+impl Arguments {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An array's address, or 0.
+    pub fn address(mut self, address: Address) -> Self {
+        self.values.push(address);
+        self
+    }
+
+    /// `int` or `unsigned`.
+    pub fn int(mut self, value: u32) -> Self {
+        self.values.push(u64::from_ne_bytes(low(value.to_ne_bytes())));
+        self
+    }
+
+    /// `float`.
+    pub fn float(mut self, value: f32) -> Self {
+        self.values.push(u64::from_ne_bytes(low(value.to_ne_bytes())));
+        self
+    }
+
+    /// `double`.
+    pub fn double(mut self, value: f64) -> Self {
+        self.values.push(u64::from_ne_bytes(value.to_ne_bytes()));
+        self
+    }
+}
+
+/// Four bytes where a kernel's argument of four bytes is read: at the beginning.
+fn low(bytes: [u8; 4]) -> [u8; 8] {
+    let mut room = [0; 8];
+    room[..4].copy_from_slice(&bytes);
+    room
+}
+
+impl Function {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Puts it at the stream's end.
+    ///
+    /// # Safety
+    /// The arguments must be those that the kernel declares, and the arrays so large and so long alive as it reads and writes
+    /// them.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub unsafe fn launch(&self, stream: &Stream, grid: Grid, arguments: &Arguments) -> Result<()> {
+        let mut pointers: Vec<*mut c_void> =
+            arguments.values.iter().map(|value| std::ptr::from_ref(value).cast_mut().cast()).collect();
+        let ([bx, by, bz], [tx, ty, tz]) = (grid.blocks, grid.threads);
+        self.module
+            .context
+            // SAFETY: the pointers are to values that live until the driver has copied them, which it has when it
+            // returns; that they are the right ones is the caller's promise.
+            .call("cuLaunchKernel", |f| unsafe {
+                (f.launch)(
+                    self.handle,
+                    bx,
+                    by,
+                    bz,
+                    tx,
+                    ty,
+                    tz,
+                    grid.shared_bytes,
+                    stream.handle(),
+                    pointers.as_mut_ptr(),
+                    null_mut(),
+                )
+            })
+            .map_err(|error| Error { message: format!("kernel {}: {}", self.name, error.message), ..error })
+    }
+}
