@@ -1,0 +1,196 @@
+// What all kernels share: how values are stored, how a stored map is read, and sums a channel.
+//
+// The same sources are compiled by nvcc and, for tests, by g++ against emulation/cuda_emulation.h. All that differs between
+// the two stands in platform.cuh.
+#pragma once
+#include "platform.cuh"
+
+template <class A, class B>
+constexpr bool is_same = false;
+template <class A>
+constexpr bool is_same<A, A> = true;
+
+// ---- What maps are stored in ----
+
+struct bf16 {
+  unsigned short bits;
+};
+
+template <class T>
+struct Storage;
+
+template <>
+struct Storage<float> {
+  static constexpr int PER_CHUNK = 4;  // values in 16 bytes
+  static DEVICE float2 load2(const float* from) { return *reinterpret_cast<const float2*>(from); }
+  static DEVICE void store2(float* to, float a, float b) { *reinterpret_cast<float2*>(to) = make_float2(a, b); }
+  static DEVICE void unpack(const uint4& raw, float (&values)[PER_CHUNK]) {
+    values[0] = __uint_as_float(raw.x);
+    values[1] = __uint_as_float(raw.y);
+    values[2] = __uint_as_float(raw.z);
+    values[3] = __uint_as_float(raw.w);
+  }
+  // Eight values that lie side by side.
+  static DEVICE void load8(const float* from, float (&values)[8]) {
+    const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
+    values[0] = a.x, values[1] = a.y, values[2] = a.z, values[3] = a.w;
+    values[4] = b.x, values[5] = b.y, values[6] = b.z, values[7] = b.w;
+  }
+  static DEVICE void store8(float* to, const float (&v)[8]) {
+    reinterpret_cast<float4*>(to)[0] = make_float4(v[0], v[1], v[2], v[3]);
+    reinterpret_cast<float4*>(to)[1] = make_float4(v[4], v[5], v[6], v[7]);
+  }
+};
+
+DEVICE float low_half(unsigned word) { return __uint_as_float(word << 16); }
+DEVICE float high_half(unsigned word) { return __uint_as_float(word & 0xffff0000u); }
+
+template <>
+struct Storage<bf16> {
+  static constexpr int PER_CHUNK = 8;
+  static DEVICE float2 load2(const bf16* from) {
+    const unsigned word = *reinterpret_cast<const unsigned*>(from);
+    return make_float2(low_half(word), high_half(word));
+  }
+  static DEVICE void store2(bf16* to, float a, float b) { *reinterpret_cast<unsigned*>(to) = pack_bf16(a, b); }
+  static DEVICE void unpack(const uint4& raw, float (&values)[PER_CHUNK]) {
+    values[0] = low_half(raw.x), values[1] = high_half(raw.x);
+    values[2] = low_half(raw.y), values[3] = high_half(raw.y);
+    values[4] = low_half(raw.z), values[5] = high_half(raw.z);
+    values[6] = low_half(raw.w), values[7] = high_half(raw.w);
+  }
+  static DEVICE void load8(const bf16* from, float (&values)[8]) { unpack(*reinterpret_cast<const uint4*>(from), values); }
+  static DEVICE void store8(bf16* to, const float (&v)[8]) {
+    *reinterpret_cast<uint4*>(to) =
+        make_uint4(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));
+  }
+};
+
+// ---- How a stored map is read (core's Affine and Gradient) ----
+
+struct Reading {
+  const float* scale;
+  const float* shift;
+  float low, high;
+  int hard_swish;
+  int unused;
+};
+
+struct GradientReading {
+  Reading reading;
+  const float* slope;
+  const float* offset;
+};
+
+struct SumReading {
+  Reading reading;
+  const float* mean;
+};
+
+// min(max(low, n), high) that keeps a NaN, so that a diverged run shows as one.
+DEVICE float cut(float n, float low, float high) { return n < low ? low : (n > high ? high : n); }
+
+DEVICE float curve_at(const Reading& reading, float n) {
+  return reading.hard_swish ? n * cut(fmaf(n, 1.0f / 6.0f, 0.5f), 0.0f, 1.0f) : cut(n, reading.low, reading.high);
+}
+
+// g times the curve's slope at n.
+DEVICE float times_slope(const Reading& reading, float g, float n) {
+  if (reading.hard_swish) {
+    const float slope = n > -3.0f ? fmaf(n, 1.0f / 3.0f, 0.5f) : 0.0f;
+    return g * (n < 3.0f ? slope : 1.0f);
+  }
+  return n > reading.low && n < reading.high ? g : 0.0f;
+}
+
+DEVICE float read(const Reading& reading, float scale, float shift, float y) {
+  return curve_at(reading, fmaf(y, scale, shift));
+}
+
+// The gradient of a stored value y from that of what was read of it.
+DEVICE float read_gradient(const Reading& reading, float scale, float shift, float slope, float offset, float g, float y) {
+  return fmaf(times_slope(reading, g, fmaf(y, scale, shift)), scale, fmaf(y, slope, offset));
+}
+
+// ---- Channel pairs: a block is (pairs, lanes), and a thread owns two channels ----
+
+// The threads of a block in that shape.
+constexpr int PAIR_THREADS = 256;
+// Columns of a unit of work of the convolutions.
+constexpr int UNIT_COLUMNS = 8;
+
+struct Affine2 {
+  float2 scale, shift;
+  DEVICE Affine2(const Reading& reading, int channel)
+      : scale(Storage<float>::load2(reading.scale + channel)), shift(Storage<float>::load2(reading.shift + channel)) {}
+  DEVICE float2 read(const Reading& reading, float2 y) const {
+    return make_float2(::read(reading, scale.x, shift.x, y.x), ::read(reading, scale.y, shift.y, y.y));
+  }
+};
+
+struct Gradient2 {
+  Affine2 affine;
+  float2 slope, offset;
+  DEVICE Gradient2(const GradientReading& reading, int channel)
+      : affine(reading.reading, channel),
+        slope(Storage<float>::load2(reading.slope + channel)),
+        offset(Storage<float>::load2(reading.offset + channel)) {}
+  DEVICE float2 read(const Reading& reading, float2 g, float2 y) const {
+    return make_float2(read_gradient(reading, affine.scale.x, affine.shift.x, slope.x, offset.x, g.x, y.x),
+                       read_gradient(reading, affine.scale.y, affine.shift.y, slope.y, offset.y, g.y, y.y));
+  }
+};
+
+// Two sums for each of a thread's two channels.
+struct PairSums {
+  float2 first = {0.0f, 0.0f}, second = {0.0f, 0.0f};
+
+  // What a map's batch norm needs forward.
+  DEVICE void add_value(float2 y) {
+    first.x += y.x, first.y += y.y;
+    second.x = fmaf(y.x, y.x, second.x), second.y = fmaf(y.y, y.y, second.y);
+  }
+  // And backward: g is the gradient of what was read of y.
+  DEVICE void add_gradient(const Reading& reading, const Affine2& affine, float2 mean, float2 g, float2 y) {
+    const float a = times_slope(reading, g.x, fmaf(y.x, affine.scale.x, affine.shift.x));
+    const float b = times_slope(reading, g.y, fmaf(y.y, affine.scale.y, affine.shift.y));
+    first.x += a, first.y += b;
+    second.x = fmaf(a, y.x - mean.x, second.x), second.y = fmaf(b, y.y - mean.y, second.y);
+  }
+};
+
+// Adds up float4s of all lanes of a block, pair by pair, in a tree: the result is lane 0's. All threads must call it.
+DEVICE float4 sum_lanes(float4 value) {
+  SHARED(float4, all, PAIR_THREADS);
+  const int at = threadIdx.y * blockDim.x + threadIdx.x;
+  __syncthreads();
+  all[at] = value;
+  __syncthreads();
+  for (int half = blockDim.y / 2; half > 0; half /= 2) {
+    if (threadIdx.y < half) {
+      const float4 a = all[at], b = all[at + half * blockDim.x];
+      all[at] = make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+    }
+    __syncthreads();
+  }
+  return all[at];
+}
+
+// Writes a block's share of partials [gridDim.y][2][channels]. All threads must call it, with the same partials.
+DEVICE void write_sums(float* partials, const PairSums& sums, int channel, int channels) {
+  if (!partials) return;
+  const float4 total = sum_lanes(make_float4(sums.first.x, sums.first.y, sums.second.x, sums.second.y));
+  if (threadIdx.y == 0) {
+    float* to = partials + static_cast<size_t>(blockIdx.y) * 2 * channels + channel;
+    Storage<float>::store2(to, total.x, total.y);
+    Storage<float>::store2(to + channels, total.z, total.w);
+  }
+}
+
+// The thread's first channel, its first unit of work, and the distance to the next.
+DEVICE int pair_channel() { return 2 * (blockIdx.x * blockDim.x + threadIdx.x); }
+DEVICE int first_unit() { return blockIdx.y * blockDim.y + threadIdx.y; }
+DEVICE int unit_step() { return gridDim.y * blockDim.y; }
+
+DEVICE int ceil_div(int a, int b) { return (a + b - 1) / b; }
+DEVICE size_t flat_index() { return static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; }

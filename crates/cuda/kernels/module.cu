@@ -1,0 +1,11 @@
+// All kernels, as one module.
+#include "batch.cu"
+#include "depthwise_backward.cu"
+#include "depthwise_forward.cu"
+#include "loss.cu"
+#include "maps.cu"
+#include "optimizer.cu"
+#include "product_backward.cu"
+#include "product_forward.cu"
+#include "stem.cu"
+#include "sums.cu"

@@ -1,0 +1,53 @@
+// The few things that nvcc and the emulation do each in their way.
+#pragma once
+
+#ifdef MOBILENET_EMULATION
+#include "cuda_emulation.h"
+#else
+#include <cstddef>
+
+#define DEVICE __device__ __forceinline__
+// An array that the threads of a block share.
+#define SHARED(type, name, count) __shared__ type name[count]
+// A kernel by its name; the emulation keeps a list of them.
+#define KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads) name
+#define END_KERNEL(name)
+
+// Two floats as bfloat16, to the nearest even: `low` in the lower half.
+DEVICE unsigned pack_bf16(float low, float high) {
+  unsigned word;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
+
+// A float rounded to TF32 (10 bits of mantissa), to the nearest.
+DEVICE unsigned round_tf32(float value) {
+  unsigned word;
+  asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(value));
+  return word;
+}
+
+// Tensor cores: c [16, 8] += a * b, over 16 values of depth in bfloat16, and over 8 in TF32. The fragments are those of the
+// PTX manual, "Matrix Fragments for mma.m16n8k16" and "for mma.m16n8k8": in words of 32 bits both lie alike.
+template <int M, int N>
+DEVICE void mma_bf16(float (&c)[M][N][4], const unsigned (&a)[M][4], const unsigned (&b)[N][2]) {
+#pragma unroll
+  for (int m = 0; m < M; m++)
+#pragma unroll
+    for (int n = 0; n < N; n++)
+      asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+          : "+f"(c[m][n][0]), "+f"(c[m][n][1]), "+f"(c[m][n][2]), "+f"(c[m][n][3])
+          : "r"(a[m][0]), "r"(a[m][1]), "r"(a[m][2]), "r"(a[m][3]), "r"(b[n][0]), "r"(b[n][1]));
+}
+
+template <int M, int N>
+DEVICE void mma_tf32(float (&c)[M][N][4], const unsigned (&a)[M][4], const unsigned (&b)[N][2]) {
+#pragma unroll
+  for (int m = 0; m < M; m++)
+#pragma unroll
+    for (int n = 0; n < N; n++)
+      asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+          : "+f"(c[m][n][0]), "+f"(c[m][n][1]), "+f"(c[m][n][2]), "+f"(c[m][n][3])
+          : "r"(a[m][0]), "r"(a[m][1]), "r"(a[m][2]), "r"(a[m][3]), "r"(b[n][0]), "r"(b[n][1]));
+}
+#endif

@@ -1,0 +1,58 @@
+// A pointwise convolution or linear layer forward: normalise and activate on load, multiply, gather the sums.
+#include "product_tile.cuh"
+
+template <class P, class T>
+DEVICE void product_forward(const typename P::Map* input, const Reading& reading, const float* factors, int pixels,
+                            const typename P::Weight* weight, const float* bias, typename P::Map* output, float* partials,
+                            int rows, int inputs, int outputs) {
+  using Map = typename P::Map;
+  using A = DeepOperand<P, ReadSource<Map>, T::BM, false>;
+  using B = DeepOperand<P, WeightSource<typename P::Weight>, T::BN, true>;
+  const int column_tiles = ceil_div(outputs, T::BN);
+  const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
+  const int first_row = row_tile * T::BM;
+  A a{{input, reading, factors, pixels, inputs}, first_row, rows, inputs};
+  B b{{weight, inputs}, first_column, outputs, inputs};
+  Sums<T> sums;
+  multiply<P, T>(a, b, 0, inputs, sums);
+
+  float first[T::N / 4][8] = {}, second[T::N / 4][8] = {};
+#pragma unroll
+  for (int group = 0; group < T::N / 4; group++) {
+    const int column = first_column + Place<T>::column_of(group);
+#pragma unroll
+    for (int m = 0; m < T::M; m++)
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const int row = first_row + Place<T>::row_of(m, half);
+        if (row >= rows || column >= outputs) continue;
+        float values[8];
+        eight<T>(sums, m, half, group, values);
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+          if (bias) values[i] += bias[column + i];
+          first[group][i] += values[i];
+          second[group][i] = fmaf(values[i], values[i], second[group][i]);
+        }
+        Storage<Map>::store8(output + static_cast<size_t>(row) * outputs + column, values);
+      }
+  }
+  if (partials) write_column_sums<T>(partials, row_tile, first_column, outputs, first, second);
+}
+
+#define PRODUCT_FORWARD(name, P, BM, BN)                                                                              \
+  KERNEL(product_forward_##name##_##BM##x##BN, PRODUCT_THREADS)                                                       \
+  (const P::Map* input, Reading reading, const float* factors, int pixels, const P::Weight* weight, const float* bias, \
+   P::Map* output, float* partials, int rows, int inputs, int outputs) {                                              \
+    product_forward<P, Tile<BM, BN>>(input, reading, factors, pixels, weight, bias, output, partials, rows, inputs,    \
+                                     outputs);                                                                        \
+  }                                                                                                                   \
+  END_KERNEL(product_forward_##name##_##BM##x##BN)
+
+#define PRODUCT_FORWARD_TILES(name, P)  \
+  PRODUCT_FORWARD(name, P, 128, 128)    \
+  PRODUCT_FORWARD(name, P, 128, 64)     \
+  PRODUCT_FORWARD(name, P, 64, 64)
+PRODUCT_FORWARD_TILES(f32, Float32)
+PRODUCT_FORWARD_TILES(tf32, Tf32)
+PRODUCT_FORWARD_TILES(bf16, Bf16)

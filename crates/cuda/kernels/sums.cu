@@ -1,0 +1,101 @@
+// What is made of partial sums: batch norm's factors, its gradients, and weight gradients. Always in float64 and in the order of
+// the parts, a lane every blockDim.y-th and then the lanes one after the other.
+#include "common.cuh"
+
+constexpr int FINISH_CHANNELS = 16;
+constexpr int FINISH_LANES = 32;
+
+// Both totals of a channel; valid in lane 0. All threads of the block must call it.
+struct Totals {
+  double first = 0.0, second = 0.0;
+  DEVICE Totals(const float* partials, int parts, int channels, int channel) {
+    SHARED(double, firsts, FINISH_CHANNELS * FINISH_LANES);
+    SHARED(double, seconds, FINISH_CHANNELS * FINISH_LANES);
+#pragma unroll 4
+    for (int part = threadIdx.y; part < parts; part += FINISH_LANES) {
+      const float* from = partials + static_cast<size_t>(part) * 2 * channels + channel;
+      first += from[0], second += from[channels];
+    }
+    firsts[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = first;
+    seconds[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = second;
+    __syncthreads();
+    if (threadIdx.y > 0) return;
+    for (int lane = 1; lane < FINISH_LANES; lane++) {
+      first += firsts[lane * FINISH_CHANNELS + threadIdx.x];
+      second += seconds[lane * FINISH_CHANNELS + threadIdx.x];
+    }
+  }
+};
+
+DEVICE int finish_channel() { return blockIdx.x * FINISH_CHANNELS + threadIdx.x; }
+
+KERNEL(normalize_finish, FINISH_CHANNELS* FINISH_LANES)
+(const float* partials, int parts, int channels, double rows, const float* weight, const float* bias, double eps,
+ double momentum, float* scale, float* shift, float* mean, double* inverse_std, float* running_mean, float* running_var) {
+  const int channel = finish_channel();
+  const Totals totals(partials, parts, channels, channel);
+  if (threadIdx.y > 0) return;
+  const double average = totals.first / rows;
+  const double variance = fmax(totals.second / rows - average * average, 0.0);
+  const double inverse = 1.0 / sqrt(variance + eps), factor = weight[channel] * inverse;
+  scale[channel] = static_cast<float>(factor);
+  shift[channel] = static_cast<float>(bias[channel] - factor * average);
+  mean[channel] = static_cast<float>(average);
+  inverse_std[channel] = inverse;
+  // A single value has no unbiased variance; its biased one, 0, stands in.
+  const double unbiased = rows / fmax(rows - 1.0, 1.0);
+  running_mean[channel] = static_cast<float>((1.0 - momentum) * running_mean[channel] + momentum * average);
+  running_var[channel] = static_cast<float>((1.0 - momentum) * running_var[channel] + momentum * (variance * unbiased));
+}
+END_KERNEL(normalize_finish)
+
+KERNEL(normalize_running, 256)
+(const float* running_mean, const float* running_var, const float* weight, const float* bias, double eps, float* scale,
+ float* shift, int channels) {
+  const size_t channel = flat_index();
+  if (channel >= channels) return;
+  const double factor = weight[channel] * (1.0 / sqrt(running_var[channel] + eps));
+  scale[channel] = static_cast<float>(factor);
+  shift[channel] = static_cast<float>(bias[channel] - factor * running_mean[channel]);
+}
+END_KERNEL(normalize_running)
+
+KERNEL(gradient_finish, FINISH_CHANNELS* FINISH_LANES)
+(const float* partials, int parts, int channels, double rows, const float* scale, const float* mean,
+ const double* inverse_std, float* slope, float* offset, float* weight_gradient, float* bias_gradient) {
+  const int channel = finish_channel();
+  const Totals totals(partials, parts, channels, channel);
+  if (threadIdx.y > 0) return;
+  const double inverse = inverse_std[channel], factor = scale[channel];
+  const double along = -factor * inverse * inverse * totals.second / rows;
+  slope[channel] = static_cast<float>(along);
+  offset[channel] = static_cast<float>(-factor * totals.first / rows - along * mean[channel]);
+  weight_gradient[channel] = static_cast<float>(inverse * totals.second);
+  bias_gradient[channel] = static_cast<float>(totals.first);
+}
+END_KERNEL(gradient_finish)
+
+KERNEL(bias_finish, FINISH_CHANNELS* FINISH_LANES)
+(const float* partials, int parts, int channels, const float* scale, float* bias_gradient) {
+  const int channel = finish_channel();
+  const Totals totals(partials, parts, channels, channel);
+  if (threadIdx.y == 0) bias_gradient[channel] = static_cast<float>(totals.first * scale[channel]);
+}
+END_KERNEL(bias_finish)
+
+KERNEL(reduce_partials, 1024)(const float* partials, int parts, int count, float* to) {
+  SHARED(float, lanes, 1024);
+  const int at = blockIdx.x * 32 + threadIdx.x;
+  float sum = 0.0f;
+  if (at < count) {
+#pragma unroll 4
+    for (int part = threadIdx.y; part < parts; part += blockDim.y) sum += partials[static_cast<size_t>(part) * count + at];
+  }
+  lanes[threadIdx.y * 32 + threadIdx.x] = sum;
+  for (int half = blockDim.y / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.y < half) lanes[threadIdx.y * 32 + threadIdx.x] += lanes[(threadIdx.y + half) * 32 + threadIdx.x];
+  }
+  if (threadIdx.y == 0 && at < count) to[at] = lanes[threadIdx.x];
+}
+END_KERNEL(reduce_partials)
