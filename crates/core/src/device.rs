@@ -1,12 +1,12 @@
-//! Which devices there are, and which one a run gets.
+//! The processor, and what it can do.
 
-use crate::config::{DeviceChoice, Precision};
+use crate::config::Precision;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::simd::Isa;
 use serde::Serialize;
 
-/// A device that can train and run a network.
+/// The processor as a device.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceInfo {
@@ -20,24 +20,13 @@ pub struct DeviceInfo {
     pub simd: String,
 }
 
-/// The devices of this machine that this build can use.
-pub fn devices() -> Vec<DeviceInfo> {
-    vec![DeviceInfo {
+/// The processor.
+pub fn processor() -> DeviceInfo {
+    DeviceInfo {
         name: "cpu".into(),
         description: format!("{} processor", std::env::consts::ARCH),
         threads: default_threads(),
         simd: simd_name().into(),
-    }]
-}
-
-/// Checks that a run can have the device it asks for; gives its name.
-pub fn select(choice: DeviceChoice) -> Result<String> {
-    match choice {
-        DeviceChoice::Auto | DeviceChoice::Cpu => Ok("cpu".into()),
-        DeviceChoice::Cuda(index) => Err(Error::new(
-            ErrorCode::DeviceUnavailable,
-            format!("cuda:{index} can't be used: this build has no CUDA support; use --device cpu or auto"),
-        )),
     }
 }
 
@@ -46,6 +35,10 @@ pub fn precision(precision: Precision) -> Result<Option<Bfloat16>> {
     let isa = Isa::best();
     match (precision, Bfloat16::of(isa)) {
         (Precision::Float32, _) => Ok(None),
+        (Precision::Tf32, _) => Err(Error::new(
+            ErrorCode::DeviceUnavailable,
+            "precision tf32 can't be used: only NVIDIA cards have it; use float32, or --device cuda",
+        )),
         (Precision::Bfloat16, Some(bfloat16)) => Ok(Some(bfloat16)),
         (Precision::Bfloat16, None) => Err(Error::new(
             ErrorCode::DeviceUnavailable,

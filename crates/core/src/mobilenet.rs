@@ -1,10 +1,13 @@
 //! A network with its weights: created, loaded, run, saved.
 
 use crate::checkpoint::{self, Checkpoint, TrainingState};
-use crate::config::{Layout, ModelConfig, ModelOptions, Normalization, TestTimeAugmentation};
+use crate::config::{Layout, ModelConfig, ModelOptions, Normalization, Precision, TestTimeAugmentation};
 use crate::data::{Pictures, cifar10, imagenet};
+use crate::engine::TrainingPlan;
+use crate::engine::backend::{Backend, InferenceEngine};
 use crate::engine::evaluate::{Answers, evaluate};
-use crate::engine::{InferencePlan, TrainingPlan};
+use crate::engine::parameters::Parameters;
+use crate::engine::processor::Processor;
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
 use crate::metrics::Metrics;
@@ -15,9 +18,6 @@ use crate::model::{self, initial};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-
-/// Floats of the pictures in one evaluation batch, about: 64 pictures of 32x32, 8 at least.
-const EVALUATION_PIXELS: usize = 64 * 32 * 32;
 
 /// A network with its weights. Clones share them.
 #[derive(Debug, Clone)]
@@ -31,9 +31,11 @@ struct Shared {
     config: ModelConfig,
     /// The checkpoint that it was loaded from.
     origin: Option<PathBuf>,
+    /// What trains and runs it.
+    backend: Arc<dyn Backend>,
     /// Everything that training changes.
     state: Mutex<Weights>,
-    /// The plan that evaluates, kept between calls, with the version of the weights that it holds.
+    /// The engine that evaluates, kept between calls, with the version of the weights that it holds.
     evaluator: Mutex<Option<Evaluator>>,
     training: AtomicBool,
 }
@@ -52,7 +54,7 @@ pub(crate) struct Weights {
 
 #[derive(Debug)]
 struct Evaluator {
-    plan: InferencePlan,
+    engine: Box<dyn InferenceEngine>,
     version: u64,
 }
 
@@ -114,11 +116,33 @@ impl MobileNet {
                 network: model::network(&checkpoint.config),
                 config: checkpoint.config,
                 origin,
+                backend: Arc::new(Processor),
                 state: Mutex::new(state),
                 evaluator: Mutex::new(None),
                 training: AtomicBool::new(false),
             }),
         }
+    }
+
+    /// The same network with the same weights on another device. What is done with one of the two doesn't change the other.
+    pub fn on(&self, backend: Arc<dyn Backend>) -> Self {
+        let Shared { network, config, origin, .. } = &*self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                network: network.clone(),
+                config: config.clone(),
+                origin: origin.clone(),
+                backend,
+                state: Mutex::new(self.weights()),
+                evaluator: Mutex::new(None),
+                training: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// What trains and runs it; the processor unless it was put elsewhere ([`Self::on`]).
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.shared.backend
     }
 
     /// Writes the weights to a checkpoint (without a run's state).
@@ -225,15 +249,11 @@ impl MobileNet {
     /// `INVALID_OPTION` when the input's size doesn't fit.
     pub fn forward(&self, input: &[f32], count: usize) -> Result<Vec<f32>> {
         let input = self.channels_last(input, count)?;
-        Ok(self.with_evaluator(|plan| {
-            in_batches(plan, &input, |plan, batch, pictures| {
-                plan.forward(batch, pictures);
-                plan.logits(pictures)
-            })
-        }))
+        self.with_evaluator(|engine| in_batches(engine, &input, |engine, batch, count| engine.logits(batch, count)))
     }
 
-    /// One training step without the update, of pictures like [`Self::forward`]'s; the weights stay as they are.
+    /// One training step without the update, of pictures like [`Self::forward`]'s; the weights stay as they are. Computed by
+    /// the processor, whatever the device.
     ///
     /// # Errors
     /// `INVALID_OPTION` when the input's size doesn't fit, or a label is no class.
@@ -279,28 +299,35 @@ impl MobileNet {
             done += answers.labels.len();
             on_batch(done);
         };
-        self.with_evaluator(|plan| {
-            evaluate(plan, pictures, indices, normalization, tta, cancelled, &mut count)
+        self.with_evaluator(|engine| {
+            evaluate(engine, pictures, indices, normalization, tta, cancelled, &mut count)
         })
     }
 
-    /// Runs `work` with the plan that evaluates, brought up to date.
-    pub(crate) fn with_evaluator<T>(&self, work: impl FnOnce(&mut InferencePlan) -> T) -> T {
+    /// Runs `work` with the engine that evaluates, brought up to date.
+    pub(crate) fn with_evaluator<T>(
+        &self,
+        work: impl FnOnce(&mut dyn InferenceEngine) -> Result<T>,
+    ) -> Result<T> {
         let weights = self.weights();
         let mut evaluator = lock(&self.shared.evaluator);
         let mut current = match evaluator.take() {
             Some(current) => current,
-            None => Evaluator { plan: evaluation_plan(&self.shared.network), version: u64::MAX },
+            None => Evaluator {
+                engine: self.shared.backend.inference(&self.shared.network, Precision::Float32)?,
+                version: u64::MAX,
+            },
         };
         if current.version != weights.version {
-            let (parameters, statistics) = current.plan.parameters().gather(&weights.tensors);
-            current.plan.prepare(&parameters, &statistics);
+            let layout = Parameters::new(&self.shared.network);
+            let (parameters, statistics) = layout.gather(&weights.tensors);
+            current.engine.prepare(&parameters, &statistics)?;
             current.version = weights.version;
         }
-        let result = work(&mut current.plan);
-        // Only put back after a clean end: a panic must not leave a half-prepared plan behind.
+        let result = work(&mut *current.engine)?;
+        // Only put back after a clean end: neither a panic nor a failure of the device must leave a half-prepared one behind.
         *evaluator = Some(current);
-        result
+        Ok(result)
     }
 
     /// `[count, 3, side, side]` to `[count, side, side, 3]`, after a check of the size.
@@ -324,12 +351,6 @@ impl MobileNet {
     }
 }
 
-/// A plan for evaluation, of a sensible batch size.
-pub(crate) fn evaluation_plan(network: &Network) -> InferencePlan {
-    let capacity = (EVALUATION_PIXELS / (network.resolution * network.resolution)).max(8);
-    InferencePlan::new(network.clone(), capacity, Isa::best())
-}
-
 /// Refuses pictures whose labels the network has no class for.
 pub(crate) fn check_labels(pictures: &Pictures, classes: usize) -> Result<()> {
     match pictures.labels.iter().max() {
@@ -343,13 +364,16 @@ pub(crate) fn check_labels(pictures: &Pictures, classes: usize) -> Result<()> {
 
 /// What `ask` says of pictures of any number, given a batch of them and their count at a time.
 pub(crate) fn in_batches(
-    plan: &mut InferencePlan,
+    engine: &mut dyn InferenceEngine,
     input: &[f32],
-    ask: impl Fn(&mut InferencePlan, &[f32], usize) -> Vec<f32>,
-) -> Vec<f32> {
-    let size = plan.picture_floats();
-    let batches = input.chunks(plan.capacity() * size);
-    batches.flat_map(|batch| ask(plan, batch, batch.len() / size)).collect()
+    ask: impl Fn(&mut dyn InferenceEngine, &[f32], usize) -> Result<Vec<f32>>,
+) -> Result<Vec<f32>> {
+    let size = engine.network().picture_floats();
+    let mut answers = Vec::new();
+    for batch in input.chunks(engine.capacity() * size) {
+        answers.extend(ask(engine, batch, batch.len() / size)?);
+    }
+    Ok(answers)
 }
 
 /// CIFAR-10's for a network of ten classes and 32x32 pictures, ImageNet's for one of a thousand in layout `imagenet`, else

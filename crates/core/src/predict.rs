@@ -3,7 +3,7 @@
 use crate::config::TestTimeAugmentation;
 use crate::data::image::{Evaluation, Limits, Source};
 use crate::data::normalize::Lookup;
-use crate::engine::{InferencePlan, views};
+use crate::engine::views;
 use crate::error::{Error, Result};
 use crate::mobilenet::{MobileNet, in_batches};
 use rayon::prelude::*;
@@ -46,7 +46,7 @@ pub struct Answers {
 /// `cancelled` was set before the end.
 ///
 /// # Errors
-/// `INVALID_OPTION` when `resize` doesn't go with the network.
+/// `INVALID_OPTION` when `resize` doesn't go with the network; those of the device.
 pub fn predict(
     model: &MobileNet,
     sources: &[Source],
@@ -67,7 +67,7 @@ pub fn predict(
     };
     let mut answers =
         Answers { values: Vec::with_capacity(sources.len() * width), width, failures: Vec::new() };
-    let together = batch_size(model);
+    let together = batch_size(model)?;
     for (batch, sources) in sources.chunks(together).enumerate() {
         if cancelled.load(Ordering::Relaxed) {
             return Ok(None);
@@ -87,12 +87,12 @@ pub fn predict(
                 Err(error) => answers.failures.push((batch * together + place, error)),
             }
         }
-        let values = model.with_evaluator(|plan| match question {
-            Question::Logits => in_batches(plan, &input, |plan, batch, pictures| {
-                views::logits(plan, batch, pictures, reading.tta, &normalization)
-            }),
-            Question::Features => in_batches(plan, &input, InferencePlan::features),
-        });
+        let values = model.with_evaluator(|engine| {
+            in_batches(engine, &input, |engine, batch, pictures| match question {
+                Question::Logits => views::logits(engine, batch, pictures, reading.tta, &normalization),
+                Question::Features => engine.features(batch, pictures),
+            })
+        })?;
         let mut rows = values.chunks_exact(width);
         for readable in readable {
             match readable.then(|| rows.next()).flatten() {
@@ -106,7 +106,7 @@ pub fn predict(
 
 /// How many pictures are decoded before they are run: so many that the threads seldom wait for the one that has the last,
 /// and that the network's batches are full.
-fn batch_size(model: &MobileNet) -> usize {
-    let capacity = model.with_evaluator(|plan| plan.capacity());
-    capacity.max(4 * rayon::current_num_threads())
+fn batch_size(model: &MobileNet) -> Result<usize> {
+    let capacity = model.with_evaluator(|engine| Ok(engine.capacity()))?;
+    Ok(capacity.max(4 * rayon::current_num_threads()))
 }

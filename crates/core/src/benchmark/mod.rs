@@ -11,6 +11,7 @@ pub use network::{EvaluationSpeed, NetworkReport, PredictionSpeed, TrainingSpeed
 pub use timetable::{Progress, Work};
 
 use crate::config::BenchmarkConfig;
+use crate::engine::processor::Processor;
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
 use std::sync::atomic::AtomicBool;
@@ -69,7 +70,7 @@ fn measure(
     };
     let bytes_per_second = largest(&rates);
     drop(buffers);
-    let Some(networks) = network::measure(config, multiply_adds_per_second, &mut timetable)? else {
+    let Some(networks) = network::measure(config, &Processor, multiply_adds_per_second, &mut timetable)? else {
         return Ok(None);
     };
     Ok(Some(Report {

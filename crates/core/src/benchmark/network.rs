@@ -3,6 +3,7 @@
 use super::timetable::Timetable;
 use super::turn::Samples;
 use crate::config::{BenchmarkConfig, Subject, TrainConfig};
+use crate::engine::backend::Backend;
 use crate::error::Result;
 use crate::model;
 use crate::model::summary::layers;
@@ -80,13 +81,14 @@ pub struct PredictionSpeed {
 /// Measures the networks in turns against `peak` multiply-adds a second; `None` when the benchmark was cancelled.
 pub(super) fn measure(
     config: &BenchmarkConfig,
+    backend: &dyn Backend,
     peak: f64,
     timetable: &mut Timetable,
 ) -> Result<Option<Vec<NetworkReport>>> {
     let mut all: Vec<Samples> = config.subjects.iter().map(|_| Samples::default()).collect();
     for _ in 0..config.rounds {
         for (index, (subject, samples)) in config.subjects.iter().zip(&mut all).enumerate() {
-            if !samples.take(index, &model::network(&subject.model), &subject.train, timetable)? {
+            if !samples.take(index, backend, &model::network(&subject.model), &subject.train, timetable)? {
                 return Ok(None);
             }
         }

@@ -3,17 +3,15 @@
 
 use super::timetable::{Timetable, Work};
 use crate::config::TrainConfig;
-use crate::device::precision;
-use crate::engine::step::TrainingStep;
-use crate::engine::{InferencePlan, TrainingPlan};
+use crate::data::prepare::Batch;
+use crate::engine::backend::{Backend, EngineState, InferenceEngine, Recipe, TrainingEngine, Update};
+use crate::engine::parameters::Parameters;
 use crate::error::Result;
-use crate::kernels::simd::Isa;
-use crate::mobilenet::evaluation_plan;
+use crate::kernels::loss::cross_entropy;
 use crate::model::initial;
 use crate::model::network::Network;
-use crate::optim::{Optimizer, State};
+use crate::optim::State;
 use crate::rng;
-use candle_core::{Device, Tensor, Var};
 use std::time::Instant;
 
 /// What the turns of a network gave. Times are in seconds.
@@ -38,113 +36,105 @@ impl Samples {
     pub fn take(
         &mut self,
         index: usize,
+        backend: &dyn Backend,
         network: &Network,
         train: &TrainConfig,
         timetable: &mut Timetable,
     ) -> Result<bool> {
         let index = Some(index);
-        let mut training = Training::new(network, train)?;
-        self.training_bytes = training.bytes();
+        let mut training = Training::new(backend, network, train)?;
+        self.training_bytes = training.engine.bytes();
         let Some(times) = timetable.repeat(Work::Training, index, || training.step())? else {
             return Ok(false);
         };
         self.training.extend(times);
 
-        let mut evaluation = Evaluation::new(network, train, training)?;
-        let batch = evaluation.plan.capacity();
+        let mut evaluation = Evaluation::new(backend, network, train, training)?;
+        let batch = evaluation.engine.capacity();
         self.evaluation_batch = batch;
-        let Some(times) = timetable.repeat(Work::Evaluation, index, || Ok(evaluation.batch(batch)))? else {
+        let Some(times) = timetable.repeat(Work::Evaluation, index, || evaluation.batch(batch))? else {
             return Ok(false);
         };
         self.evaluation.extend(times);
-        let Some(times) = timetable.repeat(Work::Prediction, index, || Ok(evaluation.batch(1)))? else {
+        let Some(times) = timetable.repeat(Work::Prediction, index, || evaluation.batch(1))? else {
             return Ok(false);
         };
         self.prediction.extend(times);
-        self.inference_bytes = evaluation.plan.bytes();
+        self.inference_bytes = evaluation.engine.bytes();
         Ok(true)
     }
 }
 
 /// A run's steps, over one made-up batch.
 struct Training {
-    step: TrainingStep,
-    optimizer: Optimizer,
-    parameters: Var,
-    pictures: Tensor,
-    labels: Vec<u32>,
-    learning_rate: f64,
+    engine: Box<dyn TrainingEngine>,
+    batch: Batch,
+    update: Update,
 }
 
 impl Training {
-    fn new(network: &Network, train: &TrainConfig) -> Result<Self> {
-        let plan = TrainingPlan::new(network.clone(), train.batch_size, Isa::best());
-        let mut plan = plan.in_bfloat16(precision(train.precision)?);
-        let (parameters, statistics) = plan.parameters().gather(&initial::tensors(network, train.seed));
-        plan.statistics = statistics;
-        let (floats, weights) = (parameters.len(), plan.parameters().weights());
-        let shape = (train.batch_size, network.resolution, network.resolution, 3);
-        let pictures = pictures(train.batch_size * plan.picture_floats());
+    fn new(backend: &dyn Backend, network: &Network, train: &TrainConfig) -> Result<Self> {
+        let layout = Parameters::new(network);
+        let (parameters, statistics) = layout.gather(&initial::tensors(network, train.seed));
+        let optimizer = State::new(train.optimizer.rule, parameters.len());
+        let recipe =
+            Recipe { network, config: train, class_weights: None, capacity: train.batch_size, frozen_steps: 0 };
+        let state = EngineState { parameters, statistics, optimizer, average: None };
+        let count = train.batch_size;
         Ok(Self {
-            step: TrainingStep::new(plan)?,
-            optimizer: Optimizer::new(
-                train.optimizer,
-                &weights,
-                floats,
-                State::new(train.optimizer.rule, floats),
-            ),
-            parameters: Var::from_vec(parameters, floats, &Device::Cpu)?,
-            pictures: Tensor::from_vec(pictures, shape, &Device::Cpu)?,
-            labels: labels(train.batch_size, network.classes()),
-            learning_rate: train.optimizer.learning_rate,
+            engine: backend.training(recipe, state)?,
+            batch: Batch {
+                input: pictures(count * network.picture_floats()),
+                labels: labels(count, network.classes()),
+                mixture: None,
+                count,
+            },
+            update: Update { rate: train.optimizer.learning_rate, stream: (train.seed, 0) },
         })
     }
 
-    /// What it works with: parameters, their gradients, what the optimizer keeps of them, and the plan's buffers.
-    fn bytes(&self) -> usize {
-        let plan = |plan: &mut TrainingPlan| {
-            plan.bytes() + 2 * plan.parameters().parameter_floats * size_of::<f32>()
-        };
-        self.step.with_plan(plan) + self.optimizer.bytes()
-    }
-
-    /// One step; gives its seconds.
+    /// One step, to its end; gives its seconds.
     fn step(&mut self) -> Result<f64> {
+        let batch = self.batch.clone();
         let started = Instant::now();
-        self.step.run(&self.pictures, &self.labels, self.parameters.as_tensor())?;
-        self.optimizer.step(&self.parameters, self.step.gradients(), self.learning_rate)?;
+        self.engine.step(batch, self.update)?;
+        self.engine.losses(true)?;
         Ok(started.elapsed().as_secs_f64())
     }
 }
 
 /// The forward pass that validation, test and prediction use, over made-up pictures.
 struct Evaluation {
-    plan: InferencePlan,
+    engine: Box<dyn InferenceEngine>,
     pictures: Vec<f32>,
     labels: Vec<u32>,
 }
 
 impl Evaluation {
     /// With the weights that the training left, as an epoch's end does it.
-    fn new(network: &Network, train: &TrainConfig, training: Training) -> Result<Self> {
-        let parameters = training.parameters.to_vec1::<f32>()?;
-        let statistics = training.step.with_plan(|plan| plan.statistics.clone());
+    fn new(
+        backend: &dyn Backend,
+        network: &Network,
+        train: &TrainConfig,
+        mut training: Training,
+    ) -> Result<Self> {
+        let EngineState { parameters, statistics, .. } = training.engine.state()?;
         // Its buffers are the larger part of the memory.
         drop(training);
-        let mut plan = evaluation_plan(network).in_bfloat16(precision(train.precision)?);
-        plan.prepare(&parameters, &statistics);
-        let pictures = pictures(plan.capacity() * plan.picture_floats());
-        let labels = labels(plan.capacity(), network.classes());
-        Ok(Self { plan, pictures, labels })
+        let mut engine = backend.inference(network, train.precision)?;
+        engine.prepare(&parameters, &statistics)?;
+        let pictures = pictures(engine.capacity() * network.picture_floats());
+        let labels = labels(engine.capacity(), network.classes());
+        Ok(Self { engine, pictures, labels })
     }
 
     /// A batch of so many pictures; gives its seconds.
-    fn batch(&mut self, count: usize) -> f64 {
-        let input = &self.pictures[..count * self.plan.picture_floats()];
+    fn batch(&mut self, count: usize) -> Result<f64> {
+        let (size, classes) = (self.engine.network().picture_floats(), self.engine.network().classes());
         let started = Instant::now();
-        self.plan.forward(input, count);
-        self.plan.loss(&self.labels[..count]);
-        started.elapsed().as_secs_f64()
+        let logits = self.engine.logits(&self.pictures[..count * size], count)?;
+        cross_entropy(&logits, classes, classes, &self.labels[..count], None);
+        Ok(started.elapsed().as_secs_f64())
     }
 }
 

@@ -28,7 +28,10 @@ pub enum Precision {
     /// Single precision.
     #[default]
     Float32,
-    /// Both factors rounded to bfloat16: twice as fast on processors with AVX512_BF16, and only there.
+    /// On NVIDIA cards, and only there: both factors rounded to TF32, which has float32's range and 11 bits of precision.
+    Tf32,
+    /// Both factors rounded to bfloat16: twice as fast on processors with AVX512_BF16. On NVIDIA cards the maps are stored
+    /// in it, too.
     Bfloat16,
 }
 

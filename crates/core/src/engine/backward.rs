@@ -12,7 +12,7 @@ use crate::kernels::buffer::Buffer;
 use crate::kernels::product::backward::{Operands, WEIGHT_ROWS, WeightGradient};
 use crate::kernels::segments::{Sums, segment, split_mut};
 use crate::kernels::{depthwise, padded, pooling, product, stem};
-use crate::model::network::{Layer, Operation};
+use crate::model::network::Operation;
 use rayon::prelude::*;
 use std::time::Instant;
 
@@ -148,7 +148,7 @@ impl TrainingPlan {
         pictures: usize,
         gradients: &mut [f32],
     ) {
-        let accumulate = self.accumulates(index);
+        let accumulate = self.network.accumulates(index);
         let layer = &self.network.layers[index];
         let weight = self.parameters.slots[index].weight.clone();
         let Some(input) = layer.input else { unreachable!("a depthwise convolution reads a map") };
@@ -191,7 +191,7 @@ impl TrainingPlan {
     }
 
     fn backward_product(&mut self, index: usize, pictures: usize, gradients: &mut [f32]) {
-        let accumulate = self.accumulates(index);
+        let accumulate = self.network.accumulates(index);
         let layer = &self.network.layers[index];
         let Some(input) = layer.input else { unreachable!("a product reads a map") };
         let (map, input_affine, isa) = (&self.maps[input], &self.affines[input], self.isa);
@@ -284,17 +284,6 @@ impl TrainingPlan {
             let outputs = first..outputs.min(first + WEIGHT_ROWS);
             isa.run(WeightGradient { inputs, outputs, operands: &operands, bfloat16, to });
         });
-    }
-
-    /// Whether the gradient of the layer's input holds already what came along a shortcut round this layer.
-    fn accumulates(&self, index: usize) -> bool {
-        let layers = &self.network.layers;
-        let input = layers[index].input;
-        let shortcut = |layer: &Layer| match layer.operation {
-            Operation::Add { shortcut } => Some(shortcut),
-            _ => None,
-        };
-        layers[index..].iter().any(|layer| shortcut(layer).is_some() && shortcut(layer) == input)
     }
 }
 

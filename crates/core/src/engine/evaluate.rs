@@ -1,6 +1,7 @@
 //! Loss and accuracy over many pictures, batch by batch.
 
-use super::{InferencePlan, views};
+use super::backend::InferenceEngine;
+use super::views;
 use crate::config::{Normalization, TestTimeAugmentation};
 use crate::data::Pictures;
 use crate::data::loader::{Feed, Loader};
@@ -21,10 +22,10 @@ pub struct Answers<'a> {
     pub logits: &'a [f32],
 }
 
-/// Evaluates the pictures with these indices with a prepared plan, each as the mean of the logits of its views; `on_batch`
+/// Evaluates the pictures with these indices with a prepared engine, each as the mean of the logits of its views; `on_batch`
 /// hears what it answers. `None` when `cancelled` was set, or when there are no pictures.
 pub fn evaluate(
-    plan: &mut InferencePlan,
+    engine: &mut dyn InferenceEngine,
     pictures: &Arc<Pictures>,
     indices: &[u32],
     normalization: Normalization,
@@ -35,22 +36,22 @@ pub fn evaluate(
     let loader = Loader::start(Feed {
         pictures: pictures.clone(),
         order: indices.into(),
-        batch_size: plan.capacity(),
+        batch_size: engine.capacity(),
         augment: Vec::new(),
         seed: 0,
         epoch: 0,
-        resolution: plan.network.resolution,
+        resolution: engine.network().resolution,
         normalization,
         first_batch: 0,
     })?;
+    let (capacity, classes) = (engine.capacity(), engine.network().classes());
     let (mut loss_sum, mut correct) = (0.0, 0);
-    for (batch, indices) in loader.zip(indices.chunks(plan.capacity())) {
+    for (batch, indices) in loader.zip(indices.chunks(capacity)) {
         if cancelled.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let batch = batch?;
-        let logits = views::logits(plan, &batch.input, batch.count, tta, &normalization);
-        let classes = plan.network.classes();
+        let logits = views::logits(engine, &batch.input, batch.count, tta, &normalization)?;
         let loss = cross_entropy(&logits, classes, classes, &batch.labels, None);
         loss_sum += loss.sum;
         correct += loss.correct;

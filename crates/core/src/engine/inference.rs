@@ -8,7 +8,6 @@ use super::stages::{Pass, Place, Route, Stage};
 use super::timings::{Timings, lap};
 use crate::kernels::batch_norm::{Affine, Curve, Factors};
 use crate::kernels::buffer::{Buffer, Scratch};
-use crate::kernels::loss::{Loss, cross_entropy};
 use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::separable::{Separable, Source};
 use crate::kernels::simd::Isa;
@@ -289,12 +288,6 @@ impl InferencePlan {
             }
             Operation::Add { .. } => unreachable!("a shortcut is added by the pass of the layer before it"),
         }
-    }
-
-    /// Loss of the last forward pass against `labels`.
-    pub fn loss(&self, labels: &[u32]) -> Loss {
-        let classes = self.network.classes();
-        cross_entropy(self.logits_map(), padded(classes), classes, labels, None)
     }
 
     /// The logits of the last forward pass: `[pictures, classes]`.

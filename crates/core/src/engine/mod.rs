@@ -4,16 +4,18 @@
 //! [`crate::kernels::batch_norm`]). A step is one forward pass a layer, the loss, and one backward pass a layer; candle
 //! sees all of it as one operation with its own backward ([`step`]).
 
+pub mod backend;
 mod backward;
 pub mod evaluate;
 mod fold;
 mod forward;
 pub mod head;
 mod inference;
-mod lifetimes;
+pub mod lifetimes;
 pub mod parameters;
 mod part;
 pub mod plan;
+pub mod processor;
 mod rows;
 mod stages;
 pub mod step;

@@ -58,7 +58,8 @@ impl TrainingPlan {
             layer.is_product().then(weight)
         });
         let sizes = PartSizes::new(&network, capacity);
-        let (gradient_places, gradient_floats) = place_gradients(&network, capacity);
+        let (gradient_places, gradient_floats) =
+            place_gradients(&network, |layer| capacity * layer.map_floats());
         let last = layers.len() - 1;
         let factors = layers.iter().enumerate().map(|(index, layer)| {
             let dropout = index == last && network.dropout > 0.0;
@@ -133,9 +134,10 @@ impl TrainingPlan {
     }
 }
 
-/// Which buffer holds the gradient of what is read from each layer's map, and how large the buffers are. A shortcut's
-/// sum, its two summands and their sums before share one: what flows back along the shortcuts is added up in place.
-fn place_gradients(network: &Network, capacity: usize) -> (Vec<usize>, Vec<usize>) {
+/// Which buffer holds the gradient of what is read from each layer's map, and how large the buffers are, as `size` says it
+/// of each layer's. A shortcut's sum, its two summands and their sums before share one: what flows back along the shortcuts
+/// is added up in place.
+pub fn place_gradients(network: &Network, size: impl Fn(&Layer) -> usize) -> (Vec<usize>, Vec<usize>) {
     let layers = &network.layers;
     // The layer that stands for all that share its buffer.
     let mut group: Vec<usize> = (0..layers.len()).collect();
@@ -153,7 +155,7 @@ fn place_gradients(network: &Network, capacity: usize) -> (Vec<usize>, Vec<usize
         let made = moment(made.unwrap_or(index));
         let lifetime = lifetimes[group[index]].get_or_insert(Lifetime { made, used: 0, floats: 0 });
         lifetime.used = moment(index);
-        lifetime.floats = lifetime.floats.max(capacity * layer.map_floats());
+        lifetime.floats = lifetime.floats.max(size(layer));
     }
     let mut order: Vec<usize> = (0..layers.len()).filter(|index| lifetimes[*index].is_some()).collect();
     order.sort_by_key(|index| lifetimes[*index].map(|lifetime| lifetime.made));
@@ -167,8 +169,8 @@ fn place_gradients(network: &Network, capacity: usize) -> (Vec<usize>, Vec<usize
 }
 
 impl Layer {
-    /// Floats of the map of one picture, padding included.
-    pub(super) fn map_floats(&self) -> usize {
+    /// Values of the map of one picture, padding included.
+    pub fn map_floats(&self) -> usize {
         self.output_side() * self.output_side() * padded(self.outputs)
     }
 

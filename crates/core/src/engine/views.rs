@@ -3,9 +3,10 @@
 //! The mean is that of logits, not of probabilities, so that what comes out is logits again: of them loss, probabilities
 //! and the order of the classes are made as ever. In probabilities it is the geometric mean.
 
-use super::InferencePlan;
+use super::backend::InferenceEngine;
 use crate::config::{Normalization, TestTimeAugmentation};
 use crate::data::normalize::Lookup;
+use crate::error::Result;
 
 /// A view of a picture, and how much it counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,38 +45,40 @@ fn views(kind: TestTimeAugmentation) -> &'static [View] {
 }
 
 /// The mean logits `[pictures, classes]` of normalised pictures `[pictures, resolution, resolution, 3]`, at most as many as
-/// the plan holds.
+/// the engine holds.
+///
+/// # Errors
+/// When the device fails.
 pub fn logits(
-    plan: &mut InferencePlan,
+    engine: &mut dyn InferenceEngine,
     input: &[f32],
     pictures: usize,
     kind: TestTimeAugmentation,
     normalization: &Normalization,
-) -> Vec<f32> {
-    let side = plan.network.resolution;
+) -> Result<Vec<f32>> {
+    let side = engine.network().resolution;
     let lookup = Lookup::new(normalization);
     let black = std::array::from_fn(|channel| lookup.value(channel, 0));
     let mut moved = Vec::new();
     let mut mean: Vec<f32> = Vec::new();
     for view in views(kind) {
-        if view.mirrored || view.shift != 0 {
+        let logits = if view.mirrored || view.shift != 0 {
             moved.resize(input.len(), 0.0);
             for (from, to) in input.chunks_exact(side * side * 3).zip(moved.chunks_exact_mut(side * side * 3))
             {
                 view.write(from, side, black, to);
             }
-            plan.forward(&moved, pictures);
+            engine.logits(&moved, pictures)?
         } else {
-            plan.forward(input, pictures);
-        }
-        let logits = plan.logits(pictures);
+            engine.logits(input, pictures)?
+        };
         if mean.is_empty() {
             mean = logits.into_iter().map(|logit| logit * view.weight).collect();
         } else {
             mean.iter_mut().zip(logits).for_each(|(sum, logit)| *sum += logit * view.weight);
         }
     }
-    mean
+    Ok(mean)
 }
 
 impl View {

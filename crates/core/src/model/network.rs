@@ -152,6 +152,17 @@ impl Network {
         Self { layers: self.layers[..self.layers.len() - 1].to_vec(), dropout: 0.0, ..self.clone() }
     }
 
+    /// Whether in the backward pass the gradient of the layer's input holds already what came along a shortcut round this
+    /// layer.
+    pub fn accumulates(&self, index: usize) -> bool {
+        let input = self.layers[index].input;
+        let shortcut = |layer: &Layer| match layer.operation {
+            Operation::Add { shortcut } => Some(shortcut),
+            _ => None,
+        };
+        self.layers[index..].iter().any(|layer| shortcut(layer).is_some() && shortcut(layer) == input)
+    }
+
     /// Outputs of the classifier.
     pub fn classes(&self) -> usize {
         self.classifier().outputs

@@ -12,7 +12,8 @@ const WARMUP_POWER: f64 = 2.0 / 3.0;
 /// The averages of a network's parameters and of its running statistics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Average {
-    config: EmaConfig,
+    /// How it moves.
+    pub config: EmaConfig,
     /// Of the parameters.
     pub parameters: Vec<f32>,
     /// Of the running statistics.
@@ -29,10 +30,15 @@ impl Average {
 
     /// Takes in the values after a step. The first are taken as they are.
     pub fn update(&mut self, parameters: &[f32], statistics: &[f32]) {
-        let decay = decay(self.config, self.updates);
+        let decay = self.decay();
         lerp(&mut self.parameters, parameters, 1.0 - decay);
         lerp(&mut self.statistics, statistics, 1.0 - decay);
         self.updates += 1;
+    }
+
+    /// How much of the average stays in the next update.
+    pub fn decay(&self) -> f64 {
+        decay(self.config, self.updates)
     }
 }
 

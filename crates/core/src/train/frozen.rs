@@ -1,16 +1,17 @@
 //! Epochs in which only the classifier learns. What the network before it makes of the pictures stays the same, so of
 //! pictures that don't change from epoch to epoch it is computed once.
 
+use super::setup::Part;
 use crate::config::Normalization;
-use crate::data::Pictures;
 use crate::data::loader::{Feed, Loader};
 use crate::data::prepare::Batch;
-use crate::engine::InferencePlan;
+use crate::engine::backend::InferenceEngine;
 use crate::engine::evaluate::Answers;
 use crate::engine::head::Head;
 use crate::error::Result;
 use crate::kernels::loss::cross_entropy;
 use crate::metrics::Metrics;
+use crate::mobilenet::in_batches;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -20,7 +21,7 @@ const MOST_BYTES: usize = 1 << 30;
 /// The network before the classifier, which stays as it is, and what it gave.
 #[derive(Debug)]
 pub(super) struct Frozen {
-    backbone: InferencePlan,
+    backbone: Box<dyn InferenceEngine>,
     pub head: Head,
     /// Of pictures that are not augmented, in the order of their indices: `[n, features]`; those to train on, to validate
     /// with and to test on.
@@ -28,45 +29,38 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    /// Of a prepared plan of the network without its classifier.
-    pub fn new(backbone: InferencePlan, head: Head) -> Self {
+    /// Of a prepared engine of the network without its classifier.
+    pub fn new(backbone: Box<dyn InferenceEngine>, head: Head) -> Self {
         Self { backbone, head, features: Default::default() }
     }
 
     /// The features of normalised pictures.
-    pub fn features_of(&mut self, input: &[f32]) -> Vec<f32> {
-        let size = self.backbone.capacity() * self.backbone.picture_floats();
-        let mut features = Vec::new();
-        for batch in input.chunks(size) {
-            let count = batch.len() / self.backbone.picture_floats();
-            self.backbone.forward(batch, count);
-            features.extend(self.backbone.logits(count));
-        }
-        features
+    pub fn features_of(&mut self, input: &[f32]) -> Result<Vec<f32>> {
+        in_batches(&mut *self.backbone, input, |backbone, batch, count| backbone.logits(batch, count))
     }
 
-    /// The features of the pictures with these indices, all of one part, computed if they aren't there yet; `None` when they
-    /// are too many to keep, or when `cancelled` was set.
+    /// The features of a part's pictures, the `place`-th of the three, computed if they aren't there yet; `None` when they are
+    /// too many to keep, or when `cancelled` was set.
     pub fn of_part(
         &mut self,
-        part: usize,
-        pictures: &Arc<Pictures>,
-        indices: &[u32],
+        place: usize,
+        part: &Part,
         normalization: Normalization,
         cancelled: &AtomicBool,
     ) -> Result<Option<Arc<Vec<f32>>>> {
+        let Part { pictures, indices } = part;
         if indices.len() * self.head.features * size_of::<f32>() > MOST_BYTES {
             return Ok(None);
         }
-        if self.features[part].is_none() {
+        if self.features[place].is_none() {
             let loader = Loader::start(Feed {
                 pictures: pictures.clone(),
-                order: indices.into(),
+                order: indices.as_slice().into(),
                 batch_size: self.backbone.capacity(),
                 augment: Vec::new(),
                 seed: 0,
                 epoch: 0,
-                resolution: self.backbone.resolution(),
+                resolution: self.backbone.network().resolution,
                 normalization,
                 first_batch: 0,
             })?;
@@ -75,11 +69,11 @@ impl Frozen {
                 if cancelled.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
-                features.extend(self.features_of(&batch?.input));
+                features.extend(self.features_of(&batch?.input)?);
             }
-            self.features[part] = Some(Arc::new(features));
+            self.features[place] = Some(Arc::new(features));
         }
-        Ok(self.features[part].clone())
+        Ok(self.features[place].clone())
     }
 
     /// Loss and accuracy of a part whose features are there; `on_answers` hears what is answered.

@@ -3,9 +3,11 @@
 mod control;
 pub mod event;
 mod frozen;
-mod groups;
 mod record;
+mod saving;
+mod setup;
 mod trainer;
+mod validation;
 
 pub use control::Control;
 pub use record::is_running;

@@ -68,7 +68,7 @@ impl Targets<'_> {
     }
 
     /// What the sum over the batch is divided by.
-    fn divisor(&self) -> f64 {
+    pub fn divisor(&self) -> f64 {
         match (self.weights, self.mixture) {
             (Some(weights), None) => self.labels.iter().map(|label| weights[*label as usize]).sum(),
             _ => self.labels.len() as f64,

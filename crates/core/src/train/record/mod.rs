@@ -6,7 +6,7 @@ mod folder;
 mod log;
 mod samples;
 
-pub use evaluation::Tally;
+pub use evaluation::{Evaluation, Tally};
 pub use folder::{Folder, is_running};
 
 use super::event::Event;
@@ -15,7 +15,6 @@ use crate::config::Normalization;
 use crate::data::prepare::Batch;
 use crate::error::{Error, Result};
 use crate::files::write_whole;
-use evaluation::Evaluation;
 use log::Log;
 use serde::Serialize;
 use std::path::Path;

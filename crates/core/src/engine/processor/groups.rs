@@ -1,11 +1,9 @@
-//! The optimizers of a run: the classifier's, and that of all before it, which may be slower, and may begin later.
+//! The optimizer of the classifier's parameters, and that of all before it, which may be slower, and may begin later.
 
-use crate::checkpoint::TrainingState;
 use crate::config::TrainConfig;
 use crate::engine::parameters::Parameters;
 use crate::error::Result;
-use crate::model::tensors::NamedTensor;
-use crate::optim::{Optimizer, State, buffers};
+use crate::optim::{Optimizer, State};
 use candle_core::Tensor;
 use std::ops::Range;
 
@@ -22,25 +20,8 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Goes on from the state of a run, if there is one, which did its first `frozen` steps without moving the backbone.
-    pub fn new(
-        config: &TrainConfig,
-        layout: &Parameters,
-        resumed: Option<&TrainingState>,
-        frozen: usize,
-    ) -> Self {
-        let (rule, floats) = (config.optimizer.rule, layout.parameter_floats);
-        let mut state = State::new(rule, floats);
-        if let Some(resumed) = resumed {
-            state.steps = resumed.progress.steps as u64;
-            // A momentum that the run before did without begins at rest.
-            let names = buffers(resumed.progress.config.optimizer.rule).iter().map(|(name, _)| name);
-            for (name, tensors) in names.zip(&resumed.optimizer) {
-                if let Some(index) = buffers(rule).iter().position(|(own, _)| own == name) {
-                    state.buffers[index] = layout.gather_parameters(tensors);
-                }
-            }
-        }
+    /// Goes on from the state of a run, which does or did its first `frozen` steps without moving the backbone.
+    pub fn new(config: &TrainConfig, layout: &Parameters, state: State, frozen: usize) -> Self {
         let weights = layout.weights();
         let part = |range: Range<usize>, frozen: usize| {
             let within = weights.iter().filter(|weight| range.contains(&weight.start));
@@ -58,7 +39,7 @@ impl Groups {
         let split = layout.head().start;
         Self {
             backbone: part(0..split, frozen),
-            head: part(split..floats, 0),
+            head: part(split..layout.parameter_floats, 0),
             split,
             backbone_rate: config.backbone_rate,
         }
@@ -79,11 +60,6 @@ impl Groups {
         )?)
     }
 
-    /// Where the classifier's parameters begin.
-    pub fn head_start(&self) -> usize {
-        self.split
-    }
-
     /// The classifier's parameters.
     pub fn head_of(&self, parameters: &Tensor) -> Result<Tensor> {
         Ok(parameters.narrow(0, self.split, parameters.elem_count() - self.split)?)
@@ -94,10 +70,15 @@ impl Groups {
         Ok(self.head.step(&self.head_of(parameters)?, gradients, rate)?)
     }
 
-    /// What the optimizers keep of every parameter, as a checkpoint has it.
-    pub fn buffers(&self, layout: &Parameters) -> Vec<Vec<NamedTensor>> {
-        let (backbone, head) = (self.backbone.state().buffers, self.head.state().buffers);
-        let whole = backbone.iter().zip(&head).map(|(backbone, head)| [&backbone[..], head].concat());
-        whole.map(|buffer| layout.scatter_parameters(&buffer)).collect()
+    /// What both keep, as one; the steps are those of the classifier, which moves in each.
+    pub fn state(&self) -> State {
+        let (backbone, head) = (self.backbone.state(), self.head.state());
+        let whole = backbone.buffers.iter().zip(&head.buffers).map(|(backbone, head)| [&backbone[..], head].concat());
+        State { steps: head.steps, buffers: whole.collect() }
+    }
+
+    /// Bytes of the state.
+    pub fn bytes(&self) -> usize {
+        self.backbone.bytes() + self.head.bytes()
     }
 }

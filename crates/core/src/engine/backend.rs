@@ -1,0 +1,129 @@
+//! What a run and a prediction ask of the device that computes. [`super::processor`] is the processor's; cards have theirs
+//! in a crate of their own.
+
+use crate::config::{Precision, TrainConfig};
+use crate::data::prepare::Batch;
+use crate::engine::head::Head;
+use crate::error::Result;
+use crate::kernels::loss::Loss;
+use crate::model::network::Network;
+use crate::optim::State;
+use crate::optim::average::Average;
+use std::fmt::Debug;
+
+/// A device that trains and runs networks.
+pub trait Backend: Debug + Send + Sync {
+    /// What options call it: `cpu`, or `cuda:N`.
+    fn name(&self) -> String;
+
+    /// A network to be trained, from the state of another engine, or at its beginning.
+    ///
+    /// # Errors
+    /// `DEVICE_UNAVAILABLE` where the device can't do what the recipe asks for; `OUT_OF_MEMORY`.
+    fn training(&self, recipe: Recipe<'_>, state: EngineState) -> Result<Box<dyn TrainingEngine>>;
+
+    /// A network to be asked, in batches of a size that suits the device. It answers once it is prepared.
+    ///
+    /// # Errors
+    /// The same.
+    fn inference(&self, network: &Network, precision: Precision) -> Result<Box<dyn InferenceEngine>>;
+}
+
+/// What is trained, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe<'a> {
+    /// The network.
+    pub network: &'a Network,
+    /// The recipe; what concerns pictures, epochs and files is not the engine's.
+    pub config: &'a TrainConfig,
+    /// What each class counts in the loss, `[classes]`.
+    pub class_weights: Option<&'a [f64]>,
+    /// Batches hold at most this many pictures.
+    pub capacity: usize,
+    /// Steps at the beginning of the run that move the classifier alone.
+    pub frozen_steps: usize,
+}
+
+/// All that training changes. Arrays lie as [`super::parameters::Parameters`] has it, which is the same on every device: so
+/// a run goes on on another one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineState {
+    /// Of the network.
+    pub parameters: Vec<f32>,
+    /// Of the network: the running statistics.
+    pub statistics: Vec<f32>,
+    /// Of the optimizer: its steps, and what it keeps of every parameter.
+    pub optimizer: State,
+    /// The average of the weights, if the recipe has it.
+    pub average: Option<Average>,
+}
+
+/// What one step needs beside its batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Update {
+    /// The learning rate.
+    pub rate: f64,
+    /// What dropout leaves out follows from these two: the run's seed, and the number of the step.
+    pub stream: (u64, u64),
+}
+
+/// A network that is being trained.
+pub trait TrainingEngine: Debug + Send {
+    /// One step: forward, loss, backward, optimizer, average. It may still be in work when this returns.
+    ///
+    /// # Errors
+    /// When the device fails, in this step or in one before.
+    fn step(&mut self, batch: Batch, update: Update) -> Result<()>;
+
+    /// The same for the classifier alone, on features that the layers before it gave: `batch.input` is `[count, features]`.
+    ///
+    /// # Errors
+    /// When the device fails, in this step or in one before.
+    fn step_head(&mut self, head: &Head, batch: Batch, update: Update) -> Result<()>;
+
+    /// The losses of the steps that are known and were not given yet, in order; with `all` those of all steps are waited
+    /// for.
+    ///
+    /// # Errors
+    /// When the device failed.
+    fn losses(&mut self, all: bool) -> Result<Vec<Loss>>;
+
+    /// A copy of the state after the last step.
+    ///
+    /// # Errors
+    /// When the device failed.
+    fn state(&mut self) -> Result<EngineState>;
+
+    /// Bytes of the device's memory that it works with: parameters, gradients, optimizer state, and buffers.
+    fn bytes(&self) -> usize;
+}
+
+/// A network that answers.
+pub trait InferenceEngine: Debug + Send {
+    /// The network.
+    fn network(&self) -> &Network;
+
+    /// Batches hold at most this many pictures.
+    fn capacity(&self) -> usize;
+
+    /// Takes over parameters and running statistics, which lie as [`super::parameters::Parameters`] has it.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn prepare(&mut self, parameters: &[f32], statistics: &[f32]) -> Result<()>;
+
+    /// The logits `[pictures, classes]` of normalised pictures `[pictures, resolution, resolution, 3]`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn logits(&mut self, input: &[f32], pictures: usize) -> Result<Vec<f32>>;
+
+    /// The pooled features of the same: `[pictures, features]`, what the classifier, in V3 its first layer, reads.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn features(&mut self, input: &[f32], pictures: usize) -> Result<Vec<f32>>;
+
+    /// Bytes of the device's memory that it works with.
+    fn bytes(&self) -> usize;
+}

@@ -1,0 +1,71 @@
+//! Validation and test at an epoch's end.
+
+use super::Control;
+use super::event::{Event, Metrics, Split};
+use super::record::{Evaluation, Tally};
+use super::saving::network_of;
+use super::setup::Part;
+use super::trainer::Trainer;
+use crate::config::TestTimeAugmentation;
+use crate::data::Pictures;
+use crate::engine::evaluate::{Answers, evaluate};
+use crate::error::Result;
+use std::sync::Arc;
+
+/// What the network made of one part.
+pub(super) struct Evaluated {
+    pub metrics: Metrics,
+    split: Split,
+    tally: Tally,
+    pictures: Arc<Pictures>,
+}
+
+impl Evaluated {
+    /// As the run's folder keeps it.
+    pub fn evaluation(self, epoch: usize) -> Result<Evaluation> {
+        self.tally.evaluation(epoch, self.split, self.metrics, &self.pictures)
+    }
+}
+
+impl Trainer<'_> {
+    /// Validation and test; `None` for a part without pictures, and where the run was stopped meanwhile.
+    pub(super) fn evaluate_parts(
+        &mut self,
+        control: &Control,
+        on_event: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<[Option<Evaluated>; 2]> {
+        let (parameters, statistics) = network_of(self.engine.state()?);
+        self.evaluation.prepare(&parameters, &statistics)?;
+        let head = &parameters[self.layout.head()];
+        let (epoch, normalization) = (self.progress.epoch + 1, self.config.normalization);
+        let mut evaluated = [None, None];
+        let parts = [(Split::Validation, &self.parts.validation), (Split::Test, &self.parts.test)];
+        for (place, (evaluated, (split, part))) in evaluated.iter_mut().zip(parts).enumerate() {
+            let Part { pictures, indices } = part;
+            let (mut tally, mut done, count) = (Tally::new(&self.weights.classes), 0, indices.len());
+            let mut hear = |answers: &Answers| {
+                tally.add(answers);
+                done += answers.labels.len();
+                // Not logged: it is of use only while it is waited for.
+                on_event(Event::Evaluating { epoch, split, done, count });
+            };
+            let (stopping, tta) = (control.stopping(), TestTimeAugmentation::None);
+            let features = match &mut self.frozen {
+                Some(frozen) => frozen.of_part(place + 1, part, normalization, stopping)?,
+                None => None,
+            };
+            let metrics = match (&self.frozen, features) {
+                (Some(frozen), Some(features)) => {
+                    frozen.evaluate(&features, indices, &part.labels(), head, &mut hear)
+                }
+                _ => {
+                    let engine = &mut *self.evaluation;
+                    evaluate(engine, pictures, indices, normalization, tta, stopping, &mut hear)?
+                }
+            };
+            *evaluated =
+                metrics.map(|metrics| Evaluated { metrics, split, tally, pictures: pictures.clone() });
+        }
+        Ok(evaluated)
+    }
+}
