@@ -1,0 +1,253 @@
+// The part of CUDA C++ that the kernels use, for g++: a block's threads run as fibers of one thread of the machine.
+//
+// Checked on the way: barriers that not all threads reach, warps whose lanes are at different places, blocks larger than the
+// kernel's bound, more shared memory than 48 KB. Shared memory begins as NaNs. That there is a barrier wherever one is needed
+// shows when blocks run with their threads in the opposite order (`emulation::reversed`) and give the same bits.
+#pragma once
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#define DEVICE inline
+#define KERNEL(name, threads)                        \
+  static constexpr unsigned bound_of_##name = threads; \
+  static void name
+#define END_KERNEL(name) static const emulation::Registration registration_of_##name(#name, bound_of_##name, &name);
+#define SHARED(type, name, count)                               \
+  static emulation::SharedArray<type, (count)> shared_##name;   \
+  type(&name)[count] = shared_##name.enter()
+
+struct uint3 {
+  unsigned x, y, z;
+};
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+
+inline uint3 threadIdx, blockIdx, blockDim, gridDim;
+
+inline int min(int a, int b) { return a < b ? a : b; }
+inline int max(int a, int b) { return a > b ? a : b; }
+inline float __uint_as_float(unsigned word) {
+  float value;
+  std::memcpy(&value, &word, 4);
+  return value;
+}
+inline unsigned __float_as_uint(float value) {
+  unsigned word;
+  std::memcpy(&word, &value, 4);
+  return word;
+}
+// Compiled without contraction, so that each rounds by itself.
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
+inline float __fdiv_rn(float a, float b) { return a / b; }
+inline float __fsqrt_rn(float a) { return std::sqrt(a); }
+
+namespace emulation {
+
+constexpr unsigned WARP_LANES = 32;
+constexpr size_t STATIC_SHARED_BYTES = 48 << 10;
+
+// ---- Blocks and barriers (block.cpp) ----
+
+// Threads of a block and blocks of a grid run from the last to the first.
+extern bool reversed;
+// Which block this is, counted through all launches.
+extern uint64_t block_serial;
+[[noreturn]] void fail(const char* message);
+void block_barrier();
+// What all lanes of a warp do together: each brings `operand`, and the last to come does the work for all.
+using Collective = void (*)(void* const (&operands)[WARP_LANES]);
+void warp_collective(Collective work, void* operand);
+void count_shared(size_t bytes);
+
+template <class T, size_t COUNT>
+class SharedArray {
+  uint64_t serial_ = 0;
+  T values_[COUNT];  // last, so that what is written behind it is written behind this variable
+
+ public:
+  T (&enter())[COUNT] {
+    if (serial_ != block_serial) {
+      serial_ = block_serial;
+      count_shared(sizeof values_);
+      std::memset(static_cast<void*>(values_), 0xff, sizeof values_);
+    }
+    return values_;
+  }
+};
+
+// ---- Kernels by name ----
+
+// Where the pointers among a launch's arguments are; the driver asks whether they point to memory of the card.
+struct Pointers {
+  std::vector<const void*> values;
+  template <class T>
+  void add(T* pointer) {
+    if (pointer) values.push_back(pointer);
+  }
+};
+template <class T>
+void add_pointers(T* pointer, Pointers& to) {
+  to.add(pointer);
+}
+inline void add_pointers(int, Pointers&) {}
+inline void add_pointers(float, Pointers&) {}
+inline void add_pointers(double, Pointers&) {}
+
+struct Kernel {
+  const char* name;
+  unsigned most_threads;
+  std::vector<size_t> argument_bytes;
+  void (*call)(const Kernel&, const void* const* arguments);
+  Pointers (*pointers)(const void* const* arguments);
+  void (*function)();
+};
+
+// All of them.
+std::vector<Kernel>& kernels();
+const Kernel* find_kernel(const char* name);
+// Runs all blocks; `arguments` point to the values.
+void launch(const Kernel& kernel, uint3 grid, uint3 block, const void* const* arguments);
+
+template <class... A, size_t... I>
+Kernel describe(const char* name, unsigned threads, void (*function)(A...), std::index_sequence<I...>) {
+  Kernel kernel;
+  kernel.name = name;
+  kernel.most_threads = threads;
+  kernel.argument_bytes = {sizeof(A)...};
+  kernel.function = reinterpret_cast<void (*)()>(function);
+  kernel.call = [](const Kernel& own, const void* const* arguments) {
+    reinterpret_cast<void (*)(A...)>(own.function)(*static_cast<const A*>(arguments[I])...);
+  };
+  kernel.pointers = [](const void* const* arguments) {
+    Pointers all;
+    (add_pointers(*static_cast<const A*>(arguments[I]), all), ...);
+    return all;
+  };
+  return kernel;
+}
+
+struct Registration {
+  template <class... A>
+  Registration(const char* name, unsigned threads, void (*function)(A...)) {
+    kernels().push_back(describe(name, threads, function, std::index_sequence_for<A...>()));
+  }
+};
+
+// ---- Warps ----
+
+template <class T>
+struct Shuffle {
+  T value, result;
+  int distance;
+};
+
+template <class T>
+void shuffle_all(void* const (&operands)[WARP_LANES]) {
+  for (unsigned lane = 0; lane < WARP_LANES; lane++) {
+    auto& own = *static_cast<Shuffle<T>*>(operands[lane]);
+    own.result = static_cast<const Shuffle<T>*>(operands[(lane ^ own.distance) % WARP_LANES])->value;
+  }
+}
+
+struct Fragments {
+  const unsigned* a;
+  const unsigned* b;
+  float* c;
+};
+
+// The value of a word's part: of bfloat16 the lower or upper half, of TF32 the word, of which the processor ignores 13 bits.
+template <int PARTS>
+float part_of_word(unsigned word, int part) {
+  return __uint_as_float(PARTS == 2 ? (part ? word & 0xffff0000u : word << 16) : word & ~0x1fffu);
+}
+
+// The tensor cores' product for all lanes: c [16 M, 8 N] += a [16 M, depth] * b [depth, 8 N], depth 8 words of PARTS values.
+// Products are exact in float64's stead by float32's fused multiply-add, summed in the order of the depth.
+template <int PARTS, int M, int N>
+void mma_all(void* const (&operands)[WARP_LANES]) {
+  constexpr int DEPTH = 8 * PARTS;
+  static float a[M * 16][DEPTH], b[DEPTH][N * 8], c[M * 16][N * 8];
+  const auto each_c = [&](auto visit) {
+    for (unsigned lane = 0; lane < WARP_LANES; lane++) {
+      float* own = static_cast<Fragments*>(operands[lane])->c;
+      const int g = lane / 4, t = lane % 4;
+      for (int m = 0; m < M; m++)
+        for (int n = 0; n < N; n++)
+          for (int i = 0; i < 4; i++) visit(c[m * 16 + i / 2 * 8 + g][n * 8 + 2 * t + i % 2], own[(m * N + n) * 4 + i]);
+    }
+  };
+  for (unsigned lane = 0; lane < WARP_LANES; lane++) {
+    const auto& own = *static_cast<Fragments*>(operands[lane]);
+    const int g = lane / 4, t = lane % 4;
+    for (int i = 0; i < 4; i++)
+      for (int part = 0; part < PARTS; part++) {
+        const int depth = (t + i / 2 * 4) * PARTS + part;
+        for (int m = 0; m < M; m++) a[m * 16 + i % 2 * 8 + g][depth] = part_of_word<PARTS>(own.a[m * 4 + i], part);
+        if (i % 2 == 0)
+          for (int n = 0; n < N; n++) b[depth][n * 8 + g] = part_of_word<PARTS>(own.b[n * 2 + i / 2], part);
+      }
+  }
+  each_c([](float& to, const float& from) { to = from; });
+  for (int row = 0; row < M * 16; row++)
+    for (int depth = 0; depth < DEPTH; depth++)
+      for (int column = 0; column < N * 8; column++)
+        c[row][column] = std::fma(a[row][depth], b[depth][column], c[row][column]);
+  each_c([](const float& from, float& to) { to = from; });
+}
+
+}  // namespace emulation
+
+inline void __syncthreads() { emulation::block_barrier(); }
+
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int distance) {
+  if (mask != 0xffffffffu) emulation::fail("a shuffle of a part of a warp");
+  emulation::Shuffle<T> own = {value, value, distance};
+  emulation::warp_collective(emulation::shuffle_all<T>, &own);
+  return own.result;
+}
+
+inline unsigned bf16_bits(float value) {
+  const unsigned word = __float_as_uint(value);
+  return value != value ? 0x7fffu : (word + 0x7fffu + (word >> 16 & 1u)) >> 16;
+}
+inline unsigned pack_bf16(float low, float high) { return bf16_bits(high) << 16 | bf16_bits(low); }
+
+inline unsigned round_tf32(float value) {
+  const unsigned word = __float_as_uint(value);
+  return std::isfinite(value) ? (word + 0x1000u) & ~0x1fffu : word;
+}
+
+template <int M, int N>
+void mma_bf16(float (&c)[M][N][4], const unsigned (&a)[M][4], const unsigned (&b)[N][2]) {
+  emulation::Fragments own = {a[0], b[0], c[0][0]};
+  emulation::warp_collective(emulation::mma_all<2, M, N>, &own);
+}
+
+template <int M, int N>
+void mma_tf32(float (&c)[M][N][4], const unsigned (&a)[M][4], const unsigned (&b)[N][2]) {
+  emulation::Fragments own = {a[0], b[0], c[0][0]};
+  emulation::warp_collective(emulation::mma_all<1, M, N>, &own);
+}

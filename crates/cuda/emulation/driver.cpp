@@ -1,0 +1,377 @@
+// The mock driver's books, cards, contexts and modules.
+#include "driver.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+
+namespace mock {
+
+long long number_from(const char* variable, long long otherwise) {
+  const char* text = std::getenv(variable);
+  return text && *text ? std::strtoll(text, nullptr, 10) : otherwise;
+}
+
+size_t card_bytes() { return number_from("MOCK_CUDA_MEMORY", 8LL << 30); }
+
+State& state() {
+  // Never destroyed: threads may call to the very end.
+  static State& all = *new State();
+  return all;
+}
+
+Device*& current() {
+  static thread_local Device* device = nullptr;
+  return device;
+}
+
+int begin(bool needs_context, bool releases) {
+  State& books = state();
+  books.calls++;
+  if (books.calls == books.fail_at) {
+    books.failures++;
+    books.excused += releases;
+    return books.fail_code;
+  }
+  if (!books.initialized) return NOT_INITIALIZED;
+  if (needs_context && !current()) return INVALID_CONTEXT;
+  if (needs_context && current()->retained == 0) return INVALID_CONTEXT;
+  return releases ? SUCCESS : books.sticky;
+}
+
+size_t leaks() {
+  const State& books = state();
+  size_t contexts = 0;
+  for (const auto& device : books.devices) contexts += device->retained;
+  return books.device_memory.size() + books.host_memory.size() + books.streams.size() + books.events.size() +
+         books.modules.size() + books.graphs.size() + books.graph_execs.size() + contexts;
+}
+
+std::string report() {
+  const State& books = state();
+  size_t bytes = 0, contexts = 0;
+  for (const auto& [address, memory] : books.device_memory) bytes += memory.bytes;
+  for (const auto& device : books.devices) contexts += device->retained;
+  std::ostringstream to;
+  to << "{\"calls\":" << books.calls << ",\"launches\":" << books.launches << ",\"graphLaunches\":" << books.graph_launches
+     << ",\"failures\":" << books.failures << ",\"mostBytes\":" << books.most_bytes << ",\"excused\":" << books.excused
+     << ",\"left\":{\"deviceBytes\":" << bytes << ",\"deviceMemory\":" << books.device_memory.size()
+     << ",\"hostMemory\":" << books.host_memory.size() << ",\"streams\":" << books.streams.size()
+     << ",\"events\":" << books.events.size() << ",\"modules\":" << books.modules.size()
+     << ",\"graphs\":" << books.graphs.size() << ",\"graphExecs\":" << books.graph_execs.size()
+     << ",\"contexts\":" << contexts << "}}";
+  return to.str();
+}
+
+namespace {
+
+// At the end of the process, after all that the program itself does there.
+struct AtEnd {
+  ~AtEnd() {
+    const char* path = std::getenv("MOCK_CUDA_REPORT");
+    if (!path || !*path) return;
+    if (FILE* file = std::fopen(path, "a")) {
+      std::fprintf(file, "%s\n", report().c_str());
+      std::fclose(file);
+    }
+  }
+} at_end;
+
+struct Capability {
+  int major = 9, minor = 0;
+  Capability() {
+    if (const char* text = std::getenv("MOCK_CUDA_CAPABILITY")) std::sscanf(text, "%d.%d", &major, &minor);
+  }
+};
+const Capability& capability() {
+  static const Capability all;
+  return all;
+}
+
+int driver_version() { return static_cast<int>(number_from("MOCK_CUDA_DRIVER_VERSION", 13000)); }
+
+// `.version 8.0` as 80; 0 where there is none.
+int number_behind(const std::string& text, const char* word) {
+  const size_t at = text.find(word);
+  int major = 0, minor = 0;
+  if (at == std::string::npos) return 0;
+  const int read = std::sscanf(text.c_str() + at + std::strlen(word), "%d.%d", &major, &minor);
+  return read == 2 ? major * 10 + minor : 0;
+}
+
+// PTX's versions began to count with CUDA's at 11.0: 7.0.
+int ptx_of_driver() {
+  const int version = driver_version();
+  return (version / 1000 - 4) * 10 + version % 1000 / 10;
+}
+
+Device* device_at(int index) {
+  State& books = state();
+  return index >= 0 && index < static_cast<int>(books.devices.size()) ? books.devices[index].get() : nullptr;
+}
+
+}  // namespace
+}  // namespace mock
+
+using namespace mock;
+
+// ---- For tests: the same as the environment variables, while the library is open ----
+
+API mockCudaFailAt(uint64_t call, int code) {
+  std::lock_guard<std::recursive_mutex> guard(state().lock);
+  state().fail_at = call ? state().calls + call : 0;
+  state().fail_code = code;
+  return SUCCESS;
+}
+API mockCudaReversed(int on) {
+  std::lock_guard<std::recursive_mutex> guard(state().lock);
+  const int before = emulation::reversed;
+  emulation::reversed = on;
+  return before;
+}
+extern "C" __attribute__((visibility("default"))) uint64_t mockCudaCalls() { return state().calls; }
+extern "C" __attribute__((visibility("default"))) uint64_t mockCudaLeaks() {
+  std::lock_guard<std::recursive_mutex> guard(state().lock);
+  return leaks();
+}
+API mockCudaReport(char* to, size_t bytes) {
+  std::lock_guard<std::recursive_mutex> guard(state().lock);
+  std::snprintf(to, bytes, "%s", report().c_str());
+  return SUCCESS;
+}
+
+// ---- The driver ----
+
+API cuInit(unsigned flags) {
+  std::lock_guard<std::recursive_mutex> guard(state().lock);
+  State& books = state();
+  if (books.calls == 0 && books.fail_at == 0) {
+    books.fail_at = number_from("MOCK_CUDA_FAIL_AT", 0);
+    books.fail_code = static_cast<int>(number_from("MOCK_CUDA_FAIL_CODE", UNKNOWN));
+    emulation::reversed = number_from("MOCK_CUDA_REVERSED", 0) != 0;
+  }
+  const int code = begin(false);
+  if (code && code != NOT_INITIALIZED) return code;
+  if (flags) return INVALID_VALUE;
+  if (!books.initialized) {
+    const int count = static_cast<int>(number_from("MOCK_CUDA_DEVICES", 1));
+    for (int index = 0; index < count; index++) {
+      books.devices.push_back(std::make_unique<Device>());
+      books.devices.back()->index = index;
+    }
+  }
+  if (books.devices.empty()) return NO_DEVICE;
+  books.initialized = true;
+  return SUCCESS;
+}
+
+API cuDriverGetVersion(int* to) {
+  std::lock_guard<std::recursive_mutex> guard(state().lock);
+  // The only one that may be called before cuInit.
+  const int code = begin(false);
+  if (code && code != NOT_INITIALIZED) return code;
+  *to = driver_version();
+  return SUCCESS;
+}
+
+static const std::pair<int, std::pair<const char*, const char*>> ERRORS[] = {
+    {SUCCESS, {"CUDA_SUCCESS", "no error"}},
+    {INVALID_VALUE, {"CUDA_ERROR_INVALID_VALUE", "invalid argument"}},
+    {OUT_OF_MEMORY, {"CUDA_ERROR_OUT_OF_MEMORY", "out of memory"}},
+    {NOT_INITIALIZED, {"CUDA_ERROR_NOT_INITIALIZED", "initialization error"}},
+    {NO_DEVICE, {"CUDA_ERROR_NO_DEVICE", "no CUDA-capable device is detected"}},
+    {INVALID_DEVICE, {"CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal"}},
+    {INVALID_IMAGE, {"CUDA_ERROR_INVALID_IMAGE", "device kernel image is invalid"}},
+    {INVALID_CONTEXT, {"CUDA_ERROR_INVALID_CONTEXT", "invalid device context"}},
+    {NO_BINARY_FOR_GPU, {"CUDA_ERROR_NO_BINARY_FOR_GPU", "no kernel image is available for execution on the device"}},
+    {UNSUPPORTED_PTX_VERSION,
+     {"CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the provided PTX was compiled with an unsupported toolchain."}},
+    {INVALID_HANDLE, {"CUDA_ERROR_INVALID_HANDLE", "invalid resource handle"}},
+    {NOT_FOUND, {"CUDA_ERROR_NOT_FOUND", "named symbol not found"}},
+    {ILLEGAL_ADDRESS, {"CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"}},
+    {LAUNCH_OUT_OF_RESOURCES, {"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES", "too many resources requested for launch"}},
+    {STREAM_CAPTURE_UNSUPPORTED,
+     {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"}},
+    {STREAM_CAPTURE_INVALIDATED,
+     {"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"}},
+    {UNKNOWN, {"CUDA_ERROR_UNKNOWN", "unknown error"}},
+};
+
+// Both describe other calls' failures, so they are not counted and never fail by order.
+API cuGetErrorName(int code, const char** to) {
+  for (const auto& [known, texts] : ERRORS)
+    if (known == code) return *to = texts.first, SUCCESS;
+  return *to = nullptr, INVALID_VALUE;
+}
+API cuGetErrorString(int code, const char** to) {
+  for (const auto& [known, texts] : ERRORS)
+    if (known == code) return *to = texts.second, SUCCESS;
+  return *to = nullptr, INVALID_VALUE;
+}
+
+API cuDeviceGetCount(int* to) {
+  CALL(false);
+  *to = static_cast<int>(books.devices.size());
+  return SUCCESS;
+}
+
+API cuDeviceGet(int* to, int index) {
+  CALL(false);
+  if (!device_at(index)) return INVALID_DEVICE;
+  *to = index;
+  return SUCCESS;
+}
+
+API cuDeviceGetName(char* to, int bytes, int device) {
+  CALL(false);
+  if (!device_at(device) || bytes < 1) return INVALID_DEVICE;
+  std::snprintf(to, bytes, "Mock card %d", device);
+  return SUCCESS;
+}
+
+API cuDeviceTotalMem_v2(size_t* to, int device) {
+  CALL(false);
+  if (!device_at(device)) return INVALID_DEVICE;
+  *to = card_bytes();
+  return SUCCESS;
+}
+
+API cuDeviceGetAttribute(int* to, int attribute, int device) {
+  CALL(false);
+  if (!device_at(device)) return INVALID_DEVICE;
+  switch (attribute) {
+    case 10: *to = 32; return SUCCESS;            // WARP_SIZE
+    case 13: *to = 1'980'000; return SUCCESS;     // CLOCK_RATE, kHz
+    case 16: *to = static_cast<int>(number_from("MOCK_CUDA_MULTIPROCESSORS", 4)); return SUCCESS;
+    case 36: *to = 2'619'000; return SUCCESS;     // MEMORY_CLOCK_RATE, kHz
+    case 37: *to = 5120; return SUCCESS;          // GLOBAL_MEMORY_BUS_WIDTH, bits
+    case 38: *to = 50 << 20; return SUCCESS;      // L2_CACHE_SIZE
+    case 75: *to = capability().major; return SUCCESS;
+    case 76: *to = capability().minor; return SUCCESS;
+    default: return INVALID_VALUE;
+  }
+}
+
+// ---- Contexts: a card's primary one ----
+
+API cuDevicePrimaryCtxRetain(void** to, int device) {
+  CALL(false);
+  Device* own = device_at(device);
+  if (!own) return INVALID_DEVICE;
+  own->retained++;
+  *to = own;
+  return SUCCESS;
+}
+
+API cuDevicePrimaryCtxRelease_v2(int device) {
+  CALL(false, true);
+  Device* own = device_at(device);
+  if (!own) return INVALID_DEVICE;
+  if (own->retained == 0) return INVALID_CONTEXT;
+  own->retained--;
+  return SUCCESS;
+}
+
+API cuCtxSetCurrent(void* context) {
+  CALL(false, true);
+  bool found = !context;
+  for (const auto& device : books.devices) found |= device.get() == context;
+  if (!found) return INVALID_CONTEXT;
+  current() = static_cast<Device*>(context);
+  return SUCCESS;
+}
+
+API cuCtxGetCurrent(void** to) {
+  CALL(false);
+  *to = current();
+  return SUCCESS;
+}
+
+API cuCtxSynchronize() {
+  CALL();
+  if (capturing_here()) return STREAM_CAPTURE_UNSUPPORTED;
+  return finish_all();
+}
+
+API cuMemGetInfo_v2(size_t* free, size_t* total) {
+  CALL();
+  *total = card_bytes();
+  *free = card_bytes() - current()->used;
+  return SUCCESS;
+}
+
+// ---- Modules: the kernels that the PTX has, as far as the emulation has them, too ----
+
+API cuModuleLoadDataEx(void** to, const void* image, unsigned count, int*, void**) {
+  CALL();
+  if (count > 0) return INVALID_VALUE;
+  std::string text(static_cast<const char*>(image));
+  const int version = number_behind(text, ".version ");
+  if (version == 0) return INVALID_IMAGE;
+  if (version > ptx_of_driver()) return UNSUPPORTED_PTX_VERSION;
+  int needed = 0;
+  const size_t at = text.find(".target sm_");
+  if (at == std::string::npos || std::sscanf(text.c_str() + at, ".target sm_%d", &needed) != 1) return INVALID_IMAGE;
+  if (capability().major * 10 + capability().minor < needed) return NO_BINARY_FOR_GPU;
+  auto* module = new Module{current(), std::move(text)};
+  books.modules.insert(module);
+  *to = module;
+  return SUCCESS;
+}
+
+API cuModuleLoadData(void** to, const void* image) { return cuModuleLoadDataEx(to, image, 0, nullptr, nullptr); }
+
+API cuModuleUnload(void* handle) {
+  CALL(true, true);
+  auto* module = static_cast<Module*>(handle);
+  if (!known(books.modules, module)) return INVALID_HANDLE;
+  finish_all();
+  for (auto at = books.functions.begin(); at != books.functions.end();) {
+    if ((*at)->module == module) {
+      delete *at;
+      at = books.functions.erase(at);
+    } else {
+      ++at;
+    }
+  }
+  books.modules.erase(module);
+  delete module;
+  return SUCCESS;
+}
+
+// Whether the kernel's parameters in the PTX are as large as the emulation's: else the two are not of the same sources.
+static bool same_parameters(const std::string& text, size_t entry, const emulation::Kernel& kernel) {
+  const size_t end = text.find(')', entry);
+  size_t count = 0;
+  for (size_t at = text.find(".param ", entry); at < end; at = text.find(".param ", at + 1), count++) {
+    if (count >= kernel.argument_bytes.size()) return false;
+    const std::string line = text.substr(at, text.find_first_of(",\n", at) - at);
+    size_t bytes = line.find("64 ") != std::string::npos && line.find(".b8") == std::string::npos ? 8 : 4;
+    if (line.find(".b8") != std::string::npos) bytes = std::strtoull(line.c_str() + line.find('[') + 1, nullptr, 10);
+    if (bytes != kernel.argument_bytes[count]) return false;
+  }
+  return count == kernel.argument_bytes.size();
+}
+
+API cuModuleGetFunction(void** to, void* handle, const char* name) {
+  CALL();
+  auto* module = static_cast<Module*>(handle);
+  if (!known(books.modules, module)) return INVALID_HANDLE;
+  const size_t entry = module->text.find(".entry " + std::string(name) + "(");
+  const emulation::Kernel* kernel = emulation::find_kernel(name);
+  if (entry == std::string::npos || !kernel) return NOT_FOUND;
+  if (!same_parameters(module->text, entry, *kernel)) {
+    std::fprintf(stderr, "mock CUDA: the PTX and the emulation disagree about the parameters of %s\n", name);
+    return INVALID_IMAGE;
+  }
+  auto* function = new Function{module, kernel};
+  books.functions.insert(function);
+  *to = function;
+  return SUCCESS;
+}
+
+API cuFuncSetAttribute(void* handle, int, int value) {
+  CALL();
+  if (!known(books.functions, static_cast<Function*>(handle))) return INVALID_HANDLE;
+  return value > 227 << 10 ? INVALID_VALUE : SUCCESS;
+}
