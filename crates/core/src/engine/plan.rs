@@ -59,7 +59,7 @@ impl TrainingPlan {
         });
         let sizes = PartSizes::new(&network, capacity);
         let (gradient_places, gradient_floats) =
-            place_gradients(&network, |layer| capacity * layer.map_floats());
+            place_gradients(&network, |index| capacity * layers[index].map_floats());
         let last = layers.len() - 1;
         let factors = layers.iter().enumerate().map(|(index, layer)| {
             let dropout = index == last && network.dropout > 0.0;
@@ -137,7 +137,7 @@ impl TrainingPlan {
 /// Which buffer holds the gradient of what is read from each layer's map, and how large the buffers are, as `size` says it
 /// of each layer's. A shortcut's sum, its two summands and their sums before share one: what flows back along the shortcuts
 /// is added up in place.
-pub fn place_gradients(network: &Network, size: impl Fn(&Layer) -> usize) -> (Vec<usize>, Vec<usize>) {
+pub fn place_gradients(network: &Network, size: impl Fn(usize) -> usize) -> (Vec<usize>, Vec<usize>) {
     let layers = &network.layers;
     // The layer that stands for all that share its buffer.
     let mut group: Vec<usize> = (0..layers.len()).collect();
@@ -149,13 +149,13 @@ pub fn place_gradients(network: &Network, size: impl Fn(&Layer) -> usize) -> (Ve
     // The backward pass goes from the last layer to the first: its moment t works on layer `layers - 1 - t`.
     let moment = |index: usize| layers.len() - 1 - index;
     let mut lifetimes: Vec<Option<Lifetime>> = vec![None; layers.len()];
-    for (index, layer) in layers.iter().enumerate().rev() {
+    for index in (0..layers.len()).rev() {
         // The last layer's is made by the loss; the others' by the first layer, from behind, that reads them.
         let made = layers.iter().rposition(|reader| reader.reads().any(|read| read == index));
         let made = moment(made.unwrap_or(index));
         let lifetime = lifetimes[group[index]].get_or_insert(Lifetime { made, used: 0, floats: 0 });
         lifetime.used = moment(index);
-        lifetime.floats = lifetime.floats.max(size(layer));
+        lifetime.floats = lifetime.floats.max(size(index));
     }
     let mut order: Vec<usize> = (0..layers.len()).filter(|index| lifetimes[*index].is_some()).collect();
     order.sort_by_key(|index| lifetimes[*index].map(|lifetime| lifetime.made));

@@ -5,6 +5,7 @@ use super::{Context, Stream};
 use mobilenet_core::{Error, Result};
 use std::ffi::c_void;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
@@ -28,6 +29,49 @@ unsafe impl Element for u32 {}
 unsafe impl Element for i32 {}
 // SAFETY: the same.
 unsafe impl Element for u64 {}
+
+/// A part of an array on the card, or none: what a kernel is given. Whoever makes one sees that the array lives as long as
+/// kernels work with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    address: Address,
+    bytes: usize,
+}
+
+impl Slice {
+    /// No array: a null pointer.
+    pub const NONE: Self = Self { address: 0, bytes: 0 };
+
+    /// Its address, if it has at least so many bytes.
+    ///
+    /// # Errors
+    /// `INTERNAL` if it hasn't.
+    pub fn with(self, bytes: usize) -> Result<Address> {
+        if self.bytes < bytes || self.address == 0 {
+            return Err(Error::internal(format!("a kernel needs {bytes} bytes and would get {}", self.bytes)));
+        }
+        Ok(self.address)
+    }
+
+    /// The same for what a kernel can do without.
+    ///
+    /// # Errors
+    /// `INTERNAL` if there is an array with fewer bytes.
+    pub fn if_any(self, bytes: usize) -> Result<Address> {
+        if self == Self::NONE { Ok(0) } else { self.with(bytes) }
+    }
+
+    /// What begins `bytes` behind its beginning.
+    ///
+    /// # Errors
+    /// `INTERNAL` if it ends before.
+    pub fn from(self, bytes: usize) -> Result<Self> {
+        let left = self.bytes.checked_sub(bytes).ok_or_else(|| {
+            Error::internal(format!("byte {bytes} of an array of {} was to be used", self.bytes))
+        })?;
+        Ok(Self { address: self.address + bytes as Address, bytes: left })
+    }
+}
 
 /// An array on the card, freed when it is dropped. It may be empty, and then has no address.
 #[derive(Debug)]
@@ -91,18 +135,22 @@ impl<T: Element> DeviceBuffer<T> {
         self.length * size_of::<T>()
     }
 
-    /// Its first value's address on the card.
-    pub fn address(&self) -> Address {
-        self.address
+    /// All of it; an empty array is none.
+    pub fn all(&self) -> Slice {
+        Slice { address: self.address, bytes: self.bytes() }
     }
 
-    /// The address of value `index`; that behind the last, too.
+    /// The values in a range; an empty range is none.
     ///
     /// # Panics
-    /// When the array has no such value.
-    pub fn address_of(&self, index: usize) -> Address {
-        assert!(index <= self.length, "value {index} of {}", self.length);
-        self.address + (index * size_of::<T>()) as Address
+    /// When the range goes beyond the array.
+    pub fn slice(&self, range: Range<usize>) -> Slice {
+        assert!(range.end <= self.length, "values {range:?} of {}", self.length);
+        if range.is_empty() {
+            return Slice::NONE;
+        }
+        let address = self.address + (range.start * size_of::<T>()) as Address;
+        Slice { address, bytes: range.len() * size_of::<T>() }
     }
 
     /// Replaces the first values by these, and waits for it.
@@ -153,6 +201,31 @@ impl<T: Element> DeviceBuffer<T> {
             (f.copy_to_host)(values.as_mut_ptr().cast(), self.address, size_of_val(values), stream.handle())
         })?;
         stream.synchronize()
+    }
+
+    /// Copies the first values to `to`, from its value `first` on, when the stream comes to it.
+    ///
+    /// # Safety
+    /// These values of `to` must be neither read nor changed before the stream has come past this, and `to` not be dropped.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub unsafe fn read_later(
+        &self,
+        stream: &Stream,
+        to: &mut PinnedBuffer<T>,
+        first: usize,
+        count: usize,
+    ) -> Result<()> {
+        self.check_room(count)?;
+        if first + count > to.length {
+            return Err(Error::internal(format!("{count} values were to be copied to {first} of {}", to.length)));
+        }
+        // SAFETY: both arrays have so many values; that they stay is the caller's promise.
+        self.context.call("cuMemcpyDtoHAsync", |f| unsafe {
+            let to = to.pointer.add(first);
+            (f.copy_to_host)(to.cast(), self.address, count * size_of::<T>(), stream.handle())
+        })
     }
 
     fn check_room(&self, count: usize) -> Result<()> {

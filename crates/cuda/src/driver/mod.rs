@@ -22,11 +22,12 @@ pub use event::Event;
 pub use functions::Functions;
 pub use graph::Graph;
 pub use library::{Attempt, VARIABLE, list};
-pub use memory::{DeviceBuffer, Element, PinnedBuffer};
-pub use module::{Arguments, Function, Grid, Module};
+pub use memory::{DeviceBuffer, Element, PinnedBuffer, Slice};
+pub use module::{Argument, Arguments, Function, Grid, Module};
 pub use stream::Stream;
 pub use types::{Address, Code};
 
+use library::Found;
 use mobilenet_core::Result;
 use std::ffi::{CStr, OsString};
 use std::fmt;
@@ -51,8 +52,20 @@ impl Driver {
     /// # Errors
     /// `DEVICE_UNAVAILABLE`, the same each time: a driver that is installed later is found by the next process.
     pub fn get() -> Result<Arc<Self>> {
-        static DRIVER: OnceLock<Result<Arc<Driver>>> = OnceLock::new();
-        DRIVER.get_or_init(|| Self::open(std::env::var_os(VARIABLE))).clone()
+        Self::opened().driver.clone()
+    }
+
+    /// Whether this process found a driver's library, be it usable or not.
+    pub fn is_found() -> bool {
+        Self::opened().found
+    }
+
+    fn opened() -> &'static Opened {
+        static OPENED: OnceLock<Opened> = OnceLock::new();
+        OPENED.get_or_init(|| match library::open(std::env::var_os(VARIABLE)) {
+            Ok(found) => Opened { found: true, driver: Self::start(found) },
+            Err(attempts) => Opened { found: false, driver: Err(error::not_found(&attempts)) },
+        })
     }
 
     /// Opens the library that `asked` names, or the first of the usual places, and starts it.
@@ -60,7 +73,10 @@ impl Driver {
     /// # Errors
     /// `DEVICE_UNAVAILABLE` when there is none, or it is too old, or doesn't start.
     pub fn open(asked: Option<OsString>) -> Result<Arc<Self>> {
-        let found = library::open(asked).map_err(|attempts| error::not_found(&attempts))?;
+        Self::start(library::open(asked).map_err(|attempts| error::not_found(&attempts))?)
+    }
+
+    fn start(found: Found) -> Result<Arc<Self>> {
         let functions =
             Functions::of(&found.library).map_err(|name| error::missing_function(&found.path, name))?;
         let mut driver = Self {
@@ -119,6 +135,12 @@ impl Driver {
         // SAFETY: not null, and by the driver's contract a text that ends with a zero.
         Some(unsafe { CStr::from_ptr(words) }.to_string_lossy().into_owned())
     }
+}
+
+/// What came of opening this process's driver.
+struct Opened {
+    found: bool,
+    driver: Result<Arc<Driver>>,
 }
 
 impl fmt::Debug for Driver {

@@ -1,6 +1,6 @@
 //! Kernels: loaded, found by name, launched.
 
-use super::types::{Address, FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, ModuleHandle};
+use super::types::{FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, ModuleHandle};
 use super::{Context, Stream};
 use flate2::read::GzDecoder;
 use mobilenet_core::{Error, Result};
@@ -94,10 +94,30 @@ pub struct Grid {
     pub shared_bytes: u32,
 }
 
-/// A kernel's arguments, in order. Each of at most 8 bytes; the driver takes as many of them as the kernel declares.
+/// A value as a kernel takes it.
+///
+/// # Safety
+/// It must lie as the kernel's type does, without padding, and need no larger alignment than 8.
+pub unsafe trait Argument: Copy {}
+
+// SAFETY: `float`.
+unsafe impl Argument for f32 {}
+// SAFETY: `double`.
+unsafe impl Argument for f64 {}
+// SAFETY: `int`.
+unsafe impl Argument for i32 {}
+// SAFETY: `unsigned`.
+unsafe impl Argument for u32 {}
+// SAFETY: a pointer, or none, as an address.
+unsafe impl Argument for u64 {}
+
+/// A kernel's arguments, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Arguments {
-    values: Vec<u64>,
+    /// Of 8 bytes, so that every argument begins where its alignment wants it.
+    words: Vec<u64>,
+    /// Where each argument begins.
+    starts: Vec<usize>,
 }
 
 impl Arguments {
@@ -106,36 +126,23 @@ impl Arguments {
         Self::default()
     }
 
-    /// An array's address, or 0.
-    pub fn address(mut self, address: Address) -> Self {
-        self.values.push(address);
+    /// One more.
+    pub fn with<T: Argument>(mut self, value: T) -> Self {
+        let start = self.words.len();
+        self.starts.push(start);
+        self.words.resize(start + size_of::<T>().div_ceil(8), 0);
+        // SAFETY: room for the value was just made, and the room's alignment is 8.
+        unsafe { self.words.as_mut_ptr().add(start).cast::<T>().write(value) };
         self
     }
 
-    /// `int` or `unsigned`.
-    pub fn int(mut self, value: u32) -> Self {
-        self.values.push(u64::from_ne_bytes(low(value.to_ne_bytes())));
-        self
+    /// One more, an `int` of a size.
+    ///
+    /// # Panics
+    /// When it is too large for one, which no size of a plan is that fits a card's memory.
+    pub fn int(self, value: usize) -> Self {
+        self.with(i32::try_from(value).expect("sizes are below 2^31"))
     }
-
-    /// `float`.
-    pub fn float(mut self, value: f32) -> Self {
-        self.values.push(u64::from_ne_bytes(low(value.to_ne_bytes())));
-        self
-    }
-
-    /// `double`.
-    pub fn double(mut self, value: f64) -> Self {
-        self.values.push(u64::from_ne_bytes(value.to_ne_bytes()));
-        self
-    }
-}
-
-/// Four bytes where a kernel's argument of four bytes is read: at the beginning.
-fn low(bytes: [u8; 4]) -> [u8; 8] {
-    let mut room = [0; 8];
-    room[..4].copy_from_slice(&bytes);
-    room
 }
 
 impl Function {
@@ -153,8 +160,8 @@ impl Function {
     /// # Errors
     /// When the driver refuses.
     pub unsafe fn launch(&self, stream: &Stream, grid: Grid, arguments: &Arguments) -> Result<()> {
-        let mut pointers: Vec<*mut c_void> =
-            arguments.values.iter().map(|value| std::ptr::from_ref(value).cast_mut().cast()).collect();
+        let pointer = |start: &usize| std::ptr::from_ref(&arguments.words[*start]).cast_mut().cast();
+        let mut pointers: Vec<*mut c_void> = arguments.starts.iter().map(pointer).collect();
         let ([bx, by, bz], [tx, ty, tz]) = (grid.blocks, grid.threads);
         self.module
             .context

@@ -1,0 +1,72 @@
+//! A card as core's device.
+
+use crate::driver::{Context, Driver, Module};
+use crate::kernels::{self, Kernels};
+use crate::plan::{Inference, Training};
+use mobilenet_core::config::Precision;
+use mobilenet_core::engine::backend::{Backend, EngineState, InferenceEngine, Recipe, TrainingEngine};
+use mobilenet_core::model::network::Network;
+use mobilenet_core::{Error, ErrorCode, Result};
+use std::sync::Arc;
+
+/// Floats of the pictures in one evaluation batch, about: 512 pictures of 32x32, 8 at least.
+const EVALUATION_PIXELS: usize = 512 * 32 * 32;
+/// The oldest cards that the kernels' PTX is for: Ampere, the first with bfloat16 and TF32.
+const LEAST_CAPABILITY: (i32, i32) = (8, 0);
+
+/// A card with its kernels, ready to train and run networks.
+#[derive(Debug, Clone)]
+pub struct Cuda {
+    context: Arc<Context>,
+    module: Arc<Module>,
+}
+
+impl Cuda {
+    /// Takes card number `index` in use, and has the driver compile the kernels for it.
+    ///
+    /// # Errors
+    /// `DEVICE_UNAVAILABLE` when there is no such card, or it is too old, or it fails.
+    pub fn open(driver: Arc<Driver>, index: usize) -> Result<Self> {
+        let card = driver.card(index)?;
+        if card.compute_capability < LEAST_CAPABILITY {
+            let ((major, minor), (least, _)) = (card.compute_capability, LEAST_CAPABILITY);
+            return Err(Error::new(
+                ErrorCode::DeviceUnavailable,
+                format!(
+                    "{} can't be used: {} has compute capability {major}.{minor}, and {least}.0 or newer is needed (Ampere, from \
+                     2020 on); use --device cpu",
+                    card.device_name(),
+                    card.name
+                ),
+            ));
+        }
+        let context = Context::new(driver, card)?;
+        let module = kernels::load(&context)?;
+        Ok(Self { context, module })
+    }
+
+    /// The card's context.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    fn kernels(&self) -> Result<Kernels> {
+        Kernels::new(&self.context, self.module.clone())
+    }
+}
+
+impl Backend for Cuda {
+    fn name(&self) -> String {
+        self.context.card().device_name()
+    }
+
+    fn training(&self, recipe: Recipe<'_>, state: EngineState) -> Result<Box<dyn TrainingEngine>> {
+        let multiprocessors = self.context.card().multiprocessors;
+        Ok(Box::new(Training::new(self.kernels()?, recipe, state, multiprocessors)?))
+    }
+
+    fn inference(&self, network: &Network, precision: Precision) -> Result<Box<dyn InferenceEngine>> {
+        let capacity = (EVALUATION_PIXELS / (network.resolution * network.resolution)).max(8);
+        Ok(Box::new(Inference::new(self.kernels()?, network, precision, capacity)?))
+    }
+}

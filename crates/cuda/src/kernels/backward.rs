@@ -1,0 +1,297 @@
+//! The backward pass's kernels. Those that gather sums of the input's map give how many partial sums they left.
+
+use super::forward::Map;
+use super::reading::{GradientReading, SumReading};
+use super::sizes::{depthwise_backward_units, stem_units};
+use super::{Kernels, Norms, Product, Storage, grid, input_values};
+use crate::driver::{Arguments, Slice};
+use mobilenet_core::Result;
+use mobilenet_core::kernels::padded;
+use mobilenet_core::kernels::stem::PATCH;
+use mobilenet_core::model::network::Layer;
+
+/// A layer's own map, the gradient of what was read of it, and how the map's gradient follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    pub gradient: Slice,
+    pub values: Slice,
+    pub reading: GradientReading,
+}
+
+/// The map that a layer read, and the gradient of it that the pass writes or adds to.
+#[derive(Debug, Clone, Copy)]
+pub struct Input {
+    pub values: Slice,
+    pub reading: SumReading,
+    pub gradient: Slice,
+    pub accumulate: bool,
+}
+
+impl Kernels {
+    /// Sums of a map from the gradient of what was read of it.
+    pub fn sum_gradient(
+        &self,
+        storage: Storage,
+        rows: usize,
+        channels: usize,
+        [gradient, map, partials]: [Slice; 3],
+        reading: SumReading,
+    ) -> Result<usize> {
+        let parted = grid::channel_pairs(channels, rows, self.multiprocessors);
+        let bytes = storage.bytes() * rows * channels;
+        let arguments = Arguments::new()
+            .with(gradient.with(bytes)?)
+            .with(map.with(bytes)?)
+            .with(reading)
+            .with(partials.with(8 * channels * parted.parts)?)
+            .int(rows)
+            .int(channels);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(&format!("sum_gradient_{}", storage.name()), parted.grid, &arguments)? };
+        Ok(parted.parts)
+    }
+
+    /// Of layer `index`: batch norm's gradients, and how its map's gradient follows, from the sums over `rows`.
+    pub fn gradient_finish(
+        &self,
+        norms: &Norms,
+        index: usize,
+        channels: usize,
+        (partials, parts, rows): (Slice, usize, usize),
+        [weight_gradient, bias_gradient]: [Slice; 2],
+    ) -> Result<()> {
+        let bytes = 4 * channels;
+        let arguments = Arguments::new()
+            .with(partials.with(2 * bytes * parts)?)
+            .int(parts)
+            .int(channels)
+            .with(rows as f64)
+            .with(norms.scale(index).with(bytes)?)
+            .with(norms.mean(index).with(bytes)?)
+            .with(norms.inverse_std(index).with(2 * bytes)?)
+            .with(norms.slope(index).with(bytes)?)
+            .with(norms.offset(index).with(bytes)?)
+            .with(weight_gradient.with(bytes)?)
+            .with(bias_gradient.with(bytes)?);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch("gradient_finish", grid::finish(channels), &arguments) }
+    }
+
+    /// Of layer `index`, which has no norm: its bias's gradient.
+    pub fn bias_finish(
+        &self,
+        norms: &Norms,
+        index: usize,
+        channels: usize,
+        (partials, parts): (Slice, usize),
+        bias_gradient: Slice,
+    ) -> Result<()> {
+        let arguments = Arguments::new()
+            .with(partials.with(8 * channels * parts)?)
+            .int(parts)
+            .int(channels)
+            .with(norms.scale(index).with(4 * channels)?)
+            .with(bias_gradient.with(4 * channels)?);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch("bias_finish", grid::finish(channels), &arguments) }
+    }
+
+    /// A product's input gradient. With factors that are an excitation's (`excited`), it stays that of the multiplied map,
+    /// and no sums are gathered.
+    pub fn product_input_gradient(
+        &self,
+        layer: &Layer,
+        product: Product,
+        pictures: usize,
+        (output, input): (Output, Input),
+        [weight, factors, partials]: [Slice; 3],
+        excited: bool,
+    ) -> Result<usize> {
+        let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
+        let pixels = layer.output_side() * layer.output_side();
+        let (rows, bytes) = (pictures * pixels, product.storage().bytes());
+        let (tile, parted) = grid::product(rows, inputs, self.multiprocessors);
+        let arguments = Arguments::new()
+            .with(output.gradient.with(bytes * rows * outputs)?)
+            .with(output.values.with(bytes * rows * outputs)?)
+            .with(output.reading)
+            .with(weight.with(bytes * inputs * outputs)?)
+            .with(input.values.with(bytes * rows * inputs)?)
+            .with(input.reading)
+            .with(factors.if_any(4 * pictures * inputs)?)
+            .int(pixels)
+            .int(usize::from(excited))
+            .with(input.gradient.with(bytes * rows * inputs)?)
+            .int(usize::from(input.accumulate))
+            .with(partials.if_any(8 * inputs * parted.parts)?)
+            .int(rows)
+            .int(inputs)
+            .int(outputs);
+        let name = format!("product_input_gradient_{}_{}", product.name(), tile.name());
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(&name, parted.grid, &arguments)? };
+        Ok(parted.parts)
+    }
+
+    /// A product's weight gradient; `room` is for partial ones.
+    pub fn product_weight_gradient(
+        &self,
+        layer: &Layer,
+        product: Product,
+        pictures: usize,
+        (output, input): (Output, Map),
+        [factors, room, weight_gradient]: [Slice; 3],
+    ) -> Result<()> {
+        let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
+        let pixels = layer.output_side() * layer.output_side();
+        let (rows, bytes) = (pictures * pixels, product.storage().bytes());
+        let grid::WeightGradient { tile, grid, splits, rows_per_split } =
+            grid::weight_gradient(rows, inputs, outputs, self.multiprocessors);
+        let parts = if splits == 1 { weight_gradient } else { room };
+        let arguments = Arguments::new()
+            .with(output.gradient.with(bytes * rows * outputs)?)
+            .with(output.values.with(bytes * rows * outputs)?)
+            .with(output.reading)
+            .with(input.values.with(bytes * rows * inputs)?)
+            .with(input.reading)
+            .with(factors.if_any(4 * pictures * inputs)?)
+            .int(pixels)
+            .with(parts.with(4 * splits * inputs * outputs)?)
+            .int(rows)
+            .int(rows_per_split)
+            .int(inputs)
+            .int(outputs);
+        let name = format!("product_weight_gradient_{}_{}", product.name(), tile.name());
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(&name, grid, &arguments)? };
+        if splits == 1 { Ok(()) } else { self.reduce(splits, inputs * outputs, room, weight_gradient) }
+    }
+
+    /// The gradient of an excitation's factors, float32 `[pictures, channels]`, from that of the map that they multiplied.
+    pub fn excitation_gradient(
+        &self,
+        storage: Storage,
+        (pictures, pixels, channels): (usize, usize, usize),
+        gradient: Slice,
+        map: Map,
+        factors_gradient: Slice,
+    ) -> Result<()> {
+        let bytes = storage.bytes() * pictures * pixels * channels;
+        let arguments = Arguments::new()
+            .with(gradient.with(bytes)?)
+            .with(map.values.with(bytes)?)
+            .with(map.reading)
+            .with(factors_gradient.with(4 * pictures * channels)?)
+            .int(pictures)
+            .int(pixels)
+            .int(channels);
+        let grid = grid::flat(pictures * channels / 2);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(&format!("excitation_gradient_{}", storage.name()), grid, &arguments) }
+    }
+
+    /// A pool's input gradient; with `factors`, what is there already is multiplied by them first.
+    pub fn pool_backward(
+        &self,
+        layer: &Layer,
+        storage: Storage,
+        pictures: usize,
+        input: Input,
+        [features_gradient, factors, partials]: [Slice; 3],
+    ) -> Result<usize> {
+        let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
+        let parted = grid::channel_pairs(channels, pictures * pixels, self.multiprocessors);
+        let bytes = storage.bytes() * pictures * pixels * channels;
+        let arguments = Arguments::new()
+            .with(input.values.with(bytes)?)
+            .with(input.reading)
+            .with(features_gradient.with(4 * pictures * channels)?)
+            .with(factors.if_any(4 * pictures * channels)?)
+            .with(input.gradient.with(bytes)?)
+            .with(partials.with(8 * channels * parted.parts)?)
+            .int(pictures)
+            .int(pixels)
+            .int(channels);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(&format!("pool_backward_{}", storage.name()), parted.grid, &arguments)? };
+        Ok(parted.parts)
+    }
+
+    /// A depthwise convolution's input gradient, weight gradient and sums; `room` is for partial weight gradients.
+    pub fn depthwise_backward(
+        &self,
+        layer: &Layer,
+        storage: Storage,
+        pictures: usize,
+        (output, input): (Output, Input),
+        [weight, room, weight_gradient, partials]: [Slice; 4],
+    ) -> Result<usize> {
+        let channels = padded(layer.outputs);
+        let parted =
+            grid::channel_pairs(channels, depthwise_backward_units(layer, pictures), self.multiprocessors);
+        let (output_bytes, input_bytes) = (
+            storage.bytes() * pictures * layer.map_floats(),
+            storage.bytes() * pictures * input_values(layer),
+        );
+        let taps = layer.kernel * layer.kernel * channels;
+        let arguments = Arguments::new()
+            .with(output.gradient.with(output_bytes)?)
+            .with(output.values.with(output_bytes)?)
+            .with(output.reading)
+            .with(weight.with(4 * taps)?)
+            .with(input.values.with(input_bytes)?)
+            .with(input.reading)
+            .with(input.gradient.with(input_bytes)?)
+            .int(usize::from(input.accumulate))
+            .with(room.with(4 * parted.parts * taps)?)
+            .with(partials.with(8 * channels * parted.parts)?)
+            .int(pictures)
+            .int(layer.input_side)
+            .int(channels)
+            .int(layer.padding);
+        let name = format!("depthwise_backward_k{}s{}_{}", layer.kernel, layer.stride, storage.name());
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(&name, parted.grid, &arguments)? };
+        self.reduce(parted.parts, taps, room, weight_gradient)?;
+        Ok(parted.parts)
+    }
+
+    /// The stem's weight gradient; `room` is for partial ones.
+    pub fn stem_backward(
+        &self,
+        layer: &Layer,
+        storage: Storage,
+        pictures: usize,
+        output: Output,
+        [input, room, weight_gradient]: [Slice; 3],
+    ) -> Result<()> {
+        let outputs = padded(layer.outputs);
+        let parted = grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors);
+        let bytes = storage.bytes() * pictures * layer.map_floats();
+        let arguments = Arguments::new()
+            .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)
+            .with(output.gradient.with(bytes)?)
+            .with(output.values.with(bytes)?)
+            .with(output.reading)
+            .with(room.with(4 * parted.parts * PATCH * outputs)?)
+            .int(pictures)
+            .int(layer.input_side)
+            .int(outputs)
+            .int(layer.stride)
+            .int(layer.padding);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(&format!("stem_weight_gradient_{}", storage.name()), parted.grid, &arguments)? };
+        self.reduce(parted.parts, PATCH * outputs, room, weight_gradient)
+    }
+
+    /// Adds up parts of `count` values each.
+    fn reduce(&self, parts: usize, count: usize, partials: Slice, to: Slice) -> Result<()> {
+        let arguments = Arguments::new()
+            .with(partials.with(4 * parts * count)?)
+            .int(parts)
+            .int(count)
+            .with(to.with(4 * count)?);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch("reduce_partials", grid::reduce(parts, count), &arguments) }
+    }
+}

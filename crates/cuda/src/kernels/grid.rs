@@ -1,0 +1,130 @@
+//! How many blocks and threads each kernel takes: `kernels/README.md`, "Grids" and "Which tile".
+
+use crate::driver::Grid;
+
+/// Threads of a block, except where something else is said.
+const THREADS: usize = 256;
+
+/// A grid, and the partial results that its blocks leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parted {
+    pub grid: Grid,
+    pub parts: usize,
+}
+
+/// The tile of a product: rows and columns of a block's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tile {
+    pub rows: usize,
+    pub columns: usize,
+}
+
+impl Tile {
+    /// As it ends a kernel's name: `128x64`.
+    pub fn name(self) -> String {
+        format!("{}x{}", self.rows, self.columns)
+    }
+}
+
+fn grid(blocks: [usize; 3], threads: [usize; 3]) -> Grid {
+    let size = |values: [usize; 3]| values.map(|value| value as u32);
+    Grid { blocks: size(blocks), threads: size(threads), shared_bytes: 0 }
+}
+
+/// A thread a pair of channels, `units` pieces of work along the other direction.
+pub fn channel_pairs(channels: usize, units: usize, multiprocessors: usize) -> Parted {
+    let pairs = channels / 2;
+    let wide = [32, 16, 8].into_iter().find(|wide| pairs.is_multiple_of(*wide)).unwrap_or(8);
+    let (columns, deep) = (pairs / wide, THREADS / wide);
+    let most = (8 * multiprocessors / columns).max(1);
+    let parts = units.div_ceil(deep).clamp(1, most);
+    Parted { grid: grid([columns, parts, 1], [wide, deep, 1]), parts }
+}
+
+/// A thread a value.
+pub fn flat(count: usize) -> Grid {
+    grid([count.div_ceil(THREADS).max(1), 1, 1], [THREADS, 1, 1])
+}
+
+/// Of the kernels that finish what partial sums began: 16 channels a block.
+pub fn finish(channels: usize) -> Grid {
+    grid([channels / 16, 1, 1], [16, 32, 1])
+}
+
+/// Of `reduce_partials`.
+pub fn reduce(parts: usize, count: usize) -> Grid {
+    let deep = parts.next_power_of_two().min(32);
+    grid([count.div_ceil(32), 1, 1], [32, deep, 1])
+}
+
+/// So many blocks of so many threads.
+pub fn blocks(blocks: usize, threads: usize) -> Grid {
+    grid([blocks, 1, 1], [threads, 1, 1])
+}
+
+/// Of a product with `rows` and `columns` of the result.
+pub fn product(rows: usize, columns: usize, multiprocessors: usize) -> (Tile, Parted) {
+    let blocks = |tile: Tile| rows.div_ceil(tile.rows) * columns.div_ceil(tile.columns);
+    let large = Tile { rows: 128, columns: if columns <= 64 { 64 } else { 128 } };
+    let tile = if blocks(large) < 2 * multiprocessors { Tile { rows: 64, columns: 64 } } else { large };
+    (tile, Parted { grid: grid([blocks(tile), 1, 1], [THREADS, 1, 1]), parts: rows.div_ceil(tile.rows) })
+}
+
+/// How a product's weight gradient is divided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightGradient {
+    pub tile: Tile,
+    pub grid: Grid,
+    pub splits: usize,
+    pub rows_per_split: usize,
+}
+
+/// Of a product's weight gradient, the sum over `rows`.
+pub fn weight_gradient(rows: usize, inputs: usize, outputs: usize, multiprocessors: usize) -> WeightGradient {
+    let side = if outputs > 64 && inputs > 64 { 128 } else { 64 };
+    let tile = Tile { rows: side, columns: side };
+    let tiles = outputs.div_ceil(side) * inputs.div_ceil(side);
+    let wanted = (2 * multiprocessors).div_ceil(tiles).clamp(1, rows.div_ceil(256).max(1));
+    let rows_per_split = rows.div_ceil(wanted).next_multiple_of(32);
+    let splits = rows.div_ceil(rows_per_split);
+    WeightGradient { tile, grid: grid([tiles * splits, 1, 1], [THREADS, 1, 1]), splits, rows_per_split }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_fill_a_block_and_no_more_parts_than_there_is_work() {
+        for channels in (16..=1280).step_by(16) {
+            for units in [1, 7, 100, 1 << 20] {
+                let Parted { grid, parts } = channel_pairs(channels, units, 132);
+                assert_eq!(grid.threads[0] * grid.threads[1], 256);
+                assert_eq!((grid.blocks[0] * grid.threads[0] * 2) as usize, channels);
+                assert_eq!(grid.blocks[1] as usize, parts);
+                assert!(parts <= units.max(1), "{channels} {units} {parts}");
+            }
+        }
+    }
+
+    #[test]
+    fn splits_cover_all_rows_once() {
+        for (rows, inputs, outputs) in [(1, 16, 16), (64, 1024, 1024), (50_176, 32, 64), (12_544, 128, 256)] {
+            for multiprocessors in [2, 20, 132] {
+                let WeightGradient { splits, rows_per_split, grid, .. } =
+                    weight_gradient(rows, inputs, outputs, multiprocessors);
+                assert_eq!(rows_per_split % 32, 0);
+                assert!(splits * rows_per_split >= rows && (splits - 1) * rows_per_split < rows);
+                assert_eq!(grid.blocks[0] as usize % splits, 0);
+            }
+        }
+    }
+
+    #[test]
+    fn few_blocks_are_smaller_ones() {
+        assert_eq!(product(100_000, 512, 132).0.name(), "128x128");
+        assert_eq!(product(100_000, 64, 132).0.name(), "128x64");
+        let (tile, parted) = product(100, 512, 132);
+        assert_eq!((tile.name().as_str(), parted.parts, parted.grid.blocks[0]), ("64x64", 2, 16));
+    }
+}

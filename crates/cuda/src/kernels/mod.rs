@@ -1,0 +1,176 @@
+//! The kernels as functions: each checks that the arrays are as large as the kernel will take them for, and puts it at the
+//! stream's end. What they compute and how they are launched is `kernels/README.md`.
+
+pub mod backward;
+pub mod forward;
+mod grid;
+pub mod loss;
+pub mod optimizer;
+mod reading;
+mod sizes;
+
+pub use reading::Norms;
+pub use sizes::Workspaces;
+
+use crate::driver::{Arguments, Context, Function, Grid, Module, Stream};
+use mobilenet_core::Result;
+use mobilenet_core::config::Precision;
+use mobilenet_core::model::network::{Layer, Network, Operation};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// All kernels, compiled by nvcc to PTX, which the driver compiles for its card.
+const PTX: &[u8] = include_bytes!("../../ptx/kernels.ptx.gz");
+
+/// Loads the kernels.
+///
+/// # Errors
+/// `DEVICE_UNAVAILABLE` when driver or card are too old for them.
+pub fn load(context: &Arc<Context>) -> Result<Arc<Module>> {
+    Module::load(context, PTX)
+}
+
+/// How a map is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Storage {
+    Float32,
+    Bfloat16,
+}
+
+impl Storage {
+    /// Bytes of a value.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Float32 => 4,
+            Self::Bfloat16 => 2,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "f32",
+            Self::Bfloat16 => "bf16",
+        }
+    }
+}
+
+/// What a product multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    Float32,
+    Tf32,
+    Bfloat16,
+}
+
+impl Product {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bfloat16 => "bf16",
+        }
+    }
+
+    /// How its maps are stored.
+    pub fn storage(self) -> Storage {
+        match self {
+            Self::Float32 | Self::Tf32 => Storage::Float32,
+            Self::Bfloat16 => Storage::Bfloat16,
+        }
+    }
+}
+
+/// How each layer's map is stored: those of one pixel that come from a pool are always float32.
+pub fn storages(network: &Network, precision: Precision) -> Vec<Storage> {
+    let maps = if precision == Precision::Bfloat16 { Storage::Bfloat16 } else { Storage::Float32 };
+    let mut storages: Vec<Storage> = Vec::with_capacity(network.layers.len());
+    for layer in &network.layers {
+        let behind = layer.is_product() && layer.input.is_some_and(|input| is_small(network, input));
+        let small = layer.operation == Operation::Pool || behind;
+        storages.push(if small { Storage::Float32 } else { maps });
+    }
+    storages
+}
+
+/// Whether a layer's map comes from a pool and has one pixel.
+fn is_small(network: &Network, index: usize) -> bool {
+    let layer = &network.layers[index];
+    layer.operation == Operation::Pool
+        || layer.is_product() && layer.input.is_some_and(|input| is_small(network, input))
+}
+
+/// What a product whose output is stored so multiplies.
+pub fn product(precision: Precision, storage: Storage) -> Product {
+    match (precision, storage) {
+        (Precision::Float32, _) => Product::Float32,
+        (Precision::Bfloat16, Storage::Bfloat16) => Product::Bfloat16,
+        (Precision::Tf32, _) | (Precision::Bfloat16, Storage::Float32) => Product::Tf32,
+    }
+}
+
+/// The kernels of one plan, on its stream.
+#[derive(Debug)]
+pub struct Kernels {
+    module: Arc<Module>,
+    stream: Arc<Stream>,
+    functions: Mutex<HashMap<String, Function>>,
+    multiprocessors: usize,
+}
+
+impl Kernels {
+    /// With a stream of its own.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn new(context: &Arc<Context>, module: Arc<Module>) -> Result<Self> {
+        Ok(Self {
+            module,
+            stream: Stream::new(context)?,
+            functions: Mutex::default(),
+            multiprocessors: context.card().multiprocessors.max(1),
+        })
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// Launches a kernel.
+    ///
+    /// # Safety
+    /// As [`Function::launch`].
+    unsafe fn launch(&self, name: &str, grid: Grid, arguments: &Arguments) -> Result<()> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if !functions.contains_key(name) {
+            functions.insert(name.into(), self.module.function(name, 0)?);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { functions[name].launch(&self.stream, grid, arguments) }
+    }
+}
+
+/// Values of a layer's input for one picture, padding included.
+fn input_values(layer: &Layer) -> usize {
+    layer.input_side * layer.input_side * mobilenet_core::kernels::padded(layer.inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mobilenet_core::config::{ModelOptions, Variant};
+    use mobilenet_core::model;
+
+    #[test]
+    fn what_comes_from_a_pool_is_float32() {
+        let options = ModelOptions { variant: Some(Variant::V3Small), ..Default::default() };
+        let network = model::network(&options.resolve().unwrap());
+        let storages = storages(&network, Precision::Bfloat16);
+        for (layer, storage) in network.layers.iter().zip(&storages) {
+            let small = layer.input_side == 1 || layer.operation == Operation::Pool;
+            let behind = layer.name.contains("fc1") || layer.name.contains("fc2");
+            assert_eq!(*storage == Storage::Float32, small || behind, "{}", layer.name);
+        }
+        assert!(super::storages(&network, Precision::Tf32).iter().all(|it| *it == Storage::Float32));
+    }
+}

@@ -1,0 +1,137 @@
+//! The optimizers' kernels.
+
+use super::loss::STEP_BYTES;
+use super::{Kernels, grid};
+use crate::driver::{Argument, Arguments, Slice};
+use mobilenet_core::Result;
+use mobilenet_core::config::OptimizerKind;
+
+/// Parts in which the gradients' squares are summed.
+const NORM_PARTS: usize = 1024;
+
+/// `OptimizerConstants`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C)]
+pub struct Constants {
+    /// Of the weight, into its gradient.
+    pub decay: f32,
+    /// No gradient is larger.
+    pub largest: f32,
+    /// Share that stays of the first moment; of SGD and RMSprop the momentum.
+    pub keep1: f32,
+    /// What is new in it.
+    pub new1: f32,
+    /// The same of the second moment, or of the squares.
+    pub keep2: f32,
+    /// What is new in it.
+    pub new2: f32,
+    /// Keeps divisions finite.
+    pub eps: f32,
+    /// Whether SGD looks ahead.
+    pub nesterov: i32,
+    /// Where the head's parameters begin.
+    pub split: i32,
+    /// Parameters before this one stay as they are.
+    pub first: i32,
+    /// Not used.
+    pub unused: [i32; 2],
+}
+
+// SAFETY: as the kernels declare it: 48 bytes, none of them padding.
+unsafe impl Argument for Constants {}
+
+/// What an optimizer changes, and what by.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrays {
+    pub parameters: Slice,
+    pub gradients: Slice,
+    /// What it keeps, where it keeps something.
+    pub buffers: [Slice; 2],
+    /// The parameters in bfloat16, where products read those.
+    pub shadow: Slice,
+    /// A byte for each 16 parameters: whether weight decay pulls.
+    pub decays: Slice,
+    /// What scales the gradients, where their norm has a limit.
+    pub clip_scale: Slice,
+}
+
+impl Kernels {
+    /// What scales `count` gradients so that their norm is at most `most`. `partials` is float64, [`Self::norm_values`].
+    pub fn clip(&self, count: usize, most: f64, [gradients, partials, scale]: [Slice; 3]) -> Result<()> {
+        let arguments = Arguments::new()
+            .with(gradients.with(4 * count)?)
+            .int(count)
+            .with(partials.with(8 * NORM_PARTS)?);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch("gradient_norm", grid::blocks(NORM_PARTS, 256), &arguments)? };
+        let arguments =
+            Arguments::new().with(partials.with(8 * NORM_PARTS)?).with(most).with(scale.with(4)?);
+        // SAFETY: the same.
+        unsafe { self.launch("clip_finish", grid::blocks(1, 256), &arguments) }
+    }
+
+    /// Values of float64 that a norm's partial sums take.
+    pub fn norm_values() -> usize {
+        NORM_PARTS
+    }
+
+    /// A step of all parameters, `count` of them.
+    pub fn optimize(
+        &self,
+        kind: OptimizerKind,
+        count: usize,
+        arrays: &Arrays,
+        constants: Constants,
+        step: Slice,
+    ) -> Result<()> {
+        let name = match kind {
+            OptimizerKind::Adam => "optimizer_adam",
+            OptimizerKind::AdamW => "optimizer_adamw",
+            OptimizerKind::Sgd => "optimizer_sgd",
+            OptimizerKind::RmsProp => "optimizer_rms_prop",
+            OptimizerKind::RmsPropTf => "optimizer_rms_prop_tf",
+        };
+        let arguments = Arguments::new()
+            .with(arrays.parameters.with(4 * count)?)
+            .with(arrays.gradients.with(4 * count)?)
+            .with(arrays.buffers[0].if_any(4 * count)?)
+            .with(arrays.buffers[1].if_any(4 * count)?)
+            .with(arrays.shadow.if_any(2 * count)?)
+            .with(arrays.decays.with(count / 16)?)
+            .with(arrays.clip_scale.if_any(4)?)
+            .with(constants)
+            .with(step.with(STEP_BYTES)?)
+            .int(count);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch(name, grid::flat(count / 4), &arguments) }
+    }
+
+    /// Moves averages towards values.
+    pub fn average(&self, count: usize, [averages, values, step]: [Slice; 3]) -> Result<()> {
+        let arguments = Arguments::new()
+            .with(averages.with(4 * count)?)
+            .with(values.with(4 * count)?)
+            .with(step.with(STEP_BYTES)?)
+            .int(count);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch("average_update", grid::flat(count), &arguments) }
+    }
+
+    /// The parameters in bfloat16.
+    pub fn convert(&self, count: usize, parameters: Slice, shadow: Slice) -> Result<()> {
+        let arguments =
+            Arguments::new().with(parameters.with(4 * count)?).with(shadow.with(2 * count)?).int(count);
+        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
+        unsafe { self.launch("convert_parameters", grid::flat(count), &arguments) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Constants;
+
+    #[test]
+    fn constants_are_as_large_as_the_kernels() {
+        assert_eq!(size_of::<Constants>(), 48);
+    }
+}

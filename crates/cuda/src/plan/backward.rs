@@ -1,0 +1,216 @@
+//! The backward pass: from the logits' gradient to every parameter's, a layer at a time, in core's order.
+
+use super::forward::{Maps, map_bytes};
+use super::weights::Weights;
+use crate::driver::{DeviceBuffer, Slice};
+use crate::kernels::backward::{Input, Output};
+use crate::kernels::Kernels;
+use mobilenet_core::engine::plan::place_gradients;
+use mobilenet_core::kernels::padded;
+use mobilenet_core::model::network::Operation;
+use mobilenet_core::{Error, Result};
+use std::cell::Cell;
+use std::ops::Range;
+
+/// Gradients of what is read from the maps, and of the parameters.
+#[derive(Debug)]
+pub struct Gradients {
+    buffers: Vec<DeviceBuffer<u8>>,
+    /// Which of them is a layer's.
+    places: Vec<usize>,
+    /// Of the parameters, laid out as they are.
+    pub parameters: DeviceBuffer<f32>,
+    /// Room for partial sums, which one pass leaves to the next.
+    pub partials: DeviceBuffer<f32>,
+    /// Room for partial weight gradients.
+    room: DeviceBuffer<f32>,
+}
+
+/// One backward pass.
+struct Pass<'a> {
+    gradients: &'a Gradients,
+    maps: &'a Maps,
+    kernels: &'a Kernels,
+    weights: &'a Weights,
+    input: Slice,
+    pictures: usize,
+    /// Partial sums that the last pass left.
+    parts: Cell<usize>,
+}
+
+impl Gradients {
+    /// Room for those of a network.
+    pub fn new(
+        kernels: &Kernels,
+        maps: &Maps,
+        weights: &Weights,
+        capacity: usize,
+        (sums, room): (usize, usize),
+    ) -> Result<Self> {
+        let stream = kernels.stream();
+        let size = |index: usize| map_bytes(&maps.network.layers[index], maps.storages[index], capacity);
+        let (places, bytes) = place_gradients(&maps.network, size);
+        Ok(Self {
+            buffers: bytes.into_iter().map(|bytes| DeviceBuffer::zeros(stream, bytes)).collect::<Result<_>>()?,
+            places,
+            parameters: DeviceBuffer::zeros(stream, weights.parameters.len())?,
+            partials: DeviceBuffer::zeros(stream, sums)?,
+            room: DeviceBuffer::zeros(stream, room)?,
+        })
+    }
+
+    /// The gradient of what is read from a layer's map.
+    pub fn of(&self, layer: usize) -> Slice {
+        self.buffers[self.places[layer]].all()
+    }
+
+    /// Bytes on the card.
+    pub fn bytes(&self) -> usize {
+        let buffers: usize = self.buffers.iter().map(DeviceBuffer::bytes).sum();
+        buffers + self.parameters.bytes() + self.partials.bytes() + self.room.bytes()
+    }
+
+    /// Computes the gradient of every parameter from that of the logits. `input` and `pictures` are those of the last
+    /// forward pass.
+    pub fn backward(
+        &self,
+        kernels: &Kernels,
+        maps: &Maps,
+        weights: &Weights,
+        (input, pictures): (Slice, usize),
+    ) -> Result<()> {
+        let pass = Pass { gradients: self, maps, kernels, weights, input, pictures, parts: Cell::new(0) };
+        let layers = maps.network.layers.len();
+        pass.sum_gradient(layers - 1, layers - 1)?;
+        for index in (0..layers).rev() {
+            pass.take_sums(index)?;
+            match maps.network.layers[index].operation {
+                Operation::Stem => pass.stem(index)?,
+                Operation::Depthwise => pass.depthwise(index)?,
+                Operation::Pointwise | Operation::Linear => pass.product(index)?,
+                Operation::Pool => pass.pool(index)?,
+                // Its gradient is that of both that it adds, and stands where theirs do.
+                Operation::Add { .. } => pass.sum_gradient(index, index - 1)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Pass<'_> {
+    /// Gathers the sums for the map of layer `index`, of which `from`'s gradient is the gradient.
+    fn sum_gradient(&self, from: usize, index: usize) -> Result<()> {
+        let layer = &self.maps.network.layers[index];
+        let rows = self.pictures * layer.output_side() * layer.output_side();
+        let arrays = [self.gradients.of(from), self.maps.values(index), self.gradients.partials.all()];
+        let (storage, reading) = (self.maps.storages[index], self.maps.norms.sum_reading(index)?);
+        self.parts.set(self.kernels.sum_gradient(storage, rows, padded(layer.outputs), arrays, reading)?);
+        Ok(())
+    }
+
+    /// Makes of the gathered sums the gradients of the layer's batch norm or bias, and what its pass needs.
+    fn take_sums(&self, index: usize) -> Result<()> {
+        let (layer, slot) = (&self.maps.network.layers[index], &self.weights.layout.slots[index]);
+        if !layer.has_weight() {
+            return Ok(());
+        }
+        let (norms, channels) = (&self.maps.norms, padded(layer.outputs));
+        let (partials, parts) = (self.gradients.partials.all(), self.parts.get());
+        if layer.norm.is_none() {
+            let to = self.parameter(&slot.bias);
+            return self.kernels.bias_finish(norms, index, channels, (partials, parts), to);
+        }
+        let rows = self.pictures * layer.output_side() * layer.output_side();
+        let to = [self.parameter(&slot.norm_weight), self.parameter(&slot.norm_bias)];
+        self.kernels.gradient_finish(norms, index, channels, (partials, parts, rows), to)
+    }
+
+    /// The gradient of some parameters.
+    fn parameter(&self, range: &Range<usize>) -> Slice {
+        self.gradients.parameters.slice(range.clone())
+    }
+
+    fn output(&self, index: usize) -> Result<Output> {
+        Ok(Output {
+            gradient: self.gradients.of(index),
+            values: self.maps.values(index),
+            reading: self.maps.norms.gradient_reading(index)?,
+        })
+    }
+
+    /// What layer `index` reads.
+    fn read(&self, index: usize) -> Result<(usize, Input)> {
+        let Some(read) = self.maps.network.layers[index].input else {
+            return Err(Error::internal("only the stem reads the picture"));
+        };
+        let input = Input {
+            values: self.maps.values(read),
+            reading: self.maps.norms.sum_reading(read)?,
+            gradient: self.gradients.of(read),
+            accumulate: self.maps.network.accumulates(index),
+        };
+        Ok((read, input))
+    }
+
+    fn weight_gradient(&self, index: usize) -> Slice {
+        self.parameter(&self.weights.layout.slots[index].weight)
+    }
+
+    fn stem(&self, index: usize) -> Result<()> {
+        let (layer, storage) = (&self.maps.network.layers[index], self.maps.storages[index]);
+        let arrays = [self.input, self.gradients.room.all(), self.weight_gradient(index)];
+        self.kernels.stem_backward(layer, storage, self.pictures, self.output(index)?, arrays)
+    }
+
+    fn depthwise(&self, index: usize) -> Result<()> {
+        let (layer, storage) = (&self.maps.network.layers[index], self.maps.storages[index]);
+        let (_, input) = self.read(index)?;
+        let arrays = [
+            self.weights.plain(index),
+            self.gradients.room.all(),
+            self.weight_gradient(index),
+            self.gradients.partials.all(),
+        ];
+        let operands = (self.output(index)?, input);
+        self.parts.set(self.kernels.depthwise_backward(layer, storage, self.pictures, operands, arrays)?);
+        Ok(())
+    }
+
+    fn product(&self, index: usize) -> Result<()> {
+        let layer = &self.maps.network.layers[index];
+        let (product, factors) = (self.maps.product(index), self.maps.factors(index));
+        let (read, input) = self.read(index)?;
+        let (output, map) = (self.output(index)?, self.maps.map(read)?);
+        let excited = layer.excitation.is_some();
+        let partials = if excited { Slice::NONE } else { self.gradients.partials.all() };
+        let weight = self.weights.weight(index, product.storage());
+        let parts = self.kernels.product_input_gradient(
+            layer,
+            product,
+            self.pictures,
+            (output, input),
+            [weight, factors, partials],
+            excited,
+        )?;
+        self.parts.set(parts);
+        let arrays = [factors, self.gradients.room.all(), self.weight_gradient(index)];
+        self.kernels.product_weight_gradient(layer, product, self.pictures, (output, map), arrays)?;
+        let Some(excitation) = layer.excitation else { return Ok(()) };
+        let shape = (self.pictures, layer.output_side() * layer.output_side(), padded(layer.inputs));
+        let to = self.gradients.of(excitation);
+        self.kernels.excitation_gradient(self.maps.storages[read], shape, input.gradient, map, to)?;
+        self.sum_gradient(excitation, excitation)
+    }
+
+    fn pool(&self, index: usize) -> Result<()> {
+        let layers = &self.maps.network.layers;
+        let (read, input) = self.read(index)?;
+        // Another reader of the same map: the layer that reads it with the factors that follow from this pool.
+        let excited = layers.iter().rposition(|other| other.input == Some(read) && other.excitation.is_some());
+        let factors = excited.map_or(Slice::NONE, |excited| self.maps.factors(excited));
+        let arrays = [self.gradients.of(index), factors, self.gradients.partials.all()];
+        let storage = self.maps.storages[read];
+        self.parts.set(self.kernels.pool_backward(&layers[index], storage, self.pictures, input, arrays)?);
+        Ok(())
+    }
+}

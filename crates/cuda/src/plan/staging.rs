@@ -1,0 +1,151 @@
+//! What goes to the card each step, in one copy: the step's numbers, labels, dropout's choice, pictures.
+
+use super::scalars::StepScalars;
+use crate::driver::{Context, DeviceBuffer, Event, PinnedBuffer, Slice, Stream};
+use crate::kernels::loss::STEP_BYTES;
+use mobilenet_core::Result;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Batches that are on their way at most: one is filled while the one before is copied.
+const SLOTS: usize = 2;
+/// Where a part may begin: as the driver aligns arrays.
+const ALIGNMENT: usize = 256;
+
+/// Where each part lies, in bytes. Pictures come last, so that a smaller batch is a shorter copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Places {
+    labels: Range<usize>,
+    second_labels: Range<usize>,
+    kept_bits: Range<usize>,
+    pictures: Range<usize>,
+}
+
+impl Places {
+    fn new(capacity: usize, dropout_values: usize, picture_floats: usize) -> Self {
+        let mut end = STEP_BYTES;
+        let mut part = |bytes: usize| {
+            let start = end.next_multiple_of(ALIGNMENT);
+            end = start + bytes;
+            start..end
+        };
+        Self {
+            labels: part(4 * capacity),
+            second_labels: part(4 * capacity),
+            kept_bits: part(4 * dropout_values.div_ceil(32)),
+            pictures: part(4 * capacity * picture_floats),
+        }
+    }
+}
+
+/// The parts on the card, and the same in the machine's memory.
+#[derive(Debug)]
+pub struct Staging {
+    places: Places,
+    device: DeviceBuffer<u8>,
+    slots: Vec<(PinnedBuffer<u8>, Event)>,
+    next: usize,
+}
+
+/// What a step takes in.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    pub scalars: StepScalars,
+    pub labels: &'a [u32],
+    /// The labels themselves, where there is no mixture.
+    pub second_labels: &'a [u32],
+    pub kept_bits: &'a [u32],
+    /// Normalised.
+    pub pictures: &'a [f32],
+}
+
+impl Staging {
+    /// For batches of up to `capacity` pictures; dropout chooses among `dropout_values`.
+    pub fn new(
+        stream: &Stream,
+        capacity: usize,
+        dropout_values: usize,
+        picture_floats: usize,
+    ) -> Result<Self> {
+        let context: &Arc<Context> = stream.context();
+        let places = Places::new(capacity, dropout_values, picture_floats);
+        let bytes = places.pictures.end;
+        let slot = |_| Ok((PinnedBuffer::zeros(context, bytes)?, Event::new(context)?));
+        Ok(Self {
+            device: DeviceBuffer::zeros(stream, bytes)?,
+            slots: (0..SLOTS).map(slot).collect::<Result<_>>()?,
+            places,
+            next: 0,
+        })
+    }
+
+    /// Puts a batch's copy at the stream's end. Waits only where the card is that far behind.
+    pub fn send(&mut self, stream: &Stream, parts: &Parts<'_>) -> Result<()> {
+        let Self { places, device, slots, next } = self;
+        let (buffer, copied) = &mut slots[*next];
+        *next = (*next + 1) % SLOTS;
+        copied.synchronize()?;
+        let bytes = buffer.values_mut();
+        bytes[..STEP_BYTES].copy_from_slice(&parts.scalars.bytes());
+        fill(&mut bytes[places.labels.clone()], parts.labels, |value| value.to_ne_bytes());
+        fill(&mut bytes[places.second_labels.clone()], parts.second_labels, |value| value.to_ne_bytes());
+        fill(&mut bytes[places.kept_bits.clone()], parts.kept_bits, |value| value.to_ne_bytes());
+        fill(&mut bytes[places.pictures.clone()], parts.pictures, |value| value.to_ne_bytes());
+        let count = places.pictures.start + size_of_val(parts.pictures);
+        // SAFETY: the buffer is filled again only after `copied`, which is put behind the copy, and it is dropped with the
+        // plan, which waits for its stream first.
+        unsafe { device.write_later(stream, buffer, count)? };
+        copied.record(stream)
+    }
+
+    /// The step's numbers, on the card.
+    pub fn scalars(&self) -> Slice {
+        self.device.slice(0..STEP_BYTES)
+    }
+
+    /// `[pictures]`.
+    pub fn labels(&self) -> Slice {
+        self.device.slice(self.places.labels.clone())
+    }
+
+    /// `[pictures]`.
+    pub fn second_labels(&self) -> Slice {
+        self.device.slice(self.places.second_labels.clone())
+    }
+
+    /// A bit a value.
+    pub fn kept_bits(&self) -> Slice {
+        self.device.slice(self.places.kept_bits.clone())
+    }
+
+    /// `[pictures, resolution, resolution, 3]`.
+    pub fn pictures(&self) -> Slice {
+        self.device.slice(self.places.pictures.clone())
+    }
+
+    /// Bytes on the card.
+    pub fn bytes(&self) -> usize {
+        self.device.bytes()
+    }
+}
+
+fn fill<T: Copy>(to: &mut [u8], values: &[T], bytes: impl Fn(T) -> [u8; 4]) {
+    for (to, value) in to.as_chunks_mut::<4>().0.iter_mut().zip(values) {
+        *to = bytes(*value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALIGNMENT, Places, STEP_BYTES};
+
+    #[test]
+    fn parts_are_aligned_and_lie_apart() {
+        let Places { labels, second_labels, kept_bits, pictures } = Places::new(7, 33, 75);
+        let parts = [0..STEP_BYTES, labels, second_labels, kept_bits, pictures];
+        for pair in parts.windows(2) {
+            assert!(pair[0].end <= pair[1].start && pair[1].start % ALIGNMENT == 0, "{pair:?}");
+        }
+        assert_eq!(parts.map(|part| part.len()), [80, 28, 28, 8, 7 * 75 * 4]);
+    }
+}
