@@ -13,7 +13,7 @@ export {
 export { type ModelCost, modelCost, separableCost } from './src/ts/cost.js'
 export type { DownloadProgress } from './src/ts/dataset/download.js'
 export { Cifar10, type Cifar10Options, type Dataset, type Part } from './src/ts/dataset.js'
-export { devices } from './src/ts/devices.js'
+export { cudaStatus, devices } from './src/ts/devices.js'
 export { type ErrorCode, MobileNetError } from './src/ts/errors.js'
 export type {
   CheckpointEvent,
@@ -36,6 +36,7 @@ export type {
   ComparisonProgress,
   ConvolutionSize,
   Cost,
+  CudaStatus,
   Device,
   EmaOptions,
   EvaluationProgress,

@@ -97,6 +97,7 @@ export default defineConfig({
           { text: 'Comparison', link: '/comparison' },
           { text: 'Accuracy', link: '/accuracy' },
           { text: 'Performance', link: '/performance' },
+          { text: 'NVIDIA cards', link: '/cuda' },
         ],
       },
       { text: 'Command line', link: '/cli' },

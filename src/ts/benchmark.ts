@@ -24,6 +24,8 @@ export interface BenchmarkReport extends NativeBenchmarkReport {
   processor: string
   /** `cpu`, or `cuda:N`. */
   device: string
+  /** Why `auto` is the processor although there is an NVIDIA driver; null otherwise. */
+  deviceNote: string | null
 }
 
 const keys: Keys<BenchmarkOptions> = {
@@ -46,12 +48,12 @@ const keys: Keys<BenchmarkOptions> = {
 export async function benchmark(options: BenchmarkOptions = {}): Promise<BenchmarkReport> {
   checkKeys('benchmark', options, keys)
   const { device: deviceName, signal, onProgress, presets, ...rest } = options
-  const device = selectDevice(deviceName ?? 'auto')
+  const device = await selectDevice(deviceName ?? 'auto')
   const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
   const found = await measured<BenchmarkProgress, NativeBenchmarkReport>(
-    (cancel, listener) => binding().benchmark(asked, cancel, listener),
+    (cancel, listener) => binding().benchmark(asked, device.name, cancel, listener),
     signal,
     onProgress,
   )
-  return { processor: processorName(), device, ...found }
+  return { processor: processorName(), device: device.name, deviceNote: device.note, ...found }
 }

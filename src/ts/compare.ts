@@ -81,6 +81,8 @@ export interface Comparison {
   processor: string
   /** `cpu`, or `cuda:N`. */
   device: string
+  /** Why `auto` is the processor although there is an NVIDIA driver; null otherwise. */
+  deviceNote: string | null
   /** The instruction set in use. */
   simd: ComparisonSpeeds['simd']
   /** Threads that computed. */
@@ -159,7 +161,7 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
   const { data, signal, onProgress } = options
   if (options.recipe) checkRecipe('recipe', options.recipe)
   const recipe = resolveRecipe(options.recipe ?? {})
-  const device = selectDevice(options.device ?? 'auto')
+  const device = await selectDevice(options.device ?? 'auto')
   const started = performance.now()
   const {
     variants,
@@ -167,7 +169,7 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
     ...machine
   } = await measured(
     (cancel, listener: (progress: ComparisonProgress) => void) =>
-      binding().compareSpeeds(speedOptions(options), cancel, listener),
+      binding().compareSpeeds(speedOptions(options), device.name, cancel, listener),
     signal,
     (progress) => onProgress?.({ type: 'speed', ...progress }),
   )
@@ -178,7 +180,8 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
   }
   return {
     processor: processorName(),
-    device,
+    device: device.name,
+    deviceNote: device.note,
     ...machine,
     recipe,
     data: data?.source ?? null,

@@ -13,6 +13,7 @@ import type {
   Model as NativeModel,
   TrainOptions as NativeTrainOptions,
   OnnxOptions,
+  SelectedDevice,
 } from './native/binding.js'
 import { binding } from './native/load.js'
 import type {
@@ -68,10 +69,22 @@ export class MobileNet {
   readonly #native: NativeModel
   /** Null once they were trained. */
   #weights: WeightsOrigin | null
+  readonly #device: SelectedDevice
 
-  private constructor(model: NativeModel, weights: WeightsOrigin) {
-    this.#native = model
+  private constructor(model: NativeModel, device: SelectedDevice, weights: WeightsOrigin) {
+    this.#native = device.name === 'cpu' ? model : native(() => model.on(device.name))
+    this.#device = device
     this.#weights = weights
+  }
+
+  /** What trains and runs it: `cpu`, or `cuda:N`. */
+  get device(): string {
+    return this.#device.name
+  }
+
+  /** Why `auto` is the processor although there is an NVIDIA driver; null otherwise. */
+  get deviceNote(): string | null {
+    return this.#device.note
   }
 
   /**
@@ -83,18 +96,18 @@ export class MobileNet {
   static async create(options: ModelOptions = {}): Promise<MobileNet> {
     const { device, seed, from, directory, onProgress, signal, ...network } = options
     checkModelOptions(options)
-    selectDevice(device ?? 'auto')
+    const chosen = await selectDevice(device ?? 'auto')
     const drawn = seed ?? presets().course.train.seed
     if (from === undefined) {
       if (directory !== undefined) {
         throw new MobileNetError('INVALID_OPTION', 'directory is for published weights, which from names')
       }
       const model = await native(() => binding().Model.create(withoutNulls(network), seed))
-      return new MobileNet(model, { seed: drawn })
+      return new MobileNet(model, chosen, { seed: drawn })
     }
     const { path } = await weightsFile(toPath(from), { directory, onProgress, signal })
     const begin = () => native(() => binding().Model.createFrom(path, withoutNulls(network), seed))
-    return new MobileNet(await abortable(begin, signal), { from: resolve(path), seed: drawn })
+    return new MobileNet(await abortable(begin, signal), chosen, { from: resolve(path), seed: drawn })
   }
 
   /**
@@ -105,9 +118,10 @@ export class MobileNet {
   static async load(path: string | URL, options: LoadOptions = {}): Promise<MobileNet> {
     const { device, ...expected } = options
     checkLoadOptions(options)
-    selectDevice(device ?? 'auto')
+    const chosen = await selectDevice(device ?? 'auto')
     const checkpoint = resolve(toPath(path))
-    const model = new MobileNet(await native(() => binding().Model.load(toPath(path))), { checkpoint })
+    const loaded = await native(() => binding().Model.load(toPath(path)))
+    const model = new MobileNet(loaded, chosen, { checkpoint })
     const config: Record<string, unknown> = { ...model.config }
     for (const [key, value] of Object.entries(expected)) {
       if (value == null || value === config[key]) continue
@@ -134,11 +148,11 @@ export class MobileNet {
   static async import(weights: string | URL, options: ImportOptions = {}): Promise<MobileNet> {
     const { device, directory, resize, onProgress, signal, ...network } = options
     checkImportOptions(options)
-    selectDevice(device ?? 'auto')
+    const chosen = await selectDevice(device ?? 'auto')
     const file = await weightsFile(toPath(weights), { directory, onProgress, signal })
     const resized = resize ?? file.resize
     const read = () => native(() => binding().Model.import(file.path, withoutNulls(network), resized))
-    return new MobileNet(await abortable(read, signal), { import: resolve(file.path) })
+    return new MobileNet(await abortable(read, signal), chosen, { import: resolve(file.path) })
   }
 
   /** Which network it is, complete. */

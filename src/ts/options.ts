@@ -241,7 +241,7 @@ export interface TrainConfig {
   shuffle: boolean
   limit: number | null
   logEvery: number
-  precision: 'float32' | 'bfloat16'
+  precision: 'float32' | 'tf32' | 'bfloat16'
   ema: { decay: number; warmup: boolean } | null
   patience: number | null
   saveEvery: number | null

@@ -4,7 +4,9 @@ use crate::driver::{Context, Driver, Module};
 use crate::kernels::{self, Kernels};
 use crate::plan::{Inference, Training};
 use mobilenet_core::config::Precision;
-use mobilenet_core::engine::backend::{Backend, EngineState, InferenceEngine, Recipe, TrainingEngine};
+use mobilenet_core::engine::backend::{
+    Backend, EngineState, InferenceEngine, Peak, Recipe, TrainingEngine,
+};
 use mobilenet_core::model::network::Network;
 use mobilenet_core::{Error, ErrorCode, Result};
 use std::sync::Arc;
@@ -14,11 +16,15 @@ const EVALUATION_PIXELS: usize = 512 * 32 * 32;
 /// The oldest cards that the kernels' PTX is for: Ampere, the first with bfloat16 and TF32.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
 
+/// Set to 0, every kernel is launched by itself instead of a recorded step, so that an error names its kernel.
+const GRAPHS: &str = "MOBILENET_NATIVE_CUDA_GRAPHS";
+
 /// A card with its kernels, ready to train and run networks.
 #[derive(Debug, Clone)]
 pub struct Cuda {
     context: Arc<Context>,
     module: Arc<Module>,
+    records: bool,
 }
 
 impl Cuda {
@@ -42,7 +48,13 @@ impl Cuda {
         }
         let context = Context::new(driver, card)?;
         let module = kernels::load(&context)?;
-        Ok(Self { context, module })
+        let records = std::env::var_os(GRAPHS).is_none_or(|value| value != "0");
+        Ok(Self { context, module, records })
+    }
+
+    /// The same, launching every kernel by itself.
+    pub fn without_graphs(self) -> Self {
+        Self { records: false, ..self }
     }
 
     /// The card's context.
@@ -51,7 +63,7 @@ impl Cuda {
     }
 
     fn kernels(&self) -> Result<Kernels> {
-        Kernels::new(&self.context, self.module.clone())
+        Kernels::new(&self.context, self.module.clone(), self.records)
     }
 }
 
@@ -60,9 +72,16 @@ impl Backend for Cuda {
         self.context.card().device_name()
     }
 
+    fn peak(&self) -> Option<Peak> {
+        let card = self.context.card();
+        Some(Peak {
+            multiply_adds_per_second: card.multiply_adds_per_second(),
+            bytes_per_second: card.bytes_per_second,
+        })
+    }
+
     fn training(&self, recipe: Recipe<'_>, state: EngineState) -> Result<Box<dyn TrainingEngine>> {
-        let multiprocessors = self.context.card().multiprocessors;
-        Ok(Box::new(Training::new(self.kernels()?, recipe, state, multiprocessors)?))
+        Ok(Box::new(Training::new(self.kernels()?, recipe, state)?))
     }
 
     fn inference(&self, network: &Network, precision: Precision) -> Result<Box<dyn InferenceEngine>> {

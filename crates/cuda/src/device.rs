@@ -5,7 +5,7 @@ use crate::driver::{Card, Driver};
 use mobilenet_core::config::DeviceChoice;
 use mobilenet_core::engine::backend::Backend;
 use mobilenet_core::engine::processor::Processor;
-use mobilenet_core::Result;
+use mobilenet_core::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,12 +26,18 @@ pub fn select(choice: DeviceChoice) -> Result<Selected> {
     let processor = |note| Selected { backend: Arc::new(Processor), note };
     match choice {
         DeviceChoice::Cpu => Ok(processor(None)),
-        DeviceChoice::Cuda(index) => Ok(Selected { backend: Arc::new(card(index)?), note: None }),
+        DeviceChoice::Cuda(index) => {
+            let named = |error: Error| Error {
+                message: error.message.replacen("CUDA can't", &format!("cuda:{index} can't"), 1),
+                ..error
+            };
+            Ok(Selected { backend: Arc::new(card(index).map_err(named)?), note: None })
+        }
         DeviceChoice::Auto => Ok(match card(0) {
             Ok(card) => Selected { backend: Arc::new(card), note: None },
             // Where there is no driver, nobody expects a card.
             Err(_) if !Driver::is_found() => processor(None),
-            Err(error) => processor(Some(format!("runs on the processor. {}", error.message))),
+            Err(error) => processor(Some(error.message)),
         }),
     }
 }

@@ -1,5 +1,6 @@
 //! The benchmark of this machine by the presets' networks.
 
+use crate::device::backend;
 use crate::error::{Result, thrown};
 use crate::job::{Promise, start_abandonable};
 use crate::model::Cancel;
@@ -107,9 +108,11 @@ pub struct BenchmarkReport {
     pub simd: String,
     /// Threads that computed.
     pub threads: u32,
-    /// The machine's peak: float32 multiplications with addition that all these threads did in a second, in registers.
+    /// The machine's peak: float32 multiplications with addition that all these threads did in a second, in registers. Of a
+    /// card, what its maker's numbers say, without tensor cores.
     pub multiply_adds_per_second: f64,
-    /// Bytes that all these threads read and wrote in a second, in a copy of main memory.
+    /// Bytes that all these threads read and wrote in a second, in a copy of main memory. Of a card, what its maker's numbers
+    /// say.
     pub bytes_per_second: f64,
     /// In the order asked for.
     pub presets: Vec<PresetSpeed>,
@@ -120,21 +123,23 @@ pub struct BenchmarkReport {
 /// Measures this machine. `onProgress` hears what is being measured a few times a second, and may still be called
 /// after the promise has settled. Cancelled, it fails at once, while the step in work goes on to its end.
 #[napi(
-    ts_args_type = "options: BenchmarkOptions, cancel: Cancel, onProgress: (progress: BenchmarkProgress) => void",
+    ts_args_type = "options: BenchmarkOptions, device: string, cancel: Cancel, onProgress: (progress: BenchmarkProgress) => void",
     ts_return_type = "Promise<BenchmarkReport>"
 )]
 pub fn benchmark(
     options: BenchmarkOptions,
+    device: String,
     cancel: &Cancel,
     on_progress: Function<BenchmarkProgress, ()>,
 ) -> Result<Promise<BenchmarkReport>> {
     let options = config::BenchmarkOptions::try_from(options).map_err(thrown)?;
-    measure(options.resolve().map_err(thrown)?, cancel, on_progress)
+    measure(options.resolve().map_err(thrown)?, &device, cancel, on_progress)
 }
 
 /// Starts to measure what `config` says. Progress and report go through `P` and `R`.
 pub fn measure<P, R>(
     config: config::BenchmarkConfig,
+    device: &str,
     cancel: &Cancel,
     on_progress: Function<P, ()>,
 ) -> Result<Promise<R>>
@@ -142,10 +147,11 @@ where
     P: From<Named<core::benchmark::Progress>> + ToNapiValue + Send + 'static,
     R: From<core::benchmark::Report> + ToNapiValue + TypeName + Send + 'static,
 {
+    let backend = backend(device).map_err(thrown)?;
     let tell = listener(on_progress)?;
     let cancelled = cancel.inner.clone();
     Ok(start_abandonable(cancelled.clone(), move || {
-        let report = core::benchmark::run(&config, &cancelled, &mut |progress| {
+        let report = core::benchmark::run(&config, &*backend, &cancelled, &mut |progress| {
             let network = progress.network.and_then(|index| config.subjects.get(index));
             let named = Named { value: progress, name: network.map(|subject| subject.name.into()) };
             tell(named.into());

@@ -85,16 +85,17 @@ pub struct ComparisonSpeeds {
 
 /// Measures variants in turns. `onProgress` and `cancel` are as in `benchmark`.
 #[napi(
-    ts_args_type = "options: ComparisonOptions, cancel: Cancel, onProgress: (progress: ComparisonProgress) => void",
+    ts_args_type = "options: ComparisonOptions, device: string, cancel: Cancel, onProgress: (progress: ComparisonProgress) => void",
     ts_return_type = "Promise<ComparisonSpeeds>"
 )]
 pub fn compare_speeds(
     options: ComparisonOptions,
+    device: String,
     cancel: &Cancel,
     on_progress: Function<ComparisonProgress, ()>,
 ) -> Result<Promise<ComparisonSpeeds>> {
     let options = config::ComparisonOptions::try_from(options).map_err(thrown)?;
-    measure(options.resolve().map_err(thrown)?, cancel, on_progress)
+    measure(options.resolve().map_err(thrown)?, &device, cancel, on_progress)
 }
 
 impl TryFrom<ComparisonOptions> for config::ComparisonOptions {

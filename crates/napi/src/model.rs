@@ -2,6 +2,7 @@
 
 use crate::benchmark::number;
 use crate::dataset::{Dataset, part};
+use crate::device::backend;
 use crate::error::{Result, thrown};
 use crate::job::{Promise, start};
 use crate::options::{ModelOptions, choice, seed, whole};
@@ -153,6 +154,12 @@ impl Model {
         Ok(start(move || {
             Ok(Model { inner: core::mobilenet::MobileNet::import(Path::new(&path), &options, resize)? })
         }))
+    }
+
+    /// The same network with the same weights on a device that was selected.
+    #[napi]
+    pub fn on(&self, device: String) -> Result<Model> {
+        Ok(Model { inner: self.inner.on(backend(&device).map_err(thrown)?) })
     }
 
     /// Writes a checkpoint, in one rename.

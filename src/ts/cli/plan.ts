@@ -52,9 +52,6 @@ const usualPreset = 'course'
  * nothing: then the run's own values stay.
  */
 export function planOf(flags: TrainFlags, saved: SavedConfig | undefined): Plan {
-  if (flags.precision === 'tf32') {
-    throw invalid('precision must be float32 or bfloat16 on the CPU, not tf32, which only NVIDIA cards have')
-  }
   const given = networkOf(flags)
   if (saved) return repetitionOf(saved, flags, given)
   const resume = flags.resume === undefined ? undefined : checkpointOf(flags.resume)

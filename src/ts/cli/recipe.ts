@@ -74,7 +74,7 @@ export function addRecipeOptions(command: Command): Command {
     .option('--limit <n>', 'at most this many pictures of each part (default: all)', number)
     .option(
       '--precision <name>',
-      `float32, or bfloat16 on processors with AVX512_BF16${recipeDefault('precision')}`,
+      `float32; tf32 on NVIDIA cards; bfloat16 on these and on processors with AVX512_BF16${recipeDefault('precision')}`,
     )
     .option(
       '--ema [decay]',

@@ -11,7 +11,7 @@ pub use network::{EvaluationSpeed, NetworkReport, PredictionSpeed, TrainingSpeed
 pub use timetable::{Progress, Work};
 
 use crate::config::BenchmarkConfig;
-use crate::engine::processor::Processor;
+use crate::engine::backend::{Backend, Peak};
 use crate::error::{Error, Result};
 use crate::kernels::simd::Isa;
 use std::sync::atomic::AtomicBool;
@@ -26,7 +26,7 @@ pub struct Report {
     /// Threads that computed.
     pub threads: usize,
     /// The most that all these threads can do together: float32 multiplications with an addition a second, in
-    /// registers.
+    /// registers. Of a card, what its maker's numbers say.
     pub multiply_adds_per_second: f64,
     /// The most that all these threads can copy in main memory, bytes read and bytes written counted, a second.
     pub bytes_per_second: f64,
@@ -36,13 +36,14 @@ pub struct Report {
     pub seconds: f64,
 }
 
-/// Runs the benchmark on threads of its own; `None` when `cancelled` was set before the end, which is looked at after
+/// Runs the benchmark of a device on threads of its own; `None` when `cancelled` was set before the end, which is looked at after
 /// each piece of work (a training step at most).
 ///
 /// # Errors
 /// `DEVICE_UNAVAILABLE` when a recipe's precision needs another processor.
 pub fn run(
     config: &BenchmarkConfig,
+    backend: &dyn Backend,
     cancelled: &AtomicBool,
     on_progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Option<Report>> {
@@ -51,16 +52,37 @@ pub fn run(
         .thread_name(|index| format!("mobilenet-{index}"))
         .build()
         .map_err(Error::internal)?;
-    pool.install(|| measure(config, cancelled, on_progress))
+    pool.install(|| measure(config, backend, cancelled, on_progress))
 }
 
 fn measure(
     config: &BenchmarkConfig,
+    backend: &dyn Backend,
     cancelled: &AtomicBool,
     on_progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Option<Report>> {
     let started = Instant::now();
     let mut timetable = Timetable::new(config, cancelled, on_progress);
+    let Some(peak) = peak(backend, &mut timetable)? else { return Ok(None) };
+    let Peak { multiply_adds_per_second, bytes_per_second } = peak;
+    let Some(networks) = network::measure(config, backend, multiply_adds_per_second, &mut timetable)? else {
+        return Ok(None);
+    };
+    Ok(Some(Report {
+        simd: Isa::best().name(),
+        threads: config.threads,
+        multiply_adds_per_second,
+        bytes_per_second,
+        networks,
+        seconds: started.elapsed().as_secs_f64(),
+    }))
+}
+
+/// The device's, or what the processor is measured to do; `None` when the benchmark was cancelled.
+fn peak(backend: &dyn Backend, timetable: &mut Timetable) -> Result<Option<Peak>> {
+    if let Some(peak) = backend.peak() {
+        return Ok(Some(peak));
+    }
     let isa = Isa::best();
     let Some(rates) = timetable.repeat(Work::Peak, None, || Ok(peak::rate(isa)))? else { return Ok(None) };
     let multiply_adds_per_second = largest(&rates);
@@ -68,19 +90,7 @@ fn measure(
     let Some(rates) = timetable.repeat(Work::Memory, None, || Ok(buffers.copy_rate()))? else {
         return Ok(None);
     };
-    let bytes_per_second = largest(&rates);
-    drop(buffers);
-    let Some(networks) = network::measure(config, &Processor, multiply_adds_per_second, &mut timetable)? else {
-        return Ok(None);
-    };
-    Ok(Some(Report {
-        simd: isa.name(),
-        threads: config.threads,
-        multiply_adds_per_second,
-        bytes_per_second,
-        networks,
-        seconds: started.elapsed().as_secs_f64(),
-    }))
+    Ok(Some(Peak { multiply_adds_per_second, bytes_per_second: largest(&rates) }))
 }
 
 /// What the machine can do is what it did in its best moment: whatever else runs on it only takes away.

@@ -1,3 +1,4 @@
+use crate::engine::processor::Processor;
 use super::{Progress, Work, run};
 use crate::config::{
     BenchmarkConfig, BenchmarkOptions, ComparisonOptions, ModelOptions, Precision, Preset, TrainOptions,
@@ -20,7 +21,7 @@ fn short_config() -> BenchmarkConfig {
 fn measures_what_can_be() {
     let mut told: Vec<Progress> = Vec::new();
     let report =
-        run(&short_config(), &AtomicBool::new(false), &mut |progress| told.push(progress)).unwrap().unwrap();
+        run(&short_config(), &Processor, &AtomicBool::new(false), &mut |progress| told.push(progress)).unwrap().unwrap();
     let quick = &report.networks[0];
     let (training, evaluation, prediction) = (&quick.training, &quick.evaluation, &quick.prediction);
     let numbers = [
@@ -54,10 +55,10 @@ fn measures_what_can_be() {
 
 #[test]
 fn ends_when_it_is_cancelled() {
-    assert_eq!(run(&short_config(), &AtomicBool::new(true), &mut |_| {}).unwrap(), None);
+    assert_eq!(run(&short_config(), &Processor, &AtomicBool::new(true), &mut |_| {}).unwrap(), None);
     for work in [Work::Memory, Work::Training, Work::Prediction] {
         let cancelled = AtomicBool::new(false);
-        let report = run(&short_config(), &cancelled, &mut |progress| {
+        let report = run(&short_config(), &Processor, &cancelled, &mut |progress| {
             assert!(!cancelled.load(Ordering::Relaxed), "work after the end");
             if progress.work == work {
                 cancelled.store(true, Ordering::Relaxed);
@@ -97,7 +98,7 @@ fn comparison() -> ComparisonOptions {
 fn a_comparison_comes_back_to_each_network_in_turn() {
     let config = comparison().resolve().unwrap();
     let mut turns: Vec<usize> = Vec::new();
-    let report = run(&config, &AtomicBool::new(false), &mut |progress| turns.extend(progress.network));
+    let report = run(&config, &Processor, &AtomicBool::new(false), &mut |progress| turns.extend(progress.network));
     turns.dedup();
     assert_eq!(turns, [0, 1].repeat(config.rounds));
     let networks = report.unwrap().unwrap().networks;
@@ -117,7 +118,7 @@ fn precision_is_the_recipes() {
     let measure = |precision| {
         let train = TrainOptions { precision: Some(precision), ..comparison().train };
         let config = ComparisonOptions { train, ..comparison() }.resolve().unwrap();
-        run(&config, &AtomicBool::new(false), &mut |_| {})
+        run(&config, &Processor, &AtomicBool::new(false), &mut |_| {})
     };
     let float32 = measure(Precision::Float32).unwrap().unwrap().networks;
     match measure(Precision::Bfloat16) {
@@ -136,7 +137,7 @@ fn memory_grows_with_the_batch() {
     let measure = |batch_size| {
         let train = TrainOptions { batch_size: Some(batch_size), ..Default::default() };
         let config = ComparisonOptions { train, ..comparison() }.resolve().unwrap();
-        run(&config, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap().networks
+        run(&config, &Processor, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap().networks
     };
     for (small, large) in measure(4).iter().zip(measure(32)) {
         // The maps of 28 more pictures, of which the stem's alone has 16 padded channels of 32x32.

@@ -16,6 +16,11 @@ pub trait Backend: Debug + Send + Sync {
     /// What options call it: `cpu`, or `cuda:N`.
     fn name(&self) -> String;
 
+    /// What it could do at most; `None` for the processor, where that is measured.
+    fn peak(&self) -> Option<Peak> {
+        None
+    }
+
     /// A network to be trained, from the state of another engine, or at its beginning.
     ///
     /// # Errors
@@ -27,6 +32,15 @@ pub trait Backend: Debug + Send + Sync {
     /// # Errors
     /// The same.
     fn inference(&self, network: &Network, precision: Precision) -> Result<Box<dyn InferenceEngine>>;
+}
+
+/// What a device could do at most, by its maker's numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peak {
+    /// Multiplications with an addition a second, in float32 and without tensor cores.
+    pub multiply_adds_per_second: f64,
+    /// Bytes a second between the device and its memory.
+    pub bytes_per_second: f64,
 }
 
 /// What is trained, and how.

@@ -1,6 +1,6 @@
 //! The networks: tables of layers, their tensors, how they start, and what they cost.
 
-mod build;
+pub mod build;
 pub mod cost;
 pub mod initial;
 pub mod names;

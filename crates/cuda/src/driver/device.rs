@@ -1,7 +1,8 @@
 //! Cards, before anything is done on one.
 
 use super::types::{
-    ATTRIBUTE_CAPABILITY_MAJOR, ATTRIBUTE_CAPABILITY_MINOR, ATTRIBUTE_CLOCK_RATE, ATTRIBUTE_MULTIPROCESSORS,
+    ATTRIBUTE_CAPABILITY_MAJOR, ATTRIBUTE_CAPABILITY_MINOR, ATTRIBUTE_CLOCK_RATE, ATTRIBUTE_MEMORY_BITS,
+    ATTRIBUTE_MEMORY_CLOCK_RATE, ATTRIBUTE_MULTIPROCESSORS,
     DeviceHandle,
 };
 use super::{Driver, error};
@@ -27,6 +28,8 @@ pub struct Card {
     pub multiprocessors: usize,
     /// Their highest clock, in Hz; 0 where the driver doesn't tell.
     pub clock_hz: f64,
+    /// Bytes a second between it and its memory, at most; 0 where the driver doesn't tell.
+    pub bytes_per_second: f64,
 }
 
 impl Driver {
@@ -89,6 +92,12 @@ impl Driver {
             ),
             multiprocessors: attribute(ATTRIBUTE_MULTIPROCESSORS)?.max(0) as usize,
             clock_hz: f64::from(attribute(ATTRIBUTE_CLOCK_RATE)?) * 1e3,
+            // Two transfers a clock.
+            bytes_per_second: f64::from(attribute(ATTRIBUTE_MEMORY_CLOCK_RATE)?)
+                * 1e3
+                * 2.0
+                * f64::from(attribute(ATTRIBUTE_MEMORY_BITS)?)
+                / 8.0,
         })
     }
 }
@@ -97,5 +106,12 @@ impl Card {
     /// What options call it.
     pub fn device_name(&self) -> String {
         format!("cuda:{}", self.index)
+    }
+
+    /// Multiplications with an addition that it can do in a second, at most, in float32 and without tensor cores.
+    pub fn multiply_adds_per_second(&self) -> f64 {
+        // NVIDIA's "CUDA cores" of a multiprocessor: A100 has half of what all others have since.
+        let cores = if self.compute_capability == (8, 0) { 64.0 } else { 128.0 };
+        self.multiprocessors as f64 * cores * self.clock_hz
     }
 }

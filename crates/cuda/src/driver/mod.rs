@@ -40,7 +40,6 @@ use std::sync::{Arc, OnceLock};
 pub struct Driver {
     functions: Functions,
     path: PathBuf,
-    attempts: Vec<Attempt>,
     version: i32,
     /// Never closed: a driver keeps threads and what the process registered with it.
     _library: ManuallyDrop<libloading::Library>,
@@ -60,11 +59,20 @@ impl Driver {
         Self::opened().found
     }
 
+    /// Where this process looked for a driver's library.
+    pub fn process_attempts() -> &'static [Attempt] {
+        &Self::opened().attempts
+    }
+
     fn opened() -> &'static Opened {
         static OPENED: OnceLock<Opened> = OnceLock::new();
         OPENED.get_or_init(|| match library::open(std::env::var_os(VARIABLE)) {
-            Ok(found) => Opened { found: true, driver: Self::start(found) },
-            Err(attempts) => Opened { found: false, driver: Err(error::not_found(&attempts)) },
+            Ok(found) => {
+                Opened { found: true, attempts: found.attempts.clone(), driver: Self::start(found) }
+            }
+            Err(attempts) => {
+                Opened { found: false, driver: Err(error::not_found(&attempts)), attempts }
+            }
         })
     }
 
@@ -82,7 +90,6 @@ impl Driver {
         let mut driver = Self {
             functions,
             path: found.path,
-            attempts: found.attempts,
             version: 0,
             _library: ManuallyDrop::new(found.library),
         };
@@ -101,11 +108,6 @@ impl Driver {
     /// Where the library is.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Where it was looked for.
-    pub fn attempts(&self) -> &[Attempt] {
-        &self.attempts
     }
 
     /// The newest CUDA that it knows: 1000 * major + 10 * minor.
@@ -140,6 +142,7 @@ impl Driver {
 /// What came of opening this process's driver.
 struct Opened {
     found: bool,
+    attempts: Vec<Attempt>,
     driver: Result<Arc<Driver>>,
 }
 

@@ -115,20 +115,32 @@ pub struct Kernels {
     stream: Arc<Stream>,
     functions: Mutex<HashMap<String, Function>>,
     multiprocessors: usize,
+    records: bool,
 }
 
 impl Kernels {
-    /// With a stream of its own.
+    /// With a stream of its own; `records` says whether plans may record what they do.
     ///
     /// # Errors
     /// When the driver fails.
-    pub fn new(context: &Arc<Context>, module: Arc<Module>) -> Result<Self> {
+    pub fn new(context: &Arc<Context>, module: Arc<Module>, records: bool) -> Result<Self> {
         Ok(Self {
             module,
             stream: Stream::new(context)?,
             functions: Mutex::default(),
             multiprocessors: context.card().multiprocessors.max(1),
+            records,
         })
+    }
+
+    /// Whether plans may record what they do.
+    pub fn records(&self) -> bool {
+        self.records
+    }
+
+    /// How many multiprocessors grids are made for.
+    pub fn multiprocessors(&self) -> usize {
+        self.multiprocessors
     }
 
     /// The stream.

@@ -7,44 +7,47 @@ use mobilenet_core::Result;
 /// comes beyond is launched kernel by kernel.
 const MOST: usize = 4;
 
-/// Set to 0, nothing is recorded: every kernel is launched by itself, so that an error names its kernel.
-pub const VARIABLE: &str = "MOBILENET_NATIVE_CUDA_GRAPHS";
-
 /// Recorded work, by a batch size and whatever else it depends on.
 #[derive(Debug)]
 pub struct Graphs<K> {
-    /// `None` where it could not be recorded.
-    recorded: Vec<(K, Option<Graph>)>,
+    known: Vec<(K, Record)>,
     allowed: bool,
 }
 
+#[derive(Debug)]
+enum Record {
+    /// It was done once, kernel by kernel. So the driver has loaded its kernels, which it can't do while it records.
+    Done,
+    Recorded(Graph),
+    /// It could not be recorded.
+    Impossible,
+}
+
 impl<K: PartialEq> Graphs<K> {
-    /// Nothing recorded yet.
-    pub fn new() -> Self {
-        let allowed = std::env::var_os(VARIABLE).is_none_or(|value| value != "0");
-        Self { recorded: Vec::new(), allowed }
+    /// Nothing recorded yet; never anything unless it is `allowed`.
+    pub fn new(allowed: bool) -> Self {
+        Self { known: Vec::new(), allowed }
     }
 
-    /// Does `work`, from its record if there is one or can be.
+    /// Does `work`: the first time as it is, then from its record if there can be one.
     ///
     /// # Errors
     /// Those of the work itself: that it can't be recorded is none.
     pub fn run(&mut self, stream: &Stream, key: K, work: impl Fn() -> Result<()>) -> Result<()> {
-        if !self.allowed {
-            return work();
-        }
-        let place = match self.recorded.iter().position(|(recorded, _)| *recorded == key) {
-            Some(place) => place,
-            None if self.recorded.len() < MOST => {
-                // What fails while it is recorded may work when it is done at once; if not, it says so itself.
-                self.recorded.push((key, Graph::record(stream, &work).ok()));
-                self.recorded.len() - 1
+        let Some((_, record)) = self.known.iter_mut().find(|(known, _)| *known == key) else {
+            work()?;
+            if self.allowed && self.known.len() < MOST {
+                self.known.push((key, Record::Done));
             }
-            None => return work(),
+            return Ok(());
         };
-        match &self.recorded[place].1 {
-            Some(graph) => graph.launch(stream),
-            None => work(),
+        if let Record::Done = record {
+            // What fails while it is recorded may work when it is done at once; if not, it says so itself.
+            *record = Graph::record(stream, &work).map_or(Record::Impossible, Record::Recorded);
+        }
+        match record {
+            Record::Recorded(graph) => graph.launch(stream),
+            Record::Done | Record::Impossible => work(),
         }
     }
 }

@@ -28,7 +28,7 @@ impl Inference {
     /// Room for a network and batches of at most `capacity` pictures, on the stream of `kernels`.
     pub fn new(kernels: Kernels, network: &Network, precision: Precision, capacity: usize) -> Result<Self> {
         Ok(Self {
-            graphs: Graphs::new(),
+            graphs: Graphs::new(kernels.records()),
             weights: Weights::new(&kernels, network, precision)?,
             maps: Maps::of_inference(&kernels, network, precision, capacity)?,
             staging: Staging::new(kernels.stream(), capacity, 0, network.picture_floats())?,

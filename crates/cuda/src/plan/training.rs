@@ -85,14 +85,14 @@ struct Averages {
 
 impl Training {
     /// From a state, on the stream of `kernels`.
-    pub fn new(kernels: Kernels, recipe: Recipe<'_>, state: EngineState, multiprocessors: usize) -> Result<Self> {
+    pub fn new(kernels: Kernels, recipe: Recipe<'_>, state: EngineState) -> Result<Self> {
         let Recipe { network, config, class_weights, capacity, frozen_steps } = recipe;
         let precision = config.precision;
         let queue = kernels.stream().clone();
         let mut weights = Weights::new(&kernels, network, precision)?;
         weights.write(&kernels, &state.parameters, &state.statistics)?;
         let maps = Maps::of_training(&kernels, network, precision, capacity)?;
-        let Workspaces { sums, weight_gradients } = Workspaces::of(network, capacity, multiprocessors);
+        let Workspaces { sums, weight_gradients } = Workspaces::of(network, capacity, kernels.multiprocessors());
         let gradients = Gradients::new(&kernels, &maps, &weights, capacity, (sums, weight_gradients))?;
         let dropped = if network.dropout > 0.0 { capacity * padded(network.classifier().inputs) } else { 0 };
         let averages = match state.average {
@@ -108,7 +108,7 @@ impl Training {
             Some(values) => Some((DeviceBuffer::of(&queue, values)?, values.to_vec())),
         };
         Ok(Self {
-            graphs: RefCell::new(Graphs::new()),
+            graphs: RefCell::new(Graphs::new(kernels.records())),
             optimizer: Optimizer::new(&kernels, &weights, config, state.optimizer, frozen_steps)?,
             staging: Staging::new(&queue, capacity, dropped, network.picture_floats())?,
             loss: LossArrays {

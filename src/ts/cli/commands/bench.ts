@@ -6,6 +6,7 @@ import {
   type PresetName,
 } from '../../../../index.js'
 import type { Deps } from '../deps.js'
+import { tellDevice } from '../device.js'
 import { number, presetOf } from '../options.js'
 import { BenchmarkBar, renderBenchmark } from '../render/benchmark.js'
 import { writeJson } from '../render/json.js'
@@ -38,6 +39,7 @@ async function bench(deps: Deps, { json, ...flags }: Flags): Promise<void> {
   try {
     const report = await benchmark({ ...options, onProgress: show })
     bar.stop()
+    tellDevice(deps, report.deviceNote, { json })
     if (json) writeJson(deps.stdout, { type: 'bench', ...report })
     else deps.stdout.write(renderBenchmark(deps.stdout, report))
   } finally {

@@ -15,6 +15,7 @@ import { comparisonMarkdown } from '../comparison/markdown.js'
 import { ComparisonView } from '../comparison/view.js'
 import { openCifar10 } from '../data.js'
 import type { Deps } from '../deps.js'
+import { tellDevice } from '../device.js'
 import { addNetworkOptions, type NetworkFlags, networkOf, number, presetOf } from '../options.js'
 import { newFolder } from '../plan.js'
 import { addRecipeOptions, type RecipeFlags, recipeOf } from '../recipe.js'
@@ -75,6 +76,7 @@ async function run(deps: Deps, flags: Flags): Promise<void> {
       }),
     )
     view.close()
+    tellDevice(deps, comparison.deviceNote, flags)
     const files = await write(comparison, out)
     if (flags.json) writeJson(deps.stdout, { type: 'comparison', ...comparison })
     else deps.stdout.write(renderComparison(deps.stdout, comparison, files))

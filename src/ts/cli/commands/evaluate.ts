@@ -10,6 +10,7 @@ import {
 } from '../../../../index.js'
 import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
+import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { ProgressBar } from '../live/progress-bar.js'
 import { viewsOption } from '../options.js'
 import { writeJson } from '../render/json.js'
@@ -21,6 +22,7 @@ interface Flags {
   cacheDir?: string
   split: string
   tta: TestTimeAugmentation
+  device: string
   json?: boolean
 }
 
@@ -32,6 +34,7 @@ export function evaluateCommand(deps: Deps): Command {
     .option('--cache-dir <dir>', cacheHelp)
     .option('--split <part>', 'train, validation (of the split that train makes by default) or test', 'test')
     .addOption(viewsOption())
+    .addOption(deviceOption())
     .option('--json', 'print a line of JSON')
     .action((checkpoint: string, flags: Flags) => evaluate(deps, checkpoint, flags))
 }
@@ -39,7 +42,7 @@ export function evaluateCommand(deps: Deps): Command {
 async function evaluate(
   deps: Deps,
   checkpoint: string,
-  { data: directory, cacheDir, split, tta, json }: Flags,
+  { data: directory, cacheDir, split, tta, device, json }: Flags,
 ): Promise<void> {
   const names: Record<string, string> = { train: 'Training', validation: 'Validation', test: 'Test' }
   const name = Object.hasOwn(names, split) ? names[split] : undefined
@@ -49,7 +52,8 @@ async function evaluate(
       `split must be one of ${Object.keys(names).join(', ')}, not ${split}`,
     )
   }
-  const model = await MobileNet.load(checkpoint)
+  const model = await MobileNet.load(checkpoint, deviceOf({ device }))
+  tellDevice(deps, model.deviceNote, { json })
   const { resolution } = model.config
   const data = await openData(deps, { directory, cacheDir, resolution }, { json })
   const metrics = await withBar(deps.stderr, `evaluating ${split}`, (onProgress) =>

@@ -7,6 +7,7 @@ import {
   type TestTimeAugmentation,
 } from '../../../../index.js'
 import type { Deps } from '../deps.js'
+import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { number, viewsOption } from '../options.js'
 import { tellFailure } from '../render/failure.js'
 import { type PredictionFormat, PredictionView } from '../render/predictions.js'
@@ -15,6 +16,7 @@ import { watchPictures } from '../watch.js'
 interface Flags {
   top: number
   tta: TestTimeAugmentation
+  device: string
   resize?: number
   json?: boolean
   csv?: boolean
@@ -38,6 +40,7 @@ export function predictCommand(deps: Deps): Command {
     )
     .option('--watch <folder>', 'then wait for pictures to come into this folder, until Ctrl-C')
     .addOption(viewsOption())
+    .addOption(deviceOption())
     .option('--json', 'print a line of JSON for each picture')
     .option('--csv', 'print a table of comma-separated values, a row for each class that is named')
     .addHelpText('after', notes)
@@ -49,7 +52,8 @@ async function predict(deps: Deps, checkpoint: string, images: string[], flags: 
   if (images.length === 0 && watch === undefined) {
     throw new MobileNetError('INVALID_OPTION', 'name a picture or a folder, or watch one with --watch')
   }
-  const model = await MobileNet.load(checkpoint)
+  const model = await MobileNet.load(checkpoint, deviceOf(flags))
+  tellDevice(deps, model.deviceNote, flags)
   const files = await findPictures(images)
   const view = new PredictionView(deps.stdout, formatOf(flags), files, model.classes)
   const options = { top, tta, resize: resize ?? null, signal: deps.interrupt }

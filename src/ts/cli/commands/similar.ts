@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { type Features, findPictures, MobileNet, MobileNetError, nearest } from '../../../../index.js'
 import type { Deps } from '../deps.js'
+import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { number } from '../options.js'
 import { tellFailure } from '../render/failure.js'
 import { writeJson } from '../render/json.js'
@@ -8,6 +9,7 @@ import { writeJson } from '../render/json.js'
 interface Flags {
   top: number
   resize?: number
+  device: string
   json?: boolean
 }
 
@@ -23,6 +25,7 @@ export function similarCommand(deps: Deps): Command {
       "what a picture's shorter side is resized to before the middle is cut out (default: as the checkpoint says)",
       number,
     )
+    .addOption(deviceOption())
     .option('--json', 'print a line of JSON for each')
     .action((checkpoint: string, picture: string, images: string[], flags: Flags) =>
       similar(deps, checkpoint, picture, images, flags),
@@ -34,9 +37,10 @@ async function similar(
   checkpoint: string,
   picture: string,
   images: string[],
-  { top, resize, json }: Flags,
+  { top, resize, device, json }: Flags,
 ): Promise<void> {
-  const model = await MobileNet.load(checkpoint)
+  const model = await MobileNet.load(checkpoint, deviceOf({ device }))
+  tellDevice(deps, model.deviceNote, { json })
   const options = { resize: resize ?? null, signal: deps.interrupt }
   const features = await model.embed(picture, options)
   // Checked before a folder's pictures are read.

@@ -10,6 +10,7 @@ import {
 } from '../../../../index.js'
 import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
+import { tellDevice } from '../device.js'
 import { isLive } from '../live/screen.js'
 import { addNetworkOptions, number } from '../options.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
@@ -68,6 +69,7 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   if (!plan.resume) resolveRecipe(plan.options)
   const { model, data } = await open(deps, flags, plan)
   deps.interrupt.throwIfAborted()
+  tellDevice(deps, model.deviceNote, flags)
   if (data.note !== null && flags.json && !flags.quiet)
     writeJson(deps.stderr, { type: 'note', message: data.note })
   const facts: RunFacts = {

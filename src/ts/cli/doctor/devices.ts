@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { cpus } from 'node:os'
 import { promisify } from 'node:util'
-import { devices } from '../../../../index.js'
+import { cudaStatus, devices } from '../../../../index.js'
 import { type Check, note, ok } from './check.js'
 
 /** Milliseconds: a driver that is ill can keep its tool waiting. */
@@ -18,24 +18,28 @@ export function processorCheck(): Check {
   return ok('processor', rows.join('\n'))
 }
 
-/** Graphics cards with a CUDA driver, and whether runs can use them. */
+/** NVIDIA's cards, the driver's library, and whether runs can use them; where there is none, where it was looked for. */
 export async function graphicsCheck(works: boolean): Promise<Check> {
   const name = 'graphics card'
-  const usable = works ? devices().filter(({ name }) => name.startsWith('cuda')) : []
   const cards = await nvidiaCards()
-  if (usable.length > 0) {
-    const rows = usable.map(({ name, description }) => `${name}: ${description}`)
-    return ok(name, [...rows, ...cards.rows].join('\n'))
-  }
   if (cards.error !== undefined) {
     return note(name, `nvidia-smi failed: ${cards.error}`, 'reinstall the NVIDIA driver, or use --device cpu')
   }
-  if (cards.rows.length === 0) return ok(name, 'no NVIDIA driver found: runs use the processor')
-  return note(
-    name,
-    `${cards.rows.join('\n')}\nrun on the processor: this build can't use graphics cards`,
-    null,
-  )
+  if (!works) return note(name, ['not known without the native library', ...cards.rows].join('\n'), null)
+  const { found, library, version, error, attempts } = cudaStatus()
+  if (error === null) {
+    const usable = devices().filter(({ name }) => name.startsWith('cuda'))
+    const rows = usable.map(
+      ({ name, description, memoryBytes, computeCapability }) =>
+        `${name}: ${description}, ${((memoryBytes ?? 0) / 2 ** 30).toFixed(1)} GiB, compute capability ${computeCapability}`,
+    )
+    return ok(name, [...rows, `driver for CUDA ${version}: ${library}`, ...cards.rows].join('\n'))
+  }
+  if (found) return note(name, [error, ...cards.rows].join('\n'), 'until then runs use the processor')
+  const places = attempts.map(({ place, failure }) => `looked for ${place}: ${failure}`)
+  const first = cards.rows.length === 0 ? 'no NVIDIA driver found: runs use the processor' : "the driver's library was not found"
+  if (cards.rows.length === 0) return ok(name, [first, ...places].join('\n'))
+  return note(name, [...cards.rows, first, ...places].join('\n'), 'name the library in MOBILENET_NATIVE_CUDA_PATH')
 }
 
 /** What the driver's own tool says: a line a card. None when there is no such tool. */
