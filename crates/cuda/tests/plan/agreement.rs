@@ -1,0 +1,213 @@
+//! The card's plan against the processor's, from the same state on the same pictures.
+
+use crate::networks::{batch, beginning, engine, every_layer, in_precision, narrow};
+use crate::setup::mock;
+use mobilenet_core::config::{
+    EmaConfig, Layout, OptimizerConfig, OptimizerKind, Precision, Rule, TrainConfig, Variant,
+};
+use mobilenet_core::engine::backend::{Backend, EngineState, Update};
+use mobilenet_core::engine::processor::Processor;
+use mobilenet_core::kernels::loss::{Loss, Mixture};
+use mobilenet_core::model::network::Network;
+
+/// What two float32 plans may differ by, against the larger of two arrays' values: a value goes through up to 2 x 60 layers,
+/// forward and backward, each of which rounds it a few times (4 x 2^-24), and the division by a small deviation in batch norm
+/// makes of these roundings about ten times as much. The two plans add in different orders, so both have that error.
+const FLOAT32: f64 = 2.0 * 120.0 * 4.0 * 10.0 / 16_777_216.0;
+
+fn update(rate: f64, step: u64) -> Update {
+    Update { rate, stream: (1, step) }
+}
+
+/// Runs steps, of 6 pictures and of 3, as an epoch's end does it; gives the losses and the state after them.
+fn train(backend: &dyn Backend, network: &Network, config: &TrainConfig, steps: u64, rate: f64) -> (Vec<Loss>, EngineState) {
+    let mut engine = engine(backend, network, config, beginning(network, config)).unwrap();
+    for step in 0..steps {
+        let count = if step % 3 == 2 { 3 } else { 6 };
+        engine.step(batch(network, count), update(rate, step)).unwrap();
+    }
+    (engine.losses(true).unwrap(), engine.state().unwrap())
+}
+
+fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>().sqrt()
+}
+
+/// One step of SGD at rate 1 changes the parameters by the gradient.
+fn gradients(backend: &dyn Backend, network: &Network, precision: Precision) -> (f64, Vec<f32>, Vec<f32>) {
+    let config = TrainConfig { optimizer: OptimizerConfig::of(OptimizerKind::Sgd), ..in_precision(precision) };
+    let before = beginning(network, &config).parameters;
+    let (losses, after) = train(backend, network, &config, 1, 1.0);
+    let gradient = before.iter().zip(&after.parameters).map(|(before, after)| before - after).collect();
+    (losses[0].sum, gradient, after.statistics)
+}
+
+#[test]
+fn gradients_are_the_processors() {
+    let Some(mock) = mock() else { return };
+    let networks = [
+        ("every layer", every_layer()),
+        ("V1 unpadded", narrow(Variant::V1, Layout::Unpadded)),
+        ("V1 cifar", narrow(Variant::V1, Layout::Cifar)),
+        ("V2 cifar", narrow(Variant::V2, Layout::Cifar)),
+        ("V3-small cifar", narrow(Variant::V3Small, Layout::Cifar)),
+    ];
+    for (name, network) in &networks {
+        let (loss, gradient, statistics) = gradients(&Processor, network, Precision::Float32);
+        let (on_card, of_card, moved) = gradients(&mock.card(), network, Precision::Float32);
+        let (apart, size) = (distance(&gradient, &of_card), norm(&gradient));
+        println!("{name}: loss {loss} and {on_card}, gradient of {size} apart by {apart}");
+        assert!((loss - on_card).abs() < FLOAT32 * loss, "{name}: {loss} and {on_card}");
+        assert!(apart < FLOAT32 * size, "{name}: {apart} of {size}");
+        assert!(distance(&statistics, &moved) < FLOAT32 * norm(&statistics), "{name}");
+    }
+    assert_eq!(mock.leaks(), 0);
+}
+
+/// Roundings of 8 bits (bfloat16) and of 11 (TF32) instead of 24: still the same gradient, for the most part.
+#[test]
+fn rounded_products_give_nearly_the_same_gradient() {
+    let Some(mock) = mock() else { return };
+    for network in [every_layer(), narrow(Variant::V3Small, Layout::Cifar)] {
+        let (loss, gradient, _) = gradients(&Processor, &network, Precision::Float32);
+        let mut before = 0.0;
+        for (precision, unit) in [(Precision::Tf32, 2048.0), (Precision::Bfloat16, 256.0)] {
+            let (on_card, of_card, _) = gradients(&mock.card(), &network, precision);
+            let (apart, size) = (distance(&gradient, &of_card), norm(&gradient));
+            println!("{precision:?}: loss {loss} and {on_card}, gradient of {size} apart by {apart}");
+            // Rounded operands are wrong by up to a unit each, in some 40 layers, independently of each other.
+            assert!((loss - on_card).abs() < 40.0 / unit * loss, "{precision:?}: {loss} and {on_card}");
+            assert!(apart < 80.0 / unit * size && apart > before, "{precision:?}: {apart} of {size}");
+            before = apart;
+        }
+    }
+}
+
+#[test]
+fn every_optimizer_moves_as_the_processors() {
+    let Some(mock) = mock() else { return };
+    let network = every_layer();
+    let sgd = OptimizerConfig { rule: Rule::Sgd { momentum: 0.9, nesterov: true }, ..OptimizerConfig::of(OptimizerKind::Sgd) };
+    let rms = Rule::RmsProp { alpha: 0.9, momentum: 0.5, eps: 1e-8 };
+    let optimizers = [
+        OptimizerConfig { weight_decay: 0.01, ..OptimizerConfig::of(OptimizerKind::Adam) },
+        OptimizerConfig { clip_norm: Some(0.5), ..OptimizerConfig::of(OptimizerKind::AdamW) },
+        OptimizerConfig { weight_decay: 0.01, decay_norms_and_biases: true, ..sgd },
+        OptimizerConfig { clip_value: Some(0.01), ..OptimizerConfig::of(OptimizerKind::Sgd) },
+        OptimizerConfig { rule: rms, ..OptimizerConfig::of(OptimizerKind::RmsProp) },
+        OptimizerConfig::of(OptimizerKind::RmsPropTf),
+    ];
+    for optimizer in optimizers {
+        let ema = Some(EmaConfig { decay: 0.9, warmup: true });
+        let config = TrainConfig { optimizer, ema, backbone_rate: 0.5, label_smoothing: 0.1, ..Default::default() };
+        // So small a rate that what is rounded in one step is not much more in the next.
+        let (losses, state) = train(&Processor, &network, &config, 4, 1e-3);
+        let (on_card, of_card) = train(&mock.card(), &network, &config, 4, 1e-3);
+        for (loss, on_card) in losses.iter().zip(&on_card) {
+            assert!((loss.sum - on_card.sum).abs() < 4.0 * FLOAT32 * loss.sum, "{optimizer:?}: {losses:?} {on_card:?}");
+            assert_eq!(loss.correct, on_card.correct);
+        }
+        assert_eq!(state.optimizer.steps, of_card.optimizer.steps);
+        // Where a gradient is almost nothing, Adam and RMSprop make a step of its sign: one of two that differ by a rounding
+        // may go the other way. So these are few, and the way is at most the rate's.
+        let apart = |a: &[f32], b: &[f32]| distance(a, b) / norm(a).max(1e-6);
+        let moved = apart(&state.parameters, &of_card.parameters);
+        println!("{:?}: parameters apart by {moved}", optimizer.rule.kind());
+        assert!(moved < 1e-3, "{optimizer:?}: {moved}");
+        let (average, other) = (state.average.unwrap(), of_card.average.unwrap());
+        assert_eq!(average.updates, other.updates);
+        assert!(apart(&average.parameters, &other.parameters) < 1e-3, "{optimizer:?}");
+        assert!(apart(&average.statistics, &other.statistics) < 10.0 * FLOAT32, "{optimizer:?}");
+        for (ours, other) in state.optimizer.buffers.iter().zip(&of_card.optimizer.buffers) {
+            assert!(apart(ours, other) < 1e-3, "{optimizer:?}");
+        }
+    }
+}
+
+#[test]
+fn mixtures_and_class_weights_are_in_the_loss() {
+    let Some(mock) = mock() else { return };
+    let (network, weights) = (every_layer(), [1.0, 0.5, 2.0, 1.0, 3.0]);
+    let config = TrainConfig { label_smoothing: 0.2, ..Default::default() };
+    let loss = |backend: &dyn Backend, mixed: bool| {
+        let recipe = mobilenet_core::engine::backend::Recipe {
+            network: &network,
+            config: &config,
+            class_weights: Some(&weights),
+            capacity: 6,
+            frozen_steps: 0,
+        };
+        let mut engine = backend.training(recipe, beginning(&network, &config)).unwrap();
+        let mut batch = batch(&network, 6);
+        batch.mixture = mixed.then(|| Mixture { labels: vec![4, 3, 2, 1, 0, 4], share: 0.3 });
+        engine.step(batch, update(0.001, 0)).unwrap();
+        engine.losses(true).unwrap()[0]
+    };
+    for mixed in [false, true] {
+        let (here, there) = (loss(&Processor, mixed), loss(&mock.card(), mixed));
+        assert!((here.sum - there.sum).abs() < FLOAT32 * here.sum, "{here:?} {there:?}");
+        assert_eq!(here.correct, there.correct);
+    }
+    assert_ne!(loss(&mock.card(), true).sum, loss(&mock.card(), false).sum);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_recorded_or_not() {
+    let Some(mock) = mock() else { return };
+    let network = every_layer();
+    for precision in [Precision::Float32, Precision::Bfloat16] {
+        let config = in_precision(precision);
+        let recorded = train(&mock.card(), &network, &config, 5, 0.01);
+        assert_eq!(recorded, train(&mock.card(), &network, &config, 5, 0.01));
+        let launches = mock.books.report();
+        assert_eq!(recorded, train(&mock.card().without_graphs(), &network, &config, 5, 0.01));
+        assert_ne!(launches, mock.books.report());
+    }
+}
+
+#[test]
+fn answers_are_the_processors() {
+    let Some(mock) = mock() else { return };
+    for network in [every_layer(), narrow(Variant::V3Small, Layout::Cifar), narrow(Variant::V1, Layout::Unpadded)] {
+        let config = TrainConfig::default();
+        // A few steps, so that running statistics are not those of the beginning.
+        let (_, state) = train(&Processor, &network, &config, 2, 1e-3);
+        let pictures = batch(&network, 7);
+        let ask = |backend: &dyn Backend| {
+            let mut engine = backend.inference(&network, Precision::Float32).unwrap();
+            engine.prepare(&state.parameters, &state.statistics).unwrap();
+            let logits = engine.logits(&pictures.input, 7).unwrap();
+            let one = engine.logits(&pictures.input[..network.picture_floats()], 1).unwrap();
+            (engine.features(&pictures.input, 7).unwrap(), logits, one)
+        };
+        let ((features, logits, _), (of_card, on_card, one)) = (ask(&Processor), ask(&mock.card()));
+        assert!(distance(&logits, &on_card) < FLOAT32 * norm(&logits), "{}", network.layers.len());
+        assert!(distance(&features, &of_card) < FLOAT32 * norm(&features), "{}", network.layers.len());
+        let classes = network.classes();
+        assert!(distance(&one, &on_card[..classes]) <= FLOAT32 * norm(&one), "a picture by itself");
+    }
+    assert_eq!(mock.leaks(), 0);
+}
+
+#[test]
+fn a_state_goes_from_device_to_device() {
+    let Some(mock) = mock() else { return };
+    let (network, card) = (every_layer(), mock.card());
+    let ema = Some(EmaConfig { decay: 0.9, warmup: false });
+    let config = TrainConfig { ema, ..Default::default() };
+    let (_, state) = train(&Processor, &network, &config, 3, 1e-3);
+    let mut there = engine(&card, &network, &config, state.clone()).unwrap();
+    assert_eq!(there.state().unwrap(), state, "what was written comes back");
+    let mut here = engine(&Processor, &network, &config, state).unwrap();
+    for engine in [&mut here, &mut there] {
+        engine.step(batch(&network, 6), update(1e-3, 3)).unwrap();
+    }
+    let (here, there) = (here.state().unwrap(), there.state().unwrap());
+    assert!(distance(&here.parameters, &there.parameters) < 1e-3 * norm(&here.parameters));
+    assert_eq!(here.optimizer.steps, there.optimizer.steps);
+}
