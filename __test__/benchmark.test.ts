@@ -13,6 +13,7 @@ const repetitions = expect.toSatisfy((value) => value >= 2, 'at least 2')
 const report = {
   processor: expect.stringMatching(/\w/),
   device: 'cpu',
+  deviceNote: null,
   simd: expect.stringMatching(/^(avx512|avx2|neon|plain)$/),
   threads: 1,
   multiplyAddsPerSecond: positive,

@@ -57,8 +57,8 @@ describe('compare', () => {
     ['a batch of one', ['--batch-size', '1'], /^batchSize must be at least 2/],
     [
       'a precision that is not there',
-      ['--precision', 'tf32'],
-      /^precision must be float32 or bfloat16, not tf32$/,
+      ['--precision', 'float16'],
+      /^precision must be one of float32, tf32, bfloat16, not float16$/,
     ],
     ['a preset that is not there', ['--preset', 'fast'], /^preset must be one of/],
     ['one network by the name of many', ['--variant', 'v1'], /^unknown option '--variant'/],

@@ -45,6 +45,7 @@ const network = {
 const whole = {
   processor: expect.stringMatching(/\w/),
   device: 'cpu',
+  deviceNote: null,
   simd: expect.stringMatching(/^(avx512|avx2|neon|plain)$/),
   threads: 1,
   multiplyAddsPerSecond: positive,

@@ -93,7 +93,7 @@ describe('a wrong call of train', () => {
     [
       'a precision that is not there',
       ['--precision', 'float16'],
-      /^precision must be float32 or bfloat16, not float16$/,
+      /^precision must be one of float32, tf32, bfloat16, not float16$/,
     ],
     ['another device', ['--device', 'tpu'], /^device must be one of auto, cpu, cuda, cuda:N, not tpu$/],
     ['too many arguments', ['more'], /^too many arguments/],

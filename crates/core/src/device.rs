@@ -35,9 +35,8 @@ pub fn precision(precision: Precision) -> Result<Option<Bfloat16>> {
     let isa = Isa::best();
     match (precision, Bfloat16::of(isa)) {
         (Precision::Float32, _) => Ok(None),
-        (Precision::Tf32, _) => Err(Error::new(
-            ErrorCode::DeviceUnavailable,
-            "precision tf32 can't be used: only NVIDIA cards have it; use float32, or --device cuda",
+        (Precision::Tf32, _) => Err(Error::invalid_option(
+            "precision must be float32 or bfloat16 on the CPU, not tf32, which only NVIDIA cards have",
         )),
         (Precision::Bfloat16, Some(bfloat16)) => Ok(Some(bfloat16)),
         (Precision::Bfloat16, None) => Err(Error::new(
