@@ -1,0 +1,60 @@
+//! The kernels that are checked in.
+
+use crate::card::COMPRESSED;
+use flate2::Crc;
+use flate2::read::GzDecoder;
+use std::io::Read;
+use std::path::Path;
+
+fn text() -> String {
+    let mut text = String::new();
+    GzDecoder::new(COMPRESSED).read_to_string(&mut text).expect("PTX is text");
+    text
+}
+
+/// As `scripts/cuda-kernels` sums them up.
+fn checksum() -> u32 {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+    let files = std::fs::read_dir(folder).expect("the sources are there").map(|file| file.unwrap().path());
+    let is_source = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "cu" || kind == "cuh");
+    let mut files: Vec<_> = files.filter(is_source).collect();
+    files.sort();
+    let mut sum = Crc::new();
+    for file in files {
+        sum.update(file.file_name().unwrap().as_encoded_bytes());
+        // Where git writes other ends of lines than are checked in.
+        sum.update(std::fs::read_to_string(&file).unwrap().replace("\r\n", "\n").as_bytes());
+    }
+    sum.sum()
+}
+
+#[test]
+fn it_belongs_to_the_sources() {
+    let expected = format!("// mobilenet-native kernels, sources {:08x}", checksum());
+    assert_eq!(text().lines().next(), Some(&expected[..]), "run scripts/cuda-kernels after a change of the kernels");
+}
+
+#[test]
+fn drivers_of_cuda_12_and_cards_from_ampere_on_read_it() {
+    let text = text();
+    assert!(text.contains("\n.version 8.0\n") && text.contains("\n.target sm_80\n"));
+    // Nothing in it names the machine that it was made on.
+    assert!(!text.contains("/home/") && !text.contains("/tmp/") && !text.contains(".file"));
+}
+
+#[test]
+fn the_list_of_kernels_is_complete() {
+    let readme = include_str!("../../kernels/README.md");
+    let text = text();
+    let entries = text.lines().filter_map(|line| line.trim().strip_prefix(".visible .entry "));
+    let mut count = 0;
+    for name in entries.map(|rest| rest.trim_end_matches('(')) {
+        // Up to what stands in braces: product_forward, depthwise_backward_k, optimizer.
+        let listed = (1..=name.len()).rev().any(|end| readme.contains(&format!("{}_{{", &name[..end])))
+            || (1..=name.len()).rev().any(|end| name[..end].len() > 8 && readme.contains(&format!("\n{}(", &name[..end])))
+            || (1..=name.len()).rev().any(|end| readme.contains(&format!("\n{}{{", &name[..end])));
+        assert!(listed, "{name} is not in kernels/README.md");
+        count += 1;
+    }
+    assert!(count > 70, "{count}");
+}
