@@ -55,7 +55,7 @@ impl Storage {
     fn half_unit(self) -> f64 {
         match self {
             Self::F32 => 0.0,
-            Self::Bf16 => 0.5f64.powi(9),
+            Self::Bf16 => 0.5f64.powi(8),
         }
     }
 }
