@@ -48,7 +48,13 @@ describe.skipIf(library === null)('on a card (emulated)', { timeout: 120_000 }, 
     // What a whole process takes from the driver it gives back, but for the card and its kernels, which go with it.
     expect(card.books.launches).toBeGreaterThan(1000)
     expect(card.books.graphLaunches).toBeGreaterThanOrEqual(4)
-    expect(card.books.left).toMatchObject({ deviceMemory: 0, hostMemory: 0, streams: 0, events: 0, graphExecs: 0 })
+    expect(card.books.left).toMatchObject({
+      deviceMemory: 0,
+      hostMemory: 0,
+      streams: 0,
+      events: 0,
+      graphExecs: 0,
+    })
     const processor = await cli([...small, '--device', 'cpu', '--out', scratch.at('on-cpu')])
     const expected = jsonLines(processor.stdout)
     const losses = (lines: Json[]) => lines.filter(({ type }) => type === 'step').map(({ loss }) => loss)
@@ -56,12 +62,25 @@ describe.skipIf(library === null)('on a card (emulated)', { timeout: 120_000 }, 
     losses(events).forEach((loss, index) => {
       expect(Math.abs(loss - losses(expected)[index])).toBeLessThan(1e-3 * loss)
     })
-    const [epoch, same] = [events, expected].map((lines) => lines.filter(({ type }) => type === 'epoch').at(-1))
+    const [epoch, same] = [events, expected].map((lines) =>
+      lines.filter(({ type }) => type === 'epoch').at(-1),
+    )
     expect(Math.abs(epoch.test.loss - same.test.loss)).toBeLessThan(1e-3 * same.test.loss)
   })
 
   it('its checkpoint goes on on the processor, and answers on the card', async () => {
-    const resumed = await cli(['train', '--resume', on, '--data', data, '--epochs', '3', '--device', 'cpu', '--json'])
+    const resumed = await cli([
+      'train',
+      '--resume',
+      on,
+      '--data',
+      data,
+      '--epochs',
+      '3',
+      '--device',
+      'cpu',
+      '--json',
+    ])
     expect(resumed.stderr).toBe('')
     const [start, ...rest] = jsonLines(resumed.stdout)
     expect(start.config).toMatchObject({ device: 'cpu', resumedEpochs: 2 })
@@ -82,7 +101,10 @@ describe.skipIf(library === null)('on a card (emulated)', { timeout: 120_000 }, 
       [400, 719],
     ] as const) {
       const env = { MOCK_CUDA_FAIL_AT: String(call), MOCK_CUDA_FAIL_CODE: String(code) }
-      const { status, stderr, books } = await onCard([...small, '--device', 'cuda', '--out', scratch.at(`fail-${call}`)], env)
+      const { status, stderr, books } = await onCard(
+        [...small, '--device', 'cuda', '--out', scratch.at(`fail-${call}`)],
+        env,
+      )
       expect(books.failures).toBe(1)
       expect(status).toBe(1)
       const [error] = jsonLines(stderr)

@@ -249,7 +249,9 @@ impl MobileNet {
     /// `INVALID_OPTION` when the input's size doesn't fit.
     pub fn forward(&self, input: &[f32], count: usize) -> Result<Vec<f32>> {
         let input = self.channels_last(input, count)?;
-        self.with_evaluator(|engine| in_batches(engine, &input, |engine, batch, count| engine.logits(batch, count)))
+        self.with_evaluator(|engine| {
+            in_batches(engine, &input, |engine, batch, count| engine.logits(batch, count))
+        })
     }
 
     /// One training step without the update, of pictures like [`Self::forward`]'s; the weights stay as they are. Computed by

@@ -4,9 +4,7 @@ use crate::driver::{Context, Driver, Module};
 use crate::kernels::{self, Kernels};
 use crate::plan::{Inference, Training};
 use mobilenet_core::config::Precision;
-use mobilenet_core::engine::backend::{
-    Backend, EngineState, InferenceEngine, Peak, Recipe, TrainingEngine,
-};
+use mobilenet_core::engine::backend::{Backend, EngineState, InferenceEngine, Peak, Recipe, TrainingEngine};
 use mobilenet_core::model::network::Network;
 use mobilenet_core::{Error, ErrorCode, Result};
 use std::sync::Arc;

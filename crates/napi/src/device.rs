@@ -8,61 +8,53 @@ use mobilenet_cuda as cuda;
 use napi_derive::napi;
 
 /// A device that can train and run a network.
-#[napi(object)]
+#[napi(object, use_nullable = true)]
 pub struct Device {
     /// What options call it: `cpu`, or `cuda:0`.
     pub name: String,
     /// What kind it is, for people.
     pub description: String,
     /// Threads that the processor can run at once; null of a card.
-    #[napi(ts_type = "number | null")]
     pub threads: Option<u32>,
     /// The widest instruction set that the kernels use on the processor; null of a card.
     #[napi(ts_type = "'avx512' | 'avx2' | 'neon' | 'plain' | null")]
     pub simd: Option<String>,
     /// Bytes of a card's memory; null of the processor.
-    #[napi(ts_type = "number | null")]
     pub memory_bytes: Option<f64>,
     /// What a card can do, as NVIDIA numbers it, for example `9.0`; null of the processor.
-    #[napi(ts_type = "string | null")]
     pub compute_capability: Option<String>,
 }
 
 /// A place where the driver's library was looked for.
-#[napi(object)]
+#[napi(object, use_nullable = true)]
 pub struct LibraryAttempt {
     /// A path, or a name that the system's loader was asked for.
     pub place: String,
     /// What was wrong with it; null of the one that was opened.
-    #[napi(ts_type = "string | null")]
     pub failure: Option<String>,
 }
 
 /// What there is of CUDA on this machine.
-#[napi(object)]
+#[napi(object, use_nullable = true)]
 pub struct CudaStatus {
     /// Whether a driver's library was found, be it usable or not.
     pub found: bool,
     /// The library; null where there is none that can be used.
-    #[napi(ts_type = "string | null")]
     pub library: Option<String>,
     /// The newest CUDA that the driver knows, for example `13.0`.
-    #[napi(ts_type = "string | null")]
     pub version: Option<String>,
     /// Where the library was looked for.
     pub attempts: Vec<LibraryAttempt>,
     /// Why cards can't be used; null where they can.
-    #[napi(ts_type = "string | null")]
     pub error: Option<String>,
 }
 
 /// A device that was chosen.
-#[napi(object)]
+#[napi(object, use_nullable = true)]
 pub struct SelectedDevice {
     /// Its full name.
     pub name: String,
     /// Why `auto` is the processor although there is a driver; null otherwise.
-    #[napi(ts_type = "string | null")]
     pub note: Option<String>,
 }
 
@@ -155,8 +147,6 @@ pub(crate) fn device_choice(name: &str) -> core::Result<DeviceChoice> {
 }
 
 /// What trains and runs networks on a device that was selected before.
-pub(crate) fn backend(
-    name: &str,
-) -> core::Result<std::sync::Arc<dyn core::engine::backend::Backend>> {
+pub(crate) fn backend(name: &str) -> core::Result<std::sync::Arc<dyn core::engine::backend::Backend>> {
     Ok(cuda::device::select(device_choice(name)?)?.backend)
 }

@@ -43,6 +43,8 @@ export declare class Model {
   static load(path: string): Promise<Model>
   /** From the weights that another program saved. */
   static import(path: string, options: ModelOptions, resize?: number | undefined | null): Promise<Model>
+  /** The same network with the same weights on a device that was selected. */
+  on(device: string): Model
   /** Writes a checkpoint, in one rename. */
   save(path: string): Promise<void>
   /** Writes an ONNX file, in one rename. */
@@ -147,7 +149,7 @@ export interface Backward {
  * Measures this machine. `onProgress` hears what is being measured a few times a second, and may still be called
  * after the promise has settled. Cancelled, it fails at once, while the step in work goes on to its end.
  */
-export declare function benchmark(options: BenchmarkOptions, cancel: Cancel, onProgress: (progress: BenchmarkProgress) => void): Promise<BenchmarkReport>
+export declare function benchmark(options: BenchmarkOptions, device: string, cancel: Cancel, onProgress: (progress: BenchmarkProgress) => void): Promise<BenchmarkReport>
 
 /** What to measure, and for how long. */
 export interface BenchmarkOptions {
@@ -178,9 +180,15 @@ export interface BenchmarkReport {
   simd: 'avx512' | 'avx2' | 'neon' | 'plain'
   /** Threads that computed. */
   threads: number
-  /** The machine's peak: float32 multiplications with addition that all these threads did in a second, in registers. */
+  /**
+   * The machine's peak: float32 multiplications with addition that all these threads did in a second, in registers. Of a
+   * card, what its maker's numbers say, without tensor cores.
+   */
   multiplyAddsPerSecond: number
-  /** Bytes that all these threads read and wrote in a second, in a copy of main memory. */
+  /**
+   * Bytes that all these threads read and wrote in a second, in a copy of main memory. Of a card, what its maker's numbers
+   * say.
+   */
   bytesPerSecond: number
   /** In the order asked for. */
   presets: Array<PresetSpeed>
@@ -189,7 +197,7 @@ export interface BenchmarkReport {
 }
 
 /** Measures variants in turns. `onProgress` and `cancel` are as in `benchmark`. */
-export declare function compareSpeeds(options: ComparisonOptions, cancel: Cancel, onProgress: (progress: ComparisonProgress) => void): Promise<ComparisonSpeeds>
+export declare function compareSpeeds(options: ComparisonOptions, device: string, cancel: Cancel, onProgress: (progress: ComparisonProgress) => void): Promise<ComparisonSpeeds>
 
 /** Which networks to measure, and for how long. */
 export interface ComparisonOptions {
@@ -254,19 +262,40 @@ export interface Cost {
   parameters: number
 }
 
+/** What there is of CUDA, and where it was looked for. */
+export declare function cudaStatus(): CudaStatus
+
+/** What there is of CUDA on this machine. */
+export interface CudaStatus {
+  /** Whether a driver's library was found, be it usable or not. */
+  found: boolean
+  /** The library; null where there is none that can be used. */
+  library: string | null
+  /** The newest CUDA that the driver knows, for example `13.0`. */
+  version: string | null
+  /** Where the library was looked for. */
+  attempts: Array<LibraryAttempt>
+  /** Why cards can't be used; null where they can. */
+  error: string | null
+}
+
 /** A device that can train and run a network. */
 export interface Device {
   /** What options call it: `cpu`, or `cuda:0`. */
   name: string
   /** What kind it is, for people. */
   description: string
-  /** Threads it can run at once. */
-  threads: number
-  /** The widest instruction set that the kernels use on it. */
-  simd: 'avx512' | 'avx2' | 'neon' | 'plain'
+  /** Threads that the processor can run at once; null of a card. */
+  threads: number | null
+  /** The widest instruction set that the kernels use on the processor; null of a card. */
+  simd: 'avx512' | 'avx2' | 'neon' | 'plain' | null | null
+  /** Bytes of a card's memory; null of the processor. */
+  memoryBytes: number | null
+  /** What a card can do, as NVIDIA numbers it, for example `9.0`; null of the processor. */
+  computeCapability: string | null
 }
 
-/** The devices of this machine that this build can use, the best first. */
+/** The devices of this machine that can be used, the best first. */
 export declare function devices(): Array<Device>
 
 /**
@@ -362,6 +391,14 @@ export interface Layer {
   parameters: number
   /** Multiplications with addition for one picture. */
   multiplyAdds: number
+}
+
+/** A place where the driver's library was looked for. */
+export interface LibraryAttempt {
+  /** A path, or a name that the system's loader was asked for. */
+  place: string
+  /** What was wrong with it; null of the one that was opened. */
+  failure: string | null
 }
 
 /** Mean loss and accuracy over some pictures. */
@@ -599,8 +636,19 @@ export interface ScheduleOptions {
   warmup?: WarmupOptions | null
 }
 
-/** Checks that a device can be used: `auto`, `cpu`, `cuda` or `cuda:N`; gives its full name. */
-export declare function selectDevice(name: string): string
+/**
+ * Takes a device in use: `auto`, `cpu`, `cuda` or `cuda:N`. The first use of a card takes seconds, in which the driver
+ * compiles the kernels for it.
+ */
+export declare function selectDevice(name: string): Promise<SelectedDevice>
+
+/** A device that was chosen. */
+export interface SelectedDevice {
+  /** Its full name. */
+  name: string
+  /** Why `auto` is the processor although there is a driver; null otherwise. */
+  note: string | null
+}
 
 /** What a convolution costs, and a depthwise separable one in its place (arXiv 1704.04861, section 3.1). */
 export declare function separableCost(size: ConvolutionSize): SeparableCost
@@ -717,10 +765,11 @@ export interface TrainOptions {
   /** How many of these stay, the newest; default all. */
   keep?: number | null
   /**
-   * What products multiply: `float32` (default), or `bfloat16`, which is faster where the processor has AVX512_BF16, and
-   * DEVICE_UNAVAILABLE elsewhere. Weights, sums and all else are float32.
+   * What products multiply: `float32` (default), in full precision on every device; `tf32`, which cards have, and only they:
+   * their tensor cores multiply float32 values rounded to 11 bits; or `bfloat16`, on cards, where maps are stored in it,
+   * too, and on processors with AVX512_BF16. DEVICE_UNAVAILABLE elsewhere. Weights, sums and all else are float32.
    */
-  precision?: 'float32' | 'bfloat16' | null
+  precision?: 'float32' | 'tf32' | 'bfloat16' | null
   /** Averages the weights, and takes the average as the network; default none. */
   ema?: EmaOptions | null
   /**

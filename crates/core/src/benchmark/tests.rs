@@ -1,9 +1,9 @@
-use crate::engine::processor::Processor;
 use super::{Progress, Work, run};
 use crate::config::{
     BenchmarkConfig, BenchmarkOptions, ComparisonOptions, ModelOptions, Precision, Preset, TrainOptions,
     Variant,
 };
+use crate::engine::processor::Processor;
 use crate::error::ErrorCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +21,9 @@ fn short_config() -> BenchmarkConfig {
 fn measures_what_can_be() {
     let mut told: Vec<Progress> = Vec::new();
     let report =
-        run(&short_config(), &Processor, &AtomicBool::new(false), &mut |progress| told.push(progress)).unwrap().unwrap();
+        run(&short_config(), &Processor, &AtomicBool::new(false), &mut |progress| told.push(progress))
+            .unwrap()
+            .unwrap();
     let quick = &report.networks[0];
     let (training, evaluation, prediction) = (&quick.training, &quick.evaluation, &quick.prediction);
     let numbers = [
@@ -98,7 +100,8 @@ fn comparison() -> ComparisonOptions {
 fn a_comparison_comes_back_to_each_network_in_turn() {
     let config = comparison().resolve().unwrap();
     let mut turns: Vec<usize> = Vec::new();
-    let report = run(&config, &Processor, &AtomicBool::new(false), &mut |progress| turns.extend(progress.network));
+    let report =
+        run(&config, &Processor, &AtomicBool::new(false), &mut |progress| turns.extend(progress.network));
     turns.dedup();
     assert_eq!(turns, [0, 1].repeat(config.rounds));
     let networks = report.unwrap().unwrap().networks;

@@ -77,8 +77,13 @@ impl Training {
         let layout = Parameters::new(network);
         let (parameters, statistics) = layout.gather(&initial::tensors(network, train.seed));
         let optimizer = State::new(train.optimizer.rule, parameters.len());
-        let recipe =
-            Recipe { network, config: train, class_weights: None, capacity: train.batch_size, frozen_steps: 0 };
+        let recipe = Recipe {
+            network,
+            config: train,
+            class_weights: None,
+            capacity: train.batch_size,
+            frozen_steps: 0,
+        };
         let state = EngineState { parameters, statistics, optimizer, average: None };
         let count = train.batch_size;
         Ok(Self {

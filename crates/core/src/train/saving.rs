@@ -59,7 +59,10 @@ impl Trainer<'_> {
         let optimizer = buffers.map(|buffer| self.layout.scatter_parameters(buffer)).collect();
         let path = place(&record.folder);
         record.sync()?;
-        write(&self.model.checkpoint(&self.weights, Some(TrainingState { progress, raw, optimizer })), &path)?;
+        write(
+            &self.model.checkpoint(&self.weights, Some(TrainingState { progress, raw, optimizer })),
+            &path,
+        )?;
         Ok(Some(path))
     }
 

@@ -95,7 +95,12 @@ impl<'a> Trainer<'a> {
                 capacity: recipe.batch_size.min(parts.train.indices.len()),
                 frozen_steps: recipe.frozen_epochs() * steps,
             },
-            EngineState { parameters, statistics, optimizer: optimizer_state(&recipe, &layout, state), average },
+            EngineState {
+                parameters,
+                statistics,
+                optimizer: optimizer_state(&recipe, &layout, state),
+                average,
+            },
         )?;
         let evaluation = backend.inference(network, recipe.precision)?;
         let resumed_from = if resume { model.origin().map(|path| (path, &progress)) } else { None };
@@ -203,7 +208,11 @@ fn recipe(options: &TrainOptions, data: &Dataset, state: Option<&TrainingState>)
 }
 
 /// How far the run is: at its beginning, or where it goes on.
-fn progress(state: Option<&TrainingState>, recipe: &TrainConfig, pictures: PictureCounts) -> Result<Progress> {
+fn progress(
+    state: Option<&TrainingState>,
+    recipe: &TrainConfig,
+    pictures: PictureCounts,
+) -> Result<Progress> {
     let progress = match state {
         Some(state) => Progress {
             config: recipe.clone(),
@@ -231,7 +240,12 @@ fn progress(state: Option<&TrainingState>, recipe: &TrainConfig, pictures: Pictu
             ErrorCode::CheckpointMismatch,
             format!(
                 "the run to resume used {} training, {} validation and {} test pictures, and this data has {}, {} and {}",
-                before.train, before.validation, before.test, pictures.train, pictures.validation, pictures.test
+                before.train,
+                before.validation,
+                before.test,
+                pictures.train,
+                pictures.validation,
+                pictures.test
             ),
         ));
     }

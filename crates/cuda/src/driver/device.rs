@@ -2,8 +2,7 @@
 
 use super::types::{
     ATTRIBUTE_CAPABILITY_MAJOR, ATTRIBUTE_CAPABILITY_MINOR, ATTRIBUTE_CLOCK_RATE, ATTRIBUTE_MEMORY_BITS,
-    ATTRIBUTE_MEMORY_CLOCK_RATE, ATTRIBUTE_MULTIPROCESSORS,
-    DeviceHandle,
+    ATTRIBUTE_MEMORY_CLOCK_RATE, ATTRIBUTE_MULTIPROCESSORS, DeviceHandle,
 };
 use super::{Driver, error};
 use mobilenet_core::Result;
@@ -67,8 +66,7 @@ impl Driver {
         self.check("cuDeviceGet", unsafe { (functions.device)(&raw mut handle, index as i32) })?;
         let mut name: [c_char; NAME_BYTES] = [0; NAME_BYTES];
         // SAFETY: at most as many bytes as there are, one less than that so that a zero stays at the end.
-        let named =
-            unsafe { (functions.device_name)(name.as_mut_ptr(), NAME_BYTES as i32 - 1, handle) };
+        let named = unsafe { (functions.device_name)(name.as_mut_ptr(), NAME_BYTES as i32 - 1, handle) };
         self.check("cuDeviceGetName", named)?;
         let mut memory_bytes = 0;
         // SAFETY: a place for the answer.

@@ -62,9 +62,8 @@ pub fn no_such_card(index: usize, count: usize) -> Error {
 /// Memory ran out; `free` and `total` are the card's, in bytes, where the driver still says so.
 pub fn out_of_memory(device: &str, needed: usize, memory: Option<(usize, usize)>) -> Error {
     let mib = |bytes: usize| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-    let there = memory.map_or_else(String::new, |(free, total)| {
-        format!("; {} are free of {}", mib(free), mib(total))
-    });
+    let there = memory
+        .map_or_else(String::new, |(free, total)| format!("; {} are free of {}", mib(free), mib(total)));
     Error::new(
         ErrorCode::OutOfMemory,
         format!(
@@ -83,7 +82,9 @@ pub fn failed(function: &str, code: Code, name: &str, text: &str) -> Error {
             ErrorCode::OutOfMemory,
             format!("the card has too little memory: {what}. Use a smaller --batch-size, or --device cpu"),
         ),
-        NO_DEVICE => unavailable("CUDA can't be used: the driver finds no card; use --device cpu or auto".into()),
+        NO_DEVICE => {
+            unavailable("CUDA can't be used: the driver finds no card; use --device cpu or auto".into())
+        }
         INVALID_IMAGE | NO_BINARY_FOR_GPU | INVALID_PTX | UNSUPPORTED_PTX_VERSION => unavailable(format!(
             "CUDA can't be used: the driver doesn't take the kernels: {what}. They need a driver for CUDA {} or newer and \
              a card of compute capability 8.0 or newer; update the driver, or use --device cpu",

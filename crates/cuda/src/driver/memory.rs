@@ -48,7 +48,10 @@ impl Slice {
     /// `INTERNAL` if it hasn't.
     pub fn with(self, bytes: usize) -> Result<Address> {
         if self.bytes < bytes || self.address == 0 {
-            return Err(Error::internal(format!("a kernel needs {bytes} bytes and would get {}", self.bytes)));
+            return Err(Error::internal(format!(
+                "a kernel needs {bytes} bytes and would get {}",
+                self.bytes
+            )));
         }
         Ok(self.address)
     }
@@ -176,7 +179,12 @@ impl<T: Element> DeviceBuffer<T> {
     ///
     /// # Errors
     /// When the driver fails.
-    pub unsafe fn write_later(&mut self, stream: &Stream, values: &PinnedBuffer<T>, count: usize) -> Result<()> {
+    pub unsafe fn write_later(
+        &mut self,
+        stream: &Stream,
+        values: &PinnedBuffer<T>,
+        count: usize,
+    ) -> Result<()> {
         self.check_room(count)?;
         if count > values.length {
             return Err(Error::internal(format!("{count} values were to be copied of {}", values.length)));
@@ -219,7 +227,10 @@ impl<T: Element> DeviceBuffer<T> {
     ) -> Result<()> {
         self.check_room(count)?;
         if first + count > to.length {
-            return Err(Error::internal(format!("{count} values were to be copied to {first} of {}", to.length)));
+            return Err(Error::internal(format!(
+                "{count} values were to be copied to {first} of {}",
+                to.length
+            )));
         }
         // SAFETY: both arrays have so many values; that they stay is the caller's promise.
         self.context.call("cuMemcpyDtoHAsync", |f| unsafe {

@@ -13,6 +13,7 @@ mod library;
 mod memory;
 mod module;
 mod stream;
+mod transfer;
 mod types;
 
 pub use context::Context;
@@ -25,6 +26,7 @@ pub use library::{Attempt, VARIABLE, list};
 pub use memory::{DeviceBuffer, Element, PinnedBuffer, Slice};
 pub use module::{Argument, Arguments, Function, Grid, Module};
 pub use stream::Stream;
+pub use transfer::{Download, Upload};
 pub use types::{Address, Code};
 
 use library::Found;
@@ -67,12 +69,8 @@ impl Driver {
     fn opened() -> &'static Opened {
         static OPENED: OnceLock<Opened> = OnceLock::new();
         OPENED.get_or_init(|| match library::open(std::env::var_os(VARIABLE)) {
-            Ok(found) => {
-                Opened { found: true, attempts: found.attempts.clone(), driver: Self::start(found) }
-            }
-            Err(attempts) => {
-                Opened { found: false, driver: Err(error::not_found(&attempts)), attempts }
-            }
+            Ok(found) => Opened { found: true, attempts: found.attempts.clone(), driver: Self::start(found) },
+            Err(attempts) => Opened { found: false, driver: Err(error::not_found(&attempts)), attempts },
         })
     }
 
@@ -87,12 +85,8 @@ impl Driver {
     fn start(found: Found) -> Result<Arc<Self>> {
         let functions =
             Functions::of(&found.library).map_err(|name| error::missing_function(&found.path, name))?;
-        let mut driver = Self {
-            functions,
-            path: found.path,
-            version: 0,
-            _library: ManuallyDrop::new(found.library),
-        };
+        let mut driver =
+            Self { functions, path: found.path, version: 0, _library: ManuallyDrop::new(found.library) };
         let mut version = 0;
         // SAFETY: `version` is a place for the answer. This call is allowed before `cuInit`.
         driver.check("cuDriverGetVersion", unsafe { (driver.functions.driver_version)(&raw mut version) })?;

@@ -1,7 +1,7 @@
 //! What the card does, one thing after the other.
 
-use super::types::{STREAM_NON_BLOCKING, StreamHandle};
 use super::Context;
+use super::types::{STREAM_NON_BLOCKING, StreamHandle};
 use mobilenet_core::Result;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -26,7 +26,8 @@ impl Stream {
     pub fn new(context: &Arc<Context>) -> Result<Arc<Self>> {
         let mut handle = null_mut();
         // SAFETY: a place for the answer; the flag is one of `cuda.h`.
-        context.call("cuStreamCreate", |f| unsafe { (f.stream_create)(&raw mut handle, STREAM_NON_BLOCKING) })?;
+        context
+            .call("cuStreamCreate", |f| unsafe { (f.stream_create)(&raw mut handle, STREAM_NON_BLOCKING) })?;
         Ok(Arc::new(Self { context: context.clone(), handle }))
     }
 

@@ -48,7 +48,11 @@ impl Kernels {
     }
 
     /// Their sums, as core's `Loss`: `last` is of this batch, two values in float64, `totals` of all.
-    pub fn loss_finish(&self, pictures: usize, [losses, correct, step, last, totals]: [Slice; 5]) -> Result<()> {
+    pub fn loss_finish(
+        &self,
+        pictures: usize,
+        [losses, correct, step, last, totals]: [Slice; 5],
+    ) -> Result<()> {
         let arguments = Arguments::new()
             .with(losses.with(8 * pictures)?)
             .with(correct.with(4 * pictures)?)

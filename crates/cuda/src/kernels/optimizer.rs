@@ -58,14 +58,11 @@ pub struct Arrays {
 impl Kernels {
     /// What scales `count` gradients so that their norm is at most `most`. `partials` is float64, [`Self::norm_values`].
     pub fn clip(&self, count: usize, most: f64, [gradients, partials, scale]: [Slice; 3]) -> Result<()> {
-        let arguments = Arguments::new()
-            .with(gradients.with(4 * count)?)
-            .int(count)
-            .with(partials.with(8 * NORM_PARTS)?);
+        let arguments =
+            Arguments::new().with(gradients.with(4 * count)?).int(count).with(partials.with(8 * NORM_PARTS)?);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("gradient_norm", grid::blocks(NORM_PARTS, 256), &arguments)? };
-        let arguments =
-            Arguments::new().with(partials.with(8 * NORM_PARTS)?).with(most).with(scale.with(4)?);
+        let arguments = Arguments::new().with(partials.with(8 * NORM_PARTS)?).with(most).with(scale.with(4)?);
         // SAFETY: the same.
         unsafe { self.launch("clip_finish", grid::blocks(1, 256), &arguments) }
     }

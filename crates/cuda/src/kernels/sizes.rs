@@ -29,7 +29,8 @@ impl Workspaces {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let rows = pictures * layer.output_side() * layer.output_side();
         let input_rows = pictures * layer.input_side * layer.input_side;
-        let pairs = |channels: usize, units: usize| grid::channel_pairs(channels, units, multiprocessors).parts;
+        let pairs =
+            |channels: usize, units: usize| grid::channel_pairs(channels, units, multiprocessors).parts;
         // Sums of the layer's own map, or of its input's, by a pass of their own.
         let mut sums = (2 * outputs * pairs(outputs, rows)).max(2 * inputs * pairs(inputs, input_rows));
         let mut weights = 0;

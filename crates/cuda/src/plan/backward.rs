@@ -3,8 +3,8 @@
 use super::forward::{Maps, map_bytes};
 use super::weights::Weights;
 use crate::driver::{DeviceBuffer, Slice};
-use crate::kernels::backward::{Input, Output};
 use crate::kernels::Kernels;
+use crate::kernels::backward::{Input, Output};
 use mobilenet_core::engine::plan::place_gradients;
 use mobilenet_core::kernels::padded;
 use mobilenet_core::model::network::Operation;
@@ -51,7 +51,10 @@ impl Gradients {
         let size = |index: usize| map_bytes(&maps.network.layers[index], maps.storages[index], capacity);
         let (places, bytes) = place_gradients(&maps.network, size);
         Ok(Self {
-            buffers: bytes.into_iter().map(|bytes| DeviceBuffer::zeros(stream, bytes)).collect::<Result<_>>()?,
+            buffers: bytes
+                .into_iter()
+                .map(|bytes| DeviceBuffer::zeros(stream, bytes))
+                .collect::<Result<_>>()?,
             places,
             parameters: DeviceBuffer::zeros(stream, weights.parameters.len())?,
             partials: DeviceBuffer::zeros(stream, sums)?,
@@ -206,7 +209,8 @@ impl Pass<'_> {
         let layers = &self.maps.network.layers;
         let (read, input) = self.read(index)?;
         // Another reader of the same map: the layer that reads it with the factors that follow from this pool.
-        let excited = layers.iter().rposition(|other| other.input == Some(read) && other.excitation.is_some());
+        let excited =
+            layers.iter().rposition(|other| other.input == Some(read) && other.excitation.is_some());
         let factors = excited.map_or(Slice::NONE, |excited| self.maps.factors(excited));
         let arrays = [self.gradients.of(index), factors, self.gradients.partials.all()];
         let storage = self.maps.storages[read];

@@ -36,21 +36,33 @@ pub struct Gathering {
 
 impl Maps {
     /// Of training: every layer's map is kept for the backward pass.
-    pub fn of_training(kernels: &Kernels, network: &Network, precision: Precision, capacity: usize) -> Result<Self> {
+    pub fn of_training(
+        kernels: &Kernels,
+        network: &Network,
+        precision: Precision,
+        capacity: usize,
+    ) -> Result<Self> {
         let places = (0..network.layers.len()).collect();
         let storages = storages(network, precision);
-        let bytes = network.layers.iter().zip(&storages).map(|(layer, storage)| map_bytes(layer, *storage, capacity));
+        let bytes =
+            network.layers.iter().zip(&storages).map(|(layer, storage)| map_bytes(layer, *storage, capacity));
         let bytes = bytes.collect();
         Self::new(kernels, network, (precision, storages), capacity, (places, bytes), true)
     }
 
     /// Of inference: maps share buffers by when they are read.
-    pub fn of_inference(kernels: &Kernels, network: &Network, precision: Precision, capacity: usize) -> Result<Self> {
+    pub fn of_inference(
+        kernels: &Kernels,
+        network: &Network,
+        precision: Precision,
+        capacity: usize,
+    ) -> Result<Self> {
         let storages = storages(network, precision);
         let layers = network.layers.iter().zip(&storages).enumerate();
         let lifetimes: Vec<Lifetime> = layers
             .map(|(index, (layer, storage))| {
-                let reader = network.layers.iter().rposition(|reader| reader.reads().any(|read| read == index));
+                let reader =
+                    network.layers.iter().rposition(|reader| reader.reads().any(|read| read == index));
                 let floats = map_bytes(layer, *storage, capacity);
                 // What nobody reads is what the network says.
                 Lifetime { made: index, used: reader.unwrap_or(network.layers.len()), floats }
@@ -71,12 +83,16 @@ impl Maps {
         let last = network.layers.len() - 1;
         let factors = network.layers.iter().enumerate().map(|(index, layer)| {
             let dropout = training && index == last && network.dropout > 0.0;
-            let values = if dropout || layer.excitation.is_some() { capacity * padded(layer.inputs) } else { 0 };
+            let values =
+                if dropout || layer.excitation.is_some() { capacity * padded(layer.inputs) } else { 0 };
             DeviceBuffer::zeros(stream, values)
         });
         Ok(Self {
             norms: Norms::new(stream, network)?,
-            buffers: bytes.into_iter().map(|bytes| DeviceBuffer::zeros(stream, bytes)).collect::<Result<_>>()?,
+            buffers: bytes
+                .into_iter()
+                .map(|bytes| DeviceBuffer::zeros(stream, bytes))
+                .collect::<Result<_>>()?,
             factors: factors.collect::<Result<_>>()?,
             network: network.clone(),
             precision,
@@ -140,7 +156,14 @@ impl Maps {
                 let rows = pictures * layer.output_side() * layer.output_side();
                 let numbers = (self.network.batch_norm_eps, self.network.batch_norm_momentum);
                 let (norms, channels) = (&self.norms, padded(layer.outputs));
-                kernels.normalize_finish(norms, index, channels, (partials, parts, rows), weights.norm(index), numbers)?;
+                kernels.normalize_finish(
+                    norms,
+                    index,
+                    channels,
+                    (partials, parts, rows),
+                    weights.norm(index),
+                    numbers,
+                )?;
             }
         }
         Ok(())
@@ -170,9 +193,7 @@ impl Maps {
         let (layer, factors) = (&self.network.layers[index], self.factors(index));
         let channels = padded(layer.inputs);
         match (layer.excitation, gathering) {
-            (Some(excitation), _) => {
-                kernels.read_factors(pictures, channels, self.map(excitation)?, factors)
-            }
+            (Some(excitation), _) => kernels.read_factors(pictures, channels, self.map(excitation)?, factors),
             (None, Some(gathering)) if factors != Slice::NONE => {
                 let kept = (1.0 / (1.0 - self.network.dropout)) as f32;
                 kernels.dropout_factors(pictures * channels, kept, gathering.kept_bits, factors)
@@ -189,7 +210,8 @@ impl Maps {
         (input, pictures): (Slice, usize),
         partials: Slice,
     ) -> Result<usize> {
-        let (layer, storage, output) = (&self.network.layers[index], self.storages[index], self.values(index));
+        let (layer, storage, output) =
+            (&self.network.layers[index], self.storages[index], self.values(index));
         let bias = weights.bias(index);
         let Some(read) = layer.input else {
             let arrays = [input, weights.plain(index), bias, output, partials];

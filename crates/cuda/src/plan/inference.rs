@@ -39,7 +39,10 @@ impl Inference {
 
     /// The output of layer `last`, `[pictures, outputs]`, a map of one pixel.
     fn run(&mut self, input: &[f32], pictures: usize, last: usize) -> Result<Vec<f32>> {
-        if pictures == 0 || pictures > self.capacity || input.len() != pictures * self.maps.network.picture_floats() {
+        if pictures == 0
+            || pictures > self.capacity
+            || input.len() != pictures * self.maps.network.picture_floats()
+        {
             return Err(Error::internal(format!("a batch of {pictures} pictures in {} values", input.len())));
         }
         let still = Rate::of(&OptimizerConfig::of(OptimizerKind::Sgd), 0.0, 1);

@@ -4,6 +4,8 @@ mod backward;
 mod forward;
 mod graphs;
 mod inference;
+mod losses;
+mod optimizer;
 mod scalars;
 mod staging;
 mod training;

@@ -1,11 +1,10 @@
 //! What goes to the card each step, in one copy: the step's numbers, labels, dropout's choice, pictures.
 
 use super::scalars::StepScalars;
-use crate::driver::{Context, DeviceBuffer, Event, PinnedBuffer, Slice, Stream};
+use crate::driver::{DeviceBuffer, Slice, Stream, Upload};
 use crate::kernels::loss::STEP_BYTES;
 use mobilenet_core::Result;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// Batches that are on their way at most: one is filled while the one before is copied.
 const SLOTS: usize = 2;
@@ -43,7 +42,7 @@ impl Places {
 pub struct Staging {
     places: Places,
     device: DeviceBuffer<u8>,
-    slots: Vec<(PinnedBuffer<u8>, Event)>,
+    slots: Vec<Upload<u8>>,
     next: usize,
 }
 
@@ -67,13 +66,11 @@ impl Staging {
         dropout_values: usize,
         picture_floats: usize,
     ) -> Result<Self> {
-        let context: &Arc<Context> = stream.context();
         let places = Places::new(capacity, dropout_values, picture_floats);
         let bytes = places.pictures.end;
-        let slot = |_| Ok((PinnedBuffer::zeros(context, bytes)?, Event::new(context)?));
         Ok(Self {
             device: DeviceBuffer::zeros(stream, bytes)?,
-            slots: (0..SLOTS).map(slot).collect::<Result<_>>()?,
+            slots: (0..SLOTS).map(|_| Upload::new(stream, bytes)).collect::<Result<_>>()?,
             places,
             next: 0,
         })
@@ -82,20 +79,16 @@ impl Staging {
     /// Puts a batch's copy at the stream's end. Waits only where the card is that far behind.
     pub fn send(&mut self, stream: &Stream, parts: &Parts<'_>) -> Result<()> {
         let Self { places, device, slots, next } = self;
-        let (buffer, copied) = &mut slots[*next];
+        let slot = &mut slots[*next];
         *next = (*next + 1) % SLOTS;
-        copied.synchronize()?;
-        let bytes = buffer.values_mut();
-        bytes[..STEP_BYTES].copy_from_slice(&parts.scalars.bytes());
-        fill(&mut bytes[places.labels.clone()], parts.labels, |value| value.to_ne_bytes());
-        fill(&mut bytes[places.second_labels.clone()], parts.second_labels, |value| value.to_ne_bytes());
-        fill(&mut bytes[places.kept_bits.clone()], parts.kept_bits, |value| value.to_ne_bytes());
-        fill(&mut bytes[places.pictures.clone()], parts.pictures, |value| value.to_ne_bytes());
-        let count = places.pictures.start + size_of_val(parts.pictures);
-        // SAFETY: the buffer is filled again only after `copied`, which is put behind the copy, and it is dropped with the
-        // plan, which waits for its stream first.
-        unsafe { device.write_later(stream, buffer, count)? };
-        copied.record(stream)
+        slot.send(stream, device, |bytes| {
+            bytes[..STEP_BYTES].copy_from_slice(&parts.scalars.bytes());
+            fill(&mut bytes[places.labels.clone()], parts.labels, u32::to_ne_bytes);
+            fill(&mut bytes[places.second_labels.clone()], parts.second_labels, u32::to_ne_bytes);
+            fill(&mut bytes[places.kept_bits.clone()], parts.kept_bits, u32::to_ne_bytes);
+            fill(&mut bytes[places.pictures.clone()], parts.pictures, f32::to_ne_bytes);
+            places.pictures.start + size_of_val(parts.pictures)
+        })
     }
 
     /// The step's numbers, on the card.

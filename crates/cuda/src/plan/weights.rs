@@ -22,8 +22,8 @@ impl Weights {
     pub fn new(kernels: &Kernels, network: &Network, precision: Precision) -> Result<Self> {
         let layout = Parameters::new(network);
         let stream = kernels.stream();
-        let rounded = precision == Precision::Bfloat16
-            && storages(network, precision).contains(&Storage::Bfloat16);
+        let rounded =
+            precision == Precision::Bfloat16 && storages(network, precision).contains(&Storage::Bfloat16);
         Ok(Self {
             parameters: DeviceBuffer::zeros(stream, layout.parameter_floats)?,
             statistics: DeviceBuffer::zeros(stream, layout.statistic_floats)?,

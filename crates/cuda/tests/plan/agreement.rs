@@ -5,9 +5,11 @@ use crate::setup::mock;
 use mobilenet_core::config::{
     EmaConfig, Layout, OptimizerConfig, OptimizerKind, Precision, Rule, TrainConfig, Variant,
 };
+use mobilenet_core::engine::TrainingPlan;
 use mobilenet_core::engine::backend::{Backend, EngineState, Update};
 use mobilenet_core::engine::processor::Processor;
 use mobilenet_core::kernels::loss::{Loss, Mixture};
+use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::network::Network;
 
 /// What two float32 plans may differ by, against the larger of two arrays' values: a value goes through up to 2 x 60 layers,
@@ -20,7 +22,13 @@ fn update(rate: f64, step: u64) -> Update {
 }
 
 /// Runs steps, of 6 pictures and of 3, as an epoch's end does it; gives the losses and the state after them.
-fn train(backend: &dyn Backend, network: &Network, config: &TrainConfig, steps: u64, rate: f64) -> (Vec<Loss>, EngineState) {
+fn train(
+    backend: &dyn Backend,
+    network: &Network,
+    config: &TrainConfig,
+    steps: u64,
+    rate: f64,
+) -> (Vec<Loss>, EngineState) {
     let mut engine = engine(backend, network, config, beginning(network, config)).unwrap();
     for step in 0..steps {
         let count = if step % 3 == 2 { 3 } else { 6 };
@@ -40,11 +48,35 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 
 /// One step of SGD at rate 1 changes the parameters by the gradient.
 fn gradients(backend: &dyn Backend, network: &Network, precision: Precision) -> (f64, Vec<f32>, Vec<f32>) {
-    let config = TrainConfig { optimizer: OptimizerConfig::of(OptimizerKind::Sgd), ..in_precision(precision) };
+    let config =
+        TrainConfig { optimizer: OptimizerConfig::of(OptimizerKind::Sgd), ..in_precision(precision) };
     let before = beginning(network, &config).parameters;
     let (losses, after) = train(backend, network, &config, 1, 1.0);
     let gradient = before.iter().zip(&after.parameters).map(|(before, after)| before - after).collect();
     (losses[0].sum, gradient, after.statistics)
+}
+
+/// The same by the processor's plan in an instruction set, which decides the order of its sums.
+fn gradient_in(isa: Isa, network: &Network) -> (f64, Vec<f32>) {
+    let mut plan = TrainingPlan::new(network.clone(), 6, isa);
+    let EngineState { parameters, statistics, .. } = beginning(network, &TrainConfig::default());
+    plan.statistics = statistics;
+    plan.dropout_stream = (1, 0);
+    let batch = batch(network, 6);
+    plan.prepare(&parameters);
+    plan.forward(&batch.input, &parameters, 6);
+    let loss = plan.loss(&batch.labels).sum;
+    let mut gradients = vec![0.0; parameters.len()];
+    plan.backward(&batch.input, &parameters, 6, &mut gradients);
+    (loss, gradients)
+}
+
+/// What roundings do to this network's loss and gradient, by two of the processor's own plans that differ in them alone: where
+/// a value lies beside an activation's edge, or a deviation is small, that is far more than a rounding.
+fn sensitivity(network: &Network) -> (f64, f64) {
+    let [(loss, gradient), (other_loss, other)] =
+        [Isa::best(), Isa::Plain].map(|isa| gradient_in(isa, network));
+    ((loss - other_loss).abs(), distance(&gradient, &other))
 }
 
 #[test]
@@ -61,9 +93,17 @@ fn gradients_are_the_processors() {
         let (loss, gradient, statistics) = gradients(&Processor, network, Precision::Float32);
         let (on_card, of_card, moved) = gradients(&mock.card(), network, Precision::Float32);
         let (apart, size) = (distance(&gradient, &of_card), norm(&gradient));
-        println!("{name}: loss {loss} and {on_card}, gradient of {size} apart by {apart}");
-        assert!((loss - on_card).abs() < FLOAT32 * loss, "{name}: {loss} and {on_card}");
-        assert!(apart < FLOAT32 * size, "{name}: {apart} of {size}");
+        let (loss_apart, gradients_apart) = sensitivity(network);
+        println!(
+            "{name}: loss {loss} and {on_card}, gradient of {size} apart by {apart}, plans by {gradients_apart}"
+        );
+        // Eight times what two plans differ by, and a rounding of the result.
+        let allowed = |apart: f64, size: f64| 8.0 * apart + size / 8_388_608.0;
+        assert!(
+            (loss - on_card).abs() < allowed(loss_apart, loss),
+            "{name}: {loss} and {on_card}, {loss_apart}"
+        );
+        assert!(apart < allowed(gradients_apart, size), "{name}: {apart} of {size}, {gradients_apart}");
         assert!(distance(&statistics, &moved) < FLOAT32 * norm(&statistics), "{name}");
     }
     assert_eq!(mock.leaks(), 0);
@@ -92,7 +132,10 @@ fn rounded_products_give_nearly_the_same_gradient() {
 fn every_optimizer_moves_as_the_processors() {
     let Some(mock) = mock() else { return };
     let network = every_layer();
-    let sgd = OptimizerConfig { rule: Rule::Sgd { momentum: 0.9, nesterov: true }, ..OptimizerConfig::of(OptimizerKind::Sgd) };
+    let sgd = OptimizerConfig {
+        rule: Rule::Sgd { momentum: 0.9, nesterov: true },
+        ..OptimizerConfig::of(OptimizerKind::Sgd)
+    };
     let rms = Rule::RmsProp { alpha: 0.9, momentum: 0.5, eps: 1e-8 };
     let optimizers = [
         OptimizerConfig { weight_decay: 0.01, ..OptimizerConfig::of(OptimizerKind::Adam) },
@@ -104,21 +147,28 @@ fn every_optimizer_moves_as_the_processors() {
     ];
     for optimizer in optimizers {
         let ema = Some(EmaConfig { decay: 0.9, warmup: true });
-        let config = TrainConfig { optimizer, ema, backbone_rate: 0.5, label_smoothing: 0.1, ..Default::default() };
+        let config =
+            TrainConfig { optimizer, ema, backbone_rate: 0.5, label_smoothing: 0.1, ..Default::default() };
         // So small a rate that what is rounded in one step is not much more in the next.
+        let before = beginning(&network, &config).parameters;
         let (losses, state) = train(&Processor, &network, &config, 4, 1e-3);
         let (on_card, of_card) = train(&mock.card(), &network, &config, 4, 1e-3);
         for (loss, on_card) in losses.iter().zip(&on_card) {
-            assert!((loss.sum - on_card.sum).abs() < 4.0 * FLOAT32 * loss.sum, "{optimizer:?}: {losses:?} {on_card:?}");
+            assert!(
+                (loss.sum - on_card.sum).abs() < 4.0 * FLOAT32 * loss.sum,
+                "{optimizer:?}: {losses:?} {on_card:?}"
+            );
             assert_eq!(loss.correct, on_card.correct);
         }
         assert_eq!(state.optimizer.steps, of_card.optimizer.steps);
-        // Where a gradient is almost nothing, Adam and RMSprop make a step of its sign: one of two that differ by a rounding
-        // may go the other way. So these are few, and the way is at most the rate's.
+        // By the way that they went. A way is rounded as the parameters are, which are up to a thousand times as large. Where
+        // a gradient is almost nothing, Adam and RMSprop make a step of its sign, and one of two that differ by a rounding may
+        // go the other way: so a thousandth of the way, which is few of them.
         let apart = |a: &[f32], b: &[f32]| distance(a, b) / norm(a).max(1e-6);
-        let moved = apart(&state.parameters, &of_card.parameters);
-        println!("{:?}: parameters apart by {moved}", optimizer.rule.kind());
-        assert!(moved < 1e-3, "{optimizer:?}: {moved}");
+        let way = distance(&state.parameters, &before);
+        let moved = distance(&state.parameters, &of_card.parameters) / way;
+        println!("{:?}: parameters apart by {moved} of a way of {way}", optimizer.rule.kind());
+        assert!(way > 0.0 && moved < 1e-3, "{optimizer:?}: {moved} of {way}");
         let (average, other) = (state.average.unwrap(), of_card.average.unwrap());
         assert_eq!(average.updates, other.updates);
         assert!(apart(&average.parameters, &other.parameters) < 1e-3, "{optimizer:?}");
@@ -173,7 +223,9 @@ fn the_same_seed_gives_the_same_bits_recorded_or_not() {
 #[test]
 fn answers_are_the_processors() {
     let Some(mock) = mock() else { return };
-    for network in [every_layer(), narrow(Variant::V3Small, Layout::Cifar), narrow(Variant::V1, Layout::Unpadded)] {
+    for network in
+        [every_layer(), narrow(Variant::V3Small, Layout::Cifar), narrow(Variant::V1, Layout::Unpadded)]
+    {
         let config = TrainConfig::default();
         // A few steps, so that running statistics are not those of the beginning.
         let (_, state) = train(&Processor, &network, &config, 2, 1e-3);

@@ -19,7 +19,8 @@ fn again(name: &str, part: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(itself);
     command.args([&format!("loading::{name}"), "--exact", "--nocapture"]).env(PART, part);
     let output = command.envs(variables.iter().copied()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{part}: {text}");
 }
 

@@ -1,12 +1,12 @@
 //! Whole runs: core's trainer on the card.
 
 use crate::setup::mock;
+use mobilenet_core::Result;
 use mobilenet_core::config::{Layout, ModelOptions, OptimizerOptions, TrainOptions, Variant};
 use mobilenet_core::data::{Dataset, cifar10};
 use mobilenet_core::mobilenet::MobileNet;
 use mobilenet_core::train::event::{Event, Report};
 use mobilenet_core::train::{self, Control};
-use mobilenet_core::Result;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,7 +40,8 @@ fn recipe() -> TrainOptions {
 
 fn run(model: &MobileNet, options: &TrainOptions, resume: bool) -> Result<(Report, Vec<Event>)> {
     let (data, mut events) = (data(), Vec::new());
-    let report = train::run(model, &data, options, resume, &Control::default(), &mut |event| events.push(event))?;
+    let report =
+        train::run(model, &data, options, resume, &Control::default(), &mut |event| events.push(event))?;
     Ok((report, events))
 }
 

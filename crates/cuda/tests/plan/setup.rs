@@ -3,7 +3,7 @@
 use crate::mock::{self, Books};
 use mobilenet_cuda::backend::Cuda;
 use mobilenet_cuda::driver::Driver;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The mock, for one test at a time: its books are the process's.
 pub struct Mock {
@@ -20,9 +20,14 @@ pub fn mock() -> Option<Mock> {
 }
 
 impl Mock {
-    /// Opens the driver and its card, as a process does it once.
+    /// Opens the driver, as a process does it once.
+    pub fn start(&self) -> mobilenet_core::Result<Arc<Driver>> {
+        Driver::open(mock::library().map(Into::into))
+    }
+
+    /// Opens the driver and its card.
     pub fn open(&self) -> mobilenet_core::Result<Cuda> {
-        Cuda::open(Driver::open(mock::library().map(Into::into))?, 0)
+        Cuda::open(self.start()?, 0)
     }
 
     /// The card, where nothing is made to fail.

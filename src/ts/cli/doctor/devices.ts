@@ -37,9 +37,16 @@ export async function graphicsCheck(works: boolean): Promise<Check> {
   }
   if (found) return note(name, [error, ...cards.rows].join('\n'), 'until then runs use the processor')
   const places = attempts.map(({ place, failure }) => `looked for ${place}: ${failure}`)
-  const first = cards.rows.length === 0 ? 'no NVIDIA driver found: runs use the processor' : "the driver's library was not found"
+  const first =
+    cards.rows.length === 0
+      ? 'no NVIDIA driver found: runs use the processor'
+      : "the driver's library was not found"
   if (cards.rows.length === 0) return ok(name, [first, ...places].join('\n'))
-  return note(name, [...cards.rows, first, ...places].join('\n'), 'name the library in MOBILENET_NATIVE_CUDA_PATH')
+  return note(
+    name,
+    [...cards.rows, first, ...places].join('\n'),
+    'name the library in MOBILENET_NATIVE_CUDA_PATH',
+  )
 }
 
 /** What the driver's own tool says: a line a card. None when there is no such tool. */

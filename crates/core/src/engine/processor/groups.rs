@@ -73,7 +73,8 @@ impl Groups {
     /// What both keep, as one; the steps are those of the classifier, which moves in each.
     pub fn state(&self) -> State {
         let (backbone, head) = (self.backbone.state(), self.head.state());
-        let whole = backbone.buffers.iter().zip(&head.buffers).map(|(backbone, head)| [&backbone[..], head].concat());
+        let whole =
+            backbone.buffers.iter().zip(&head.buffers).map(|(backbone, head)| [&backbone[..], head].concat());
         State { steps: head.steps, buffers: whole.collect() }
     }
 

@@ -73,7 +73,8 @@ impl Training {
 impl TrainingEngine for Training {
     fn step(&mut self, mut batch: Batch, update: Update) -> Result<()> {
         let input = std::mem::take(&mut batch.input);
-        let input = Tensor::from_vec(input, (batch.count, self.resolution, self.resolution, 3), &Device::Cpu)?;
+        let input =
+            Tensor::from_vec(input, (batch.count, self.resolution, self.resolution, 3), &Device::Cpu)?;
         self.step.with_plan(|plan| plan.dropout_stream = update.stream);
         let parameters = self.parameters.as_tensor();
         let loss = self.step.run(&input, self.targets(&batch), parameters)?;
