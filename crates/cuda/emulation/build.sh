@@ -1,34 +1,36 @@
 #!/bin/sh
-# Builds the mock driver with all kernels: sh build.sh FOLDER [address]  ->  FOLDER/libcuda.so.1
-# With `address`: AddressSanitizer, and the program FOLDER/test_kernels beside it.
+# Compiles the kernels for the processor.
+#   sh build.sh FOLDER            FOLDER/libcuda.so.1, the mock driver with all kernels
+#   sh build.sh FOLDER address    FOLDER/test_kernels, a program that runs them under AddressSanitizer
 # Does nothing where that is there and of these sources. May run several times at once.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cxx=${CXX:-g++}
+made=libcuda.so.1 parts="block driver driver_memory driver_streams" optimize=-O2
+if [ "${2:-}" = address ]; then
+  # At -O2 the sanitizer's checks take the compiler twice as long.
+  made=test_kernels parts="block test_kernels" optimize="-O1 -g1 -fsanitize=address -fno-omit-frame-pointer"
+fi
 stamp=$( (cat "$here"/*.cpp "$here"/*.h "$here"/build.sh "$here"/../kernels/*.cu*; "$cxx" --version; grep -m1 '^flags' /proc/cpuinfo || true) | cksum)
-[ -e "$1/libcuda.so.1" ] && [ "$(cat "$1/stamp" 2>/dev/null)" = "$stamp" ] && exit 0
+[ -e "$1/$made" ] && [ "$(cat "$1/stamp" 2>/dev/null)" = "$stamp" ] && exit 0
 out=$(mktemp -d "$1/building.XXXXXX")
 trap 'rm -rf "$out"' EXIT
 # Without contraction a product and a sum round one after the other, where the kernels ask for that. Fused ones come from the
 # processor itself (-march=native), so a build is for the machine that made it.
-flags="-std=c++17 -O2 -march=native -ffp-contract=off -fno-math-errno -fvisibility=hidden -fPIC -pthread -DMOBILENET_EMULATION
-  -I$here -Wall -Wextra -Werror -Wno-sign-compare -Wno-unknown-pragmas -Wno-missing-field-initializers"
-if [ "${2:-}" = address ]; then
-  flags="$flags -fsanitize=address -fno-omit-frame-pointer -g1"
-fi
+flags="-std=c++17 $optimize -march=native -ffp-contract=off -fno-math-errno -fvisibility=hidden -fPIC -pthread
+  -DMOBILENET_EMULATION -I$here -Wall -Wextra -Werror -Wno-sign-compare -Wno-unknown-pragmas -Wno-missing-field-initializers"
 # Side by side where there are two processors; the kernels take longest.
 $cxx $flags -c "$here/kernels.cpp" -o "$out/kernels.o" &
 kernels=$!
-for part in block driver driver_memory driver_streams; do
+for part in $parts; do
   $cxx $flags -c "$here/$part.cpp" -o "$out/$part.o"
 done
 wait $kernels
-objects="$out/kernels.o $out/block.o $out/driver.o $out/driver_memory.o $out/driver_streams.o"
-$cxx $flags -shared -Wl,-soname,libcuda.so.1 $objects -o "$out/libcuda.so.1"
-if [ "${2:-}" = address ]; then
-  $cxx $flags "$here/test_kernels.cpp" $objects -o "$out/test_kernels"
-  mv "$out/test_kernels" "$1/test_kernels"
+if [ "$made" = test_kernels ]; then
+  $cxx $flags "$out"/*.o -o "$out/$made"
+else
+  $cxx $flags -shared -Wl,-soname,libcuda.so.1 "$out"/*.o -o "$out/$made"
 fi
-mv "$out/libcuda.so.1" "$1/libcuda.so.1"
+mv "$out/$made" "$1/$made"
 echo "$stamp" > "$1/stamp"

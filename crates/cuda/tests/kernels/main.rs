@@ -3,6 +3,7 @@
 //! Operands are made in float32 by the kernels' own formulas, so that what is rounded to bfloat16 or TF32 is the same; what is
 //! left are the sums' roundings and the storage's.
 
+mod address;
 mod artefact;
 mod batch;
 mod card;

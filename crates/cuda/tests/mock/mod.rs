@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 /// When there is a compiler and it fails.
 pub fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
-    LIBRARY.get_or_init(|| build("mock-cuda", &[])).as_deref()
+    LIBRARY.get_or_init(|| Some(build("mock-cuda", &[])?.join("libcuda.so.1"))).as_deref()
 }
 
-/// Builds into a folder of cargo's for tests; what is there already and up to date stays.
+/// The folder of cargo's for tests into which it was built; what is there already and up to date stays.
 pub fn build(folder: &str, arguments: &[&str]) -> Option<PathBuf> {
     if cfg!(not(target_os = "linux")) || Command::new("g++").arg("--version").output().is_err() {
         println!("skipped: the kernels' emulation needs Linux and g++, and a test of it did not run");
@@ -24,7 +24,7 @@ pub fn build(folder: &str, arguments: &[&str]) -> Option<PathBuf> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulation/build.sh");
     let built = Command::new("sh").arg(script).arg(&folder).args(arguments).output().expect("there is a shell");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-    Some(folder.join("libcuda.so.1"))
+    Some(folder)
 }
 
 /// The mock's own functions, beside those of the driver.
