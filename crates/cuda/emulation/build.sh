@@ -1,7 +1,7 @@
 #!/bin/sh
 # Compiles the kernels for the processor.
 #   sh build.sh FOLDER            FOLDER/libcuda.so.1, the mock driver with all kernels
-#   sh build.sh FOLDER address    FOLDER/test_kernels, a program that runs them under AddressSanitizer
+#   sh build.sh FOLDER address    FOLDER/test_kernels, a program that runs them under AddressSanitizer, alignment checked
 # Does nothing where that is there and of these sources. May run several times at once.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,7 +10,7 @@ cxx=${CXX:-g++}
 made=libcuda.so.1 parts="block driver driver_memory driver_streams" optimize=-O2
 if [ "${2:-}" = address ]; then
   # At -O2 the sanitizer's checks take the compiler twice as long.
-  made=test_kernels parts="block test_kernels" optimize="-O1 -g1 -fsanitize=address -fno-omit-frame-pointer"
+  made=test_kernels parts="block test_kernels" optimize="-O1 -g1 -fsanitize=address,alignment -fno-sanitize-recover=all -fno-omit-frame-pointer"
 fi
 stamp=$( (cat "$here"/*.cpp "$here"/*.h "$here"/build.sh "$here"/../kernels/*.cu*; "$cxx" --version; grep -m1 '^flags' /proc/cpuinfo || true) | cksum)
 [ -e "$1/$made" ] && [ "$(cat "$1/stamp" 2>/dev/null)" = "$stamp" ] && exit 0

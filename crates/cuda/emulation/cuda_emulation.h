@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -99,12 +100,18 @@ class SharedArray {
 
 // ---- Kernels by name ----
 
-// Where the pointers among a launch's arguments are; the driver asks whether they point to memory of the card.
+// The pointers among a launch's arguments; the driver asks whether they point to memory of the card, and how they are aligned.
 struct Pointers {
-  std::vector<const void*> values;
+  struct One {
+    const void* address;
+    size_t alignment;
+  };
+  std::vector<One> values;
   template <class T>
   void add(T* pointer) {
-    if (pointer) values.push_back(pointer);
+    // Kernels read and write several numbers at once.
+    constexpr bool numbers = sizeof(T) == 2 || std::is_floating_point<T>::value;
+    if (pointer) values.push_back({pointer, numbers ? 16 : alignof(T)});
   }
 };
 template <class T>

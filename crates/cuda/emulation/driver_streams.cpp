@@ -48,11 +48,14 @@ int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, const std::vec
         Device* device) {
   std::vector<const void*> arguments;
   for (const auto& value : values) arguments.push_back(value.data());
-  for (const void* pointer : kernel.pointers(arguments.data()).values) {
-    const Memory* memory = memory_at(state().device_memory, reinterpret_cast<uintptr_t>(pointer), 1);
-    if (memory && memory->device == device) continue;
-    std::fprintf(stderr, "mock CUDA: %s was given an address that is not of the card: %p\n", kernel.name, pointer);
-    return ILLEGAL_ADDRESS;
+  for (const auto& [pointer, alignment] : kernel.pointers(arguments.data()).values) {
+    const auto address = reinterpret_cast<uintptr_t>(pointer);
+    const Memory* memory = memory_at(state().device_memory, address, 1);
+    if (memory && memory->device == device && address % alignment == 0) continue;
+    const bool found = memory && memory->device == device;
+    std::fprintf(stderr, "mock CUDA: %s was given an address that is %s: %p\n", kernel.name,
+                 found ? "not aligned as it needs it" : "not of the card", pointer);
+    return found ? MISALIGNED_ADDRESS : ILLEGAL_ADDRESS;
   }
   state().launches++;
   emulation::launch(kernel, grid, block, arguments.data());
