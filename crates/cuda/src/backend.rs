@@ -1,7 +1,7 @@
 //! A card as core's device.
 
-use crate::driver::{Context, Driver, Module};
-use crate::kernels::{self, Kernels};
+use crate::driver::{Context, Driver};
+use crate::kernels::{Kernels, Library};
 use crate::plan::{Inference, Training};
 use mobilenet_core::config::Precision;
 use mobilenet_core::engine::backend::{Backend, EngineState, InferenceEngine, Peak, Recipe, TrainingEngine};
@@ -21,7 +21,7 @@ const GRAPHS: &str = "MOBILENET_NATIVE_CUDA_GRAPHS";
 #[derive(Debug, Clone)]
 pub struct Cuda {
     context: Arc<Context>,
-    module: Arc<Module>,
+    library: Arc<Library>,
     records: bool,
 }
 
@@ -45,9 +45,9 @@ impl Cuda {
             ));
         }
         let context = Context::new(driver, card)?;
-        let module = kernels::load(&context)?;
+        let library = Library::load(&context)?;
         let records = std::env::var_os(GRAPHS).is_none_or(|value| value != "0");
-        Ok(Self { context, module, records })
+        Ok(Self { context, library, records })
     }
 
     /// The same, launching every kernel by itself.
@@ -61,7 +61,7 @@ impl Cuda {
     }
 
     fn kernels(&self) -> Result<Kernels> {
-        Kernels::new(&self.context, self.module.clone(), self.records)
+        Kernels::new(&self.context, self.library.clone(), self.records)
     }
 }
 

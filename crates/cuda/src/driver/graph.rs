@@ -29,11 +29,17 @@ impl Graph {
         })?;
         let worked = work();
         let mut recorded = Recorded { context: context.clone(), handle: null_mut() };
-        // Also after a failure, so that the stream does its work again.
-        // SAFETY: a place for the answer; recording began above.
-        let ended = context.call("cuStreamEndCapture", |f| unsafe {
-            (f.capture_end)(stream.handle(), &raw mut recorded.handle)
-        });
+        let mut end = || {
+            // SAFETY: a place for the answer; recording began above.
+            context.call("cuStreamEndCapture", |f| unsafe {
+                (f.capture_end)(stream.handle(), &raw mut recorded.handle)
+            })
+        };
+        // Also after a failure, so that the stream does its work again; once more where the call itself did nothing.
+        let ended = end();
+        if ended.is_err() {
+            let _ = end();
+        }
         worked?;
         ended?;
         let mut handle = null_mut();

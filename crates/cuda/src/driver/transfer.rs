@@ -7,6 +7,7 @@ use std::sync::Arc;
 /// A piece of the machine's memory, on its way to the card again and again.
 #[derive(Debug)]
 pub struct Upload<T: Element> {
+    stream: Arc<Stream>,
     from: PinnedBuffer<T>,
     /// Behind the last copy.
     copied: Event,
@@ -17,9 +18,10 @@ impl<T: Element> Upload<T> {
     ///
     /// # Errors
     /// `OUT_OF_MEMORY` when the system gives no such memory.
-    pub fn new(stream: &Stream, length: usize) -> Result<Self> {
+    pub fn new(stream: &Arc<Stream>, length: usize) -> Result<Self> {
         let context = stream.context();
-        Ok(Self { from: PinnedBuffer::zeros(context, length)?, copied: Event::new(context)? })
+        let (from, copied) = (PinnedBuffer::zeros(context, length)?, Event::new(context)?);
+        Ok(Self { stream: stream.clone(), from, copied })
     }
 
     /// Has `fill` set the values, and copies the first ones, as many as it says, to the first of `to` when the stream comes
@@ -27,24 +29,20 @@ impl<T: Element> Upload<T> {
     ///
     /// # Errors
     /// When the driver fails, or an earlier work of the stream did.
-    pub fn send(
-        &mut self,
-        stream: &Stream,
-        to: &mut DeviceBuffer<T>,
-        fill: impl FnOnce(&mut [T]) -> usize,
-    ) -> Result<()> {
+    pub fn send(&mut self, to: &mut DeviceBuffer<T>, fill: impl FnOnce(&mut [T]) -> usize) -> Result<()> {
         self.copied.synchronize()?;
         let count = fill(self.from.values_mut());
-        // SAFETY: the values are changed only above, after the event behind the last copy, and dropped only after it.
-        unsafe { to.write_later(stream, &self.from, count)? };
-        self.copied.record(stream)
+        // SAFETY: the values are changed only above, after the event behind the last copy (a copy whose event could not be
+        // recorded ends the plan), and dropped only after the stream was waited for.
+        unsafe { to.write_later(&self.stream, &self.from, count)? };
+        self.copied.record(&self.stream)
     }
 }
 
 impl<T: Element> Drop for Upload<T> {
     fn drop(&mut self) {
         // Of a failure nobody is left to hear.
-        let _ = self.copied.synchronize();
+        let _ = self.stream.synchronize();
     }
 }
 

@@ -22,12 +22,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// All kernels, compiled by nvcc to PTX, which the driver compiles for its card.
 const PTX: &[u8] = include_bytes!("../../ptx/kernels.ptx.gz");
 
-/// Loads the kernels.
-///
-/// # Errors
-/// `DEVICE_UNAVAILABLE` when driver or card are too old for them.
-pub fn load(context: &Arc<Context>) -> Result<Arc<Module>> {
-    Module::load(context, PTX)
+/// The kernels of a card, which all plans on it share.
+#[derive(Debug)]
+pub struct Library {
+    module: Arc<Module>,
+    /// Those that were launched before.
+    functions: Mutex<HashMap<String, Function>>,
+}
+
+impl Library {
+    /// Has the driver compile them.
+    ///
+    /// # Errors
+    /// `DEVICE_UNAVAILABLE` when driver or card are too old for them.
+    pub fn load(context: &Arc<Context>) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self { module: Module::load(context, PTX)?, functions: Mutex::default() }))
+    }
+
+    fn function(&self, name: &str) -> Result<Function> {
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = functions.get(name) {
+            return Ok(function.clone());
+        }
+        let function = self.module.function(name, 0)?;
+        functions.insert(name.into(), function.clone());
+        Ok(function)
+    }
 }
 
 /// How a map is stored.
@@ -111,9 +131,8 @@ pub fn product(precision: Precision, storage: Storage) -> Product {
 /// The kernels of one plan, on its stream.
 #[derive(Debug)]
 pub struct Kernels {
-    module: Arc<Module>,
+    library: Arc<Library>,
     stream: Arc<Stream>,
-    functions: Mutex<HashMap<String, Function>>,
     multiprocessors: usize,
     records: bool,
 }
@@ -123,11 +142,10 @@ impl Kernels {
     ///
     /// # Errors
     /// When the driver fails.
-    pub fn new(context: &Arc<Context>, module: Arc<Module>, records: bool) -> Result<Self> {
+    pub fn new(context: &Arc<Context>, library: Arc<Library>, records: bool) -> Result<Self> {
         Ok(Self {
-            module,
+            library,
             stream: Stream::new(context)?,
-            functions: Mutex::default(),
             multiprocessors: context.card().multiprocessors.max(1),
             records,
         })
@@ -153,12 +171,9 @@ impl Kernels {
     /// # Safety
     /// As [`Function::launch`].
     unsafe fn launch(&self, name: &str, grid: Grid, arguments: &Arguments) -> Result<()> {
-        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
-        if !functions.contains_key(name) {
-            functions.insert(name.into(), self.module.function(name, 0)?);
-        }
+        let function = self.library.function(name)?;
         // SAFETY: the caller's promise.
-        unsafe { functions[name].launch(&self.stream, grid, arguments) }
+        unsafe { function.launch(&self.stream, grid, arguments) }
     }
 }
 

@@ -48,7 +48,7 @@ impl Inference {
         let still = Rate::of(&OptimizerConfig::of(OptimizerKind::Sgd), 0.0, 1);
         let scalars = StepScalars { share: 1.0, divisor: 1.0, rates: [still; 2], average_decay: 0.0 };
         let parts = Parts { scalars, labels: &[], second_labels: &[], kept_bits: &[], pictures: input };
-        self.staging.send(self.kernels.stream(), &parts)?;
+        self.staging.send(&parts)?;
         let Self { graphs, weights, maps, staging, kernels, .. } = self;
         let stream = kernels.stream();
         graphs.run(stream, (pictures, last), || {

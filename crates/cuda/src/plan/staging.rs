@@ -5,6 +5,7 @@ use crate::driver::{DeviceBuffer, Slice, Stream, Upload};
 use crate::kernels::loss::STEP_BYTES;
 use mobilenet_core::Result;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Batches that are on their way at most: one is filled while the one before is copied.
 const SLOTS: usize = 2;
@@ -61,7 +62,7 @@ pub struct Parts<'a> {
 impl Staging {
     /// For batches of up to `capacity` pictures; dropout chooses among `dropout_values`.
     pub fn new(
-        stream: &Stream,
+        stream: &Arc<Stream>,
         capacity: usize,
         dropout_values: usize,
         picture_floats: usize,
@@ -77,11 +78,11 @@ impl Staging {
     }
 
     /// Puts a batch's copy at the stream's end. Waits only where the card is that far behind.
-    pub fn send(&mut self, stream: &Stream, parts: &Parts<'_>) -> Result<()> {
+    pub fn send(&mut self, parts: &Parts<'_>) -> Result<()> {
         let Self { places, device, slots, next } = self;
         let slot = &mut slots[*next];
         *next = (*next + 1) % SLOTS;
-        slot.send(stream, device, |bytes| {
+        slot.send(device, |bytes| {
             bytes[..STEP_BYTES].copy_from_slice(&parts.scalars.bytes());
             fill(&mut bytes[places.labels.clone()], parts.labels, u32::to_ne_bytes);
             fill(&mut bytes[places.second_labels.clone()], parts.second_labels, u32::to_ne_bytes);

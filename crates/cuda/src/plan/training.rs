@@ -180,7 +180,7 @@ impl TrainingEngine for Training {
             pictures: &batch.input,
         };
         let queue = self.kernels.stream().clone();
-        self.staging.send(&queue, &parts)?;
+        self.staging.send(&parts)?;
         self.graphs.borrow_mut().run(&queue, batch.count, || self.work(batch.count))?;
         self.count();
         self.losses.ask()
@@ -195,7 +195,7 @@ impl TrainingEngine for Training {
         let features = std::mem::take(&mut batch.input);
         let loss = head.step(features, self.targets(&batch), &own, update.stream, &mut gradients);
         let parts = Parts { scalars, labels: &[], second_labels: &[], kept_bits: &[], pictures: &[] };
-        self.staging.send(&queue, &parts)?;
+        self.staging.send(&parts)?;
         let mut all = vec![0.0; split];
         all.extend(gradients);
         self.gradients.parameters.write(&queue, &all)?;

@@ -97,8 +97,8 @@ fn gradients_are_the_processors() {
         println!(
             "{name}: loss {loss} and {on_card}, gradient of {size} apart by {apart}, plans by {gradients_apart}"
         );
-        // Eight times what two plans differ by, and a rounding of the result.
-        let allowed = |apart: f64, size: f64| 8.0 * apart + size / 8_388_608.0;
+        // The larger of what roundings may do anywhere, and eight times what they do here.
+        let allowed = |apart: f64, size: f64| (FLOAT32 * size).max(8.0 * apart);
         assert!(
             (loss - on_card).abs() < allowed(loss_apart, loss),
             "{name}: {loss} and {on_card}, {loss_apart}"

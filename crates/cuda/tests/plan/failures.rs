@@ -3,64 +3,87 @@
 use crate::networks::{batch, beginning, engine, every_layer};
 use crate::setup::{Mock, mock};
 use mobilenet_core::config::{Precision, TrainConfig};
-use mobilenet_core::engine::backend::{Backend, Update};
+use mobilenet_core::engine::backend::{Backend, EngineState, Update};
 use mobilenet_core::{ErrorCode, Result};
+use mobilenet_cuda::backend::Cuda;
 
 const OUT_OF_MEMORY: i32 = 2;
 const UNKNOWN: i32 = 999;
 
-/// Everything that a run does with a card, once.
-fn everything(mock: &Mock) -> Result<()> {
+/// What a run does with a card, once.
+fn run(card: &Cuda) -> Result<()> {
     let (network, config) = (every_layer(), TrainConfig::default());
-    let card = mock.open()?;
-    let mut training = engine(&card, &network, &config, beginning(&network, &config))?;
-    for step in 0..3 {
+    let mut training = engine(card, &network, &config, beginning(&network, &config))?;
+    // The first step as it is, the second recorded.
+    for step in 0..2 {
         training.step(batch(&network, 2), Update { rate: 0.01, stream: (1, step) })?;
     }
     training.losses(true)?;
     let state = training.state()?;
+    ask(card, &state)
+}
+
+/// What a prediction does with a card.
+fn ask(card: &Cuda, state: &EngineState) -> Result<()> {
+    let network = every_layer();
     let mut inference = card.inference(&network, Precision::Float32)?;
     inference.prepare(&state.parameters, &state.statistics)?;
     inference.logits(&batch(&network, 2).input, 2)?;
     inference.features(&batch(&network, 2).input, 2).map(drop)
 }
 
-#[test]
-fn whatever_call_fails_it_is_told_and_nothing_leaks() {
-    let Some(mock) = mock() else { return };
-    everything(&mock).expect("without failures all is well");
-    assert_eq!(mock.leaks(), 0);
+/// Makes every `stride`-th call of `work` fail in turn. `held` is what is held meanwhile and afterwards.
+fn fail_each(mock: &Mock, code: i32, stride: usize, held: u64, work: impl Fn() -> Result<()>) {
+    work().expect("without failures all is well");
     let before = mock.books.calls();
-    everything(&mock).expect("a second time, too");
+    work().expect("a second time, too");
     let calls = mock.books.calls() - before;
-    println!("{calls} calls");
-    for code in [UNKNOWN, OUT_OF_MEMORY] {
-        let (mut told, mut survived) = (0, 0);
-        for nth in 1..=calls {
-            mock.books.fail_at(nth, code);
-            let outcome = everything(&mock);
-            mock.books.fail_at(0, 0);
-            match outcome {
-                // What fails while something is recorded or released is none of the caller's.
-                Ok(()) => survived += 1,
-                Err(error) => {
-                    told += 1;
-                    let expected = match code {
-                        OUT_OF_MEMORY => ErrorCode::OutOfMemory,
-                        _ => ErrorCode::DeviceUnavailable,
-                    };
-                    assert_eq!(error.code, expected, "call {nth}: {error}");
-                    assert!(error.message.contains("--device cpu"), "call {nth} says what to do: {error}");
-                }
+    let expected = if code == OUT_OF_MEMORY { ErrorCode::OutOfMemory } else { ErrorCode::DeviceUnavailable };
+    let (mut told, mut survived) = (0, 0);
+    for nth in (1..=calls).step_by(stride) {
+        mock.books.fail_at(nth, code);
+        let outcome = work();
+        mock.books.fail_at(0, 0);
+        let words = format!("{outcome:?}");
+        match outcome {
+            // What fails while something is recorded or released is none of the caller's.
+            Ok(()) => survived += 1,
+            Err(error) => {
+                told += 1;
+                assert_eq!(error.code, expected, "call {nth}: {error}");
+                assert!(error.message.contains("--device cpu"), "call {nth} says what to do: {error}");
             }
-            assert_eq!(mock.leaks(), 0, "call {nth} with {code}: {}", mock.books.report());
-            // A kernel or a copy that came upon freed memory would make every later call fail.
-            mock.start().unwrap_or_else(|error| panic!("after call {nth} with {code}: {error}"));
         }
-        println!("{code}: {told} told, {survived} without harm");
-        assert!(told > survived, "{told} told, {survived} without harm");
+        assert_eq!(mock.leaks(), held, "call {nth} with {code}, {words}: {}", mock.books.report());
+        // A kernel or a copy that came upon freed memory would make every later call fail.
+        mock.start()
+            .unwrap_or_else(|error| panic!("after call {nth} with {code}, which gave {words}: {error}"));
     }
-    everything(&mock).expect("and afterwards all is well again");
+    println!("{code}: of {calls} calls {told} told, {survived} without harm");
+    assert!(told > survived, "{told} told, {survived} without harm");
+    work().expect("and afterwards all is well again");
+}
+
+#[test]
+fn whatever_call_of_a_run_fails_it_is_told_and_nothing_leaks() {
+    let Some(mock) = mock() else { return };
+    let card = mock.card();
+    let held = mock.leaks();
+    fail_each(&mock, UNKNOWN, 1, held, || run(&card));
+    // Only the code differs.
+    fail_each(&mock, OUT_OF_MEMORY, 13, held, || run(&card));
+    drop(card);
+    assert_eq!(mock.leaks(), 0);
+}
+
+#[test]
+fn whatever_call_fails_while_a_card_is_opened_it_is_told_and_nothing_leaks() {
+    let Some(mock) = mock() else { return };
+    let state = beginning(&every_layer(), &TrainConfig::default());
+    fail_each(&mock, UNKNOWN, 1, 0, || {
+        let mut inference = mock.open()?.inference(&every_layer(), Precision::Float32)?;
+        inference.prepare(&state.parameters, &state.statistics)
+    });
 }
 
 #[test]
