@@ -134,6 +134,11 @@ size_t leaks();
 std::string report();
 
 size_t card_bytes();
+int driver_version();
+struct Capability {
+  int major, minor;
+};
+Capability capability();
 long long number_from(const char* variable, long long otherwise);
 
 template <class T>

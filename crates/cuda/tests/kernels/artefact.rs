@@ -16,7 +16,8 @@ fn text() -> String {
 fn checksum() -> u32 {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
     let files = std::fs::read_dir(folder).expect("the sources are there").map(|file| file.unwrap().path());
-    let is_source = |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "cu" || kind == "cuh");
+    let is_source =
+        |path: &std::path::PathBuf| path.extension().is_some_and(|kind| kind == "cu" || kind == "cuh");
     let mut files: Vec<_> = files.filter(is_source).collect();
     files.sort();
     let mut sum = Crc::new();
@@ -31,7 +32,11 @@ fn checksum() -> u32 {
 #[test]
 fn it_belongs_to_the_sources() {
     let expected = format!("// mobilenet-native kernels, sources {:08x}", checksum());
-    assert_eq!(text().lines().next(), Some(&expected[..]), "run scripts/cuda-kernels after a change of the kernels");
+    assert_eq!(
+        text().lines().next(),
+        Some(&expected[..]),
+        "run scripts/cuda-kernels after a change of the kernels"
+    );
 }
 
 #[test]
@@ -51,7 +56,9 @@ fn the_list_of_kernels_is_complete() {
     for name in entries.map(|rest| rest.trim_end_matches('(')) {
         // Up to what stands in braces: product_forward, depthwise_backward_k, optimizer.
         let listed = (1..=name.len()).rev().any(|end| readme.contains(&format!("{}_{{", &name[..end])))
-            || (1..=name.len()).rev().any(|end| name[..end].len() > 8 && readme.contains(&format!("\n{}(", &name[..end])))
+            || (1..=name.len())
+                .rev()
+                .any(|end| name[..end].len() > 8 && readme.contains(&format!("\n{}(", &name[..end])))
             || (1..=name.len()).rev().any(|end| readme.contains(&format!("\n{}{{", &name[..end])));
         assert!(listed, "{name} is not in kernels/README.md");
         count += 1;

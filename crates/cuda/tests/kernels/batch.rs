@@ -35,11 +35,18 @@ const SIDE: usize = 9;
 const SET: usize = 6;
 
 fn placement(at: usize) -> Placement {
-    Placement { padding: at % 3 + 1, top: at * 5 % (2 * (at % 3) + 3), left: at * 3 % (2 * (at % 3) + 3), flip: at % 2 == 1 }
+    Placement {
+        padding: at % 3 + 1,
+        top: at * 5 % (2 * (at % 3) + 3),
+        left: at * 3 % (2 * (at % 3) + 3),
+        flip: at % 2 == 1,
+    }
 }
 
 fn holes(at: usize, count: usize) -> Vec<Hole> {
-    (0..count).map(|hole| Hole { y: (at * 4 + hole) % SIDE, x: (at * 7 + 3 * hole) % SIDE, size: 3 + hole }).collect()
+    (0..count)
+        .map(|hole| Hole { y: (at * 4 + hole) % SIDE, x: (at * 7 + 3 * hole) % SIDE, size: 3 + hole })
+        .collect()
 }
 
 fn check(card: &Card, indices: &[u32], holes_per_picture: usize, mix: Option<&Mix>) {
@@ -69,8 +76,7 @@ fn check(card: &Card, indices: &[u32], holes_per_picture: usize, mix: Option<&Mi
         .flat_map(|at| holes(at, holes_per_picture))
         .map(|hole| HoleRange { rows: range(hole.y, hole.size), columns: range(hole.x, hole.size) })
         .collect();
-    let table: Vec<f32> =
-        (0..3 * 256).map(|at| lookup.value(at / 256, (at % 256) as u8)).collect();
+    let table: Vec<f32> = (0..3 * 256).map(|at| lookup.value(at / 256, (at % 256) as u8)).collect();
     let mut step = StepScalars::default();
     match mix {
         None => {}
@@ -87,7 +93,8 @@ fn check(card: &Card, indices: &[u32], holes_per_picture: usize, mix: Option<&Mi
     let (choices, table, step) = (card.array(&choices), card.array(&table), card.array(&[step]));
     let cut = (!cut.is_empty()).then(|| card.array(&cut));
     let input = card.room(expected.len());
-    let (own, second) = (card.array(&vec![u32::MAX; indices.len()]), card.array(&vec![u32::MAX; indices.len()]));
+    let (own, second) =
+        (card.array(&vec![u32::MAX; indices.len()]), card.array(&vec![u32::MAX; indices.len()]));
     let arguments = Arguments::new()
         .with(at(&set))
         .with(at(&set_labels))

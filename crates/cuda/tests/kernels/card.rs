@@ -58,7 +58,13 @@ impl Card {
     }
 
     /// Runs a kernel of channel pairs; gives how many parts there are.
-    pub fn run_pairs(&self, name: &str, channels: usize, units: usize, arguments: impl Fn(usize) -> Arguments) -> usize {
+    pub fn run_pairs(
+        &self,
+        name: &str,
+        channels: usize,
+        units: usize,
+        arguments: impl Fn(usize) -> Arguments,
+    ) -> usize {
         let (x, parts, pairs) = self.pair_grid(channels, units);
         let function = self.module.function(name, 0).expect("the kernel is there");
         let grid = Grid {
@@ -72,7 +78,8 @@ impl Card {
 
     /// `README.md`'s rule: blocks across the channels, parts, and a block's pairs.
     pub fn pair_grid(&self, channels: usize, units: usize) -> (usize, usize, usize) {
-        let pairs = [32, 16, 8].into_iter().find(|pairs| (channels / 2).is_multiple_of(*pairs)).expect("padded");
+        let pairs =
+            [32, 16, 8].into_iter().find(|pairs| (channels / 2).is_multiple_of(*pairs)).expect("padded");
         let x = channels / 2 / pairs;
         let most = (8 * self.multiprocessors / x).max(1);
         (x, units.div_ceil(256 / pairs).clamp(1, most), pairs)

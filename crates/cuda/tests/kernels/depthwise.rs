@@ -120,7 +120,8 @@ fn check_backward(card: &Card, shape: Shape, storage: Storage, curve: Curve, acc
     let parts = card.pair_grid(channels, units).1;
     let maps = [&gradient, &output, &input].map(|values| Map::of(card, storage, values));
     let weight_buffer = card.array(&weight);
-    let input_gradient = if accumulate { Map::of(card, storage, &before) } else { Map::room(card, storage, inputs) };
+    let input_gradient =
+        if accumulate { Map::of(card, storage, &before) } else { Map::room(card, storage, inputs) };
     let (weight_partials, partials) = (card.room(parts * weight.len()), card.room(parts * 2 * channels));
     card.run_pairs(&shape.name("backward", storage), channels, units, |_| {
         Arguments::new()
@@ -146,7 +147,8 @@ fn check_backward(card: &Card, shape: Shape, storage: Storage, curve: Curve, acc
     let terms = kernel * kernel * inputs / channels;
     assert_sums(&format!("{what} sums"), &sums, &expected_sums, terms, 8.0, Storage::F32);
     let partial = card.read(&weight_partials);
-    let sum = |tap: usize| partial.iter().skip(tap).step_by(weight.len()).map(|part| f64::from(*part)).sum::<f64>();
+    let sum =
+        |tap: usize| partial.iter().skip(tap).step_by(weight.len()).map(|part| f64::from(*part)).sum::<f64>();
     let ours: Vec<f32> = (0..weight.len()).map(|tap| sum(tap) as f32).collect();
     assert_sums(&format!("{what} weight"), &ours, &weight_gradient, outputs / channels, 4.0, Storage::F32);
 }

@@ -28,7 +28,14 @@ pub struct StepScalars {
 // SAFETY: 80 bytes of numbers without padding.
 unsafe impl Element for StepScalars {}
 
-fn check(card: &Card, pictures: usize, classes: usize, mixture: Option<Mixture>, smoothing: f64, weighted: bool) {
+fn check(
+    card: &Card,
+    pictures: usize,
+    classes: usize,
+    mixture: Option<Mixture>,
+    smoothing: f64,
+    weighted: bool,
+) {
     let stride = padded(classes);
     let logits: Vec<f32> = numbers(1, pictures * stride).into_iter().map(|logit| logit * 6.0).collect();
     let labels: Vec<u32> = (0..pictures).map(|picture| (picture * 7 % classes) as u32).collect();

@@ -10,7 +10,9 @@ const SIZES: [(usize, usize, usize); 4] = [(1, 1, 16), (3, 4, 48), (2, 9, 64), (
 
 fn cases() -> impl Iterator<Item = (Storage, (usize, usize, usize), Curve)> {
     let sizes = SIZES.into_iter().zip(Curve::ALL);
-    Storage::BOTH.into_iter().flat_map(move |storage| sizes.clone().map(move |(size, curve)| (storage, size, curve)))
+    Storage::BOTH
+        .into_iter()
+        .flat_map(move |storage| sizes.clone().map(move |(size, curve)| (storage, size, curve)))
 }
 
 #[test]
@@ -59,12 +61,22 @@ fn an_excitations_gradient_is_the_sum_over_the_pixels() {
             .int(pictures)
             .int(pixels)
             .int(channels);
-        card.run(&format!("excitation_gradient_{}", storage.name()), flat(pictures * channels / 2), arguments);
+        card.run(
+            &format!("excitation_gradient_{}", storage.name()),
+            flat(pictures * channels / 2),
+            arguments,
+        );
         assert_sums("factors", &card.read(&factors), &expected, pixels, 2.0, Storage::F32);
     }
 }
 
-fn check_pool_backward(card: &Card, storage: Storage, size: (usize, usize, usize), curve: Curve, excited: bool) {
+fn check_pool_backward(
+    card: &Card,
+    storage: Storage,
+    size: (usize, usize, usize),
+    curve: Curve,
+    excited: bool,
+) {
     let (pictures, pixels, channels) = size;
     let count = pictures * pixels * channels;
     let map = storage.rounded(numbers(1, count));
@@ -80,7 +92,8 @@ fn check_pool_backward(card: &Card, storage: Storage, size: (usize, usize, usize
         .collect();
     let expected_sums = norm.gradient_sums(&expected, &map);
     let map = Map::of(card, storage, &map);
-    let gradient = if excited { Map::of(card, storage, &multiplied) } else { Map::room(card, storage, count) };
+    let gradient =
+        if excited { Map::of(card, storage, &multiplied) } else { Map::room(card, storage, count) };
     let features = card.array(&features);
     let factors = excited.then(|| card.array(&factors));
     let partials = card.room(card.pair_grid(channels, pictures * pixels).1 * 2 * channels);
@@ -141,7 +154,8 @@ fn a_shortcut_adds_what_is_read_of_both() {
     let Some(card) = card() else { return };
     for (storage, (pictures, pixels, channels), curve) in cases() {
         let rows = pictures * pixels;
-        let (a, b) = (storage.rounded(numbers(1, rows * channels)), storage.rounded(numbers(2, rows * channels)));
+        let (a, b) =
+            (storage.rounded(numbers(1, rows * channels)), storage.rounded(numbers(2, rows * channels)));
         let norms = [Norm::new(&card, 3, channels, curve), Norm::new(&card, 4, channels, Curve::ALL[0])];
         let sums = norms[0].read_all(&a).into_iter().zip(norms[1].read_all(&b));
         let expected: Vec<f64> = sums.map(|(a, b)| f64::from(a) + f64::from(b)).collect();
@@ -179,8 +193,10 @@ fn factors_are_what_is_read_or_what_dropout_keeps() {
 
     let bits: Vec<u32> = (1u32..=8).map(|word| word.wrapping_mul(0x9e37_79b9)).collect();
     let kept = card.array(&bits);
-    let arguments = Arguments::new().with(at(&kept)).with(1.25f32).with(at(&factors)).int(pictures * channels);
+    let arguments =
+        Arguments::new().with(at(&kept)).with(1.25f32).with(at(&factors)).int(pictures * channels);
     card.run("dropout_factors", flat(pictures * channels), arguments);
-    let expected = (0..pictures * channels).map(|at| if bits[at / 32] >> (at % 32) & 1 == 1 { 1.25 } else { 0.0 });
+    let expected =
+        (0..pictures * channels).map(|at| if bits[at / 32] >> (at % 32) & 1 == 1 { 1.25 } else { 0.0 });
     assert_eq!(card.read(&factors), expected.collect::<Vec<f32>>());
 }

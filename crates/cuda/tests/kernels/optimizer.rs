@@ -73,10 +73,20 @@ fn rms_prop_tf(value: Value, g: f64, c: &Constants, rate: f64, _: f64, _: f64) -
 }
 
 /// One step of a kernel, against its definition. `used`: which buffers the optimizer has.
-fn check(card: &Card, name: &str, rule: Rule, constants: Constants, used: [bool; 2], shadowed: bool, clip: Option<f32>) {
-    let step = StepScalars { rate: [0.01, 0.1], root2: [0.5, 0.9], keep: [0.99, 0.9], ..StepScalars::default() };
+fn check(
+    card: &Card,
+    name: &str,
+    rule: Rule,
+    constants: Constants,
+    used: [bool; 2],
+    shadowed: bool,
+    clip: Option<f32>,
+) {
+    let step =
+        StepScalars { rate: [0.01, 0.1], root2: [0.5, 0.9], keep: [0.99, 0.9], ..StepScalars::default() };
     let (parameters, gradients) = (numbers(1, COUNT), numbers(2, COUNT));
-    let positive = |seed| numbers(seed, COUNT).into_iter().map(|value| value.abs() + 0.1).collect::<Vec<f32>>();
+    let positive =
+        |seed| numbers(seed, COUNT).into_iter().map(|value| value.abs() + 0.1).collect::<Vec<f32>>();
     let (first, second) = (positive(3), positive(4));
     let decays: Vec<u8> = (0..COUNT / 16).map(|block| u8::from(block % 3 == 0)).collect();
 
@@ -122,7 +132,10 @@ fn check(card: &Card, name: &str, rule: Rule, constants: Constants, used: [bool;
         let expected = rule(value, g, &constants, rate, root2, keep);
         // Some ten operations of numbers of about 1, each rounded.
         let near = |ours: f32, expected: f64| {
-            assert!((f64::from(ours) - expected).abs() < 6e-7 * expected.abs().max(1.0), "{what}: {ours}, {expected}");
+            assert!(
+                (f64::from(ours) - expected).abs() < 6e-7 * expected.abs().max(1.0),
+                "{what}: {ours}, {expected}"
+            );
         };
         near(ours[0][index], expected.parameter);
         near(ours[1][index], if used[0] { expected.first } else { first });
@@ -155,7 +168,15 @@ fn steps_are_their_definitions() {
     let sgd_constants = Constants { keep1: 0.9, ..adam_constants };
     check(&card, "optimizer_sgd", sgd, Constants { keep1: 0.0, ..sgd_constants }, [false, false], true, None);
     check(&card, "optimizer_sgd", sgd, sgd_constants, [true, false], true, None);
-    check(&card, "optimizer_sgd", sgd, Constants { nesterov: 1, ..sgd_constants }, [true, false], false, Some(0.5));
+    check(
+        &card,
+        "optimizer_sgd",
+        sgd,
+        Constants { nesterov: 1, ..sgd_constants },
+        [true, false],
+        false,
+        Some(0.5),
+    );
     let rms_constants = Constants { keep1: 0.9, keep2: 0.99, new2: 0.01, ..adam_constants };
     let still = Constants { keep1: 0.0, ..rms_constants };
     check(&card, "optimizer_rms_prop", rms_prop, rms_constants, [true, true], true, None);
@@ -193,22 +214,34 @@ fn averages_move_as_lerp_and_the_shadow_is_rounded() {
             average_near: i32::from(weight < 0.5),
             ..StepScalars::default()
         };
-        let (buffer, values_buffer, scalars) = (card.array(&averages), card.array(&values), card.array(&[step]));
-        let arguments =
-            Arguments::new().with(at(&buffer)).with(at(&values_buffer)).with(at(&scalars)).int(averages.len());
+        let (buffer, values_buffer, scalars) =
+            (card.array(&averages), card.array(&values), card.array(&[step]));
+        let arguments = Arguments::new()
+            .with(at(&buffer))
+            .with(at(&values_buffer))
+            .with(at(&scalars))
+            .int(averages.len());
         card.run("average_update", flat(averages.len()), arguments);
         let expected = averages.iter().zip(&values).map(|(average, value)| {
             let difference = value - average;
-            if weight < 0.5 { average + weight as f32 * difference } else { value - difference * (1.0 - weight) as f32 }
+            if weight < 0.5 {
+                average + weight as f32 * difference
+            } else {
+                value - difference * (1.0 - weight) as f32
+            }
         });
         assert_eq!(card.read(&buffer), expected.collect::<Vec<f32>>());
     }
-    let special = [&values[..], &[f32::NAN, f32::INFINITY, -0.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0]].concat();
+    let special =
+        [&values[..], &[f32::NAN, f32::INFINITY, -0.0, 1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0]].concat();
     let (buffer, shadow) = (card.array(&special), card.array(&vec![1u16; special.len()]));
     let arguments = Arguments::new().with(at(&buffer)).with(at(&shadow)).int(special.len());
     card.run("convert_parameters", flat(special.len()), arguments);
     for (bits, value) in card.read(&shadow).into_iter().zip(special) {
         let ours = f32::from_bits(u32::from(bits) << 16);
-        assert!(ours.to_bits() == to_bfloat16(value).to_bits() || (ours.is_nan() && value.is_nan()), "{value}: {ours}");
+        assert!(
+            ours.to_bits() == to_bfloat16(value).to_bits() || (ours.is_nan() && value.is_nan()),
+            "{value}: {ours}"
+        );
     }
 }

@@ -38,7 +38,8 @@ impl Way {
 }
 
 /// Pictures, pixels, inputs, outputs: one row; fewer than a tile; more than one in every direction, with odd rests.
-const SIZES: [(usize, usize, usize, usize); 4] = [(1, 1, 16, 16), (3, 7, 48, 80), (5, 53, 144, 160), (2, 33, 272, 32)];
+const SIZES: [(usize, usize, usize, usize); 4] =
+    [(1, 1, 16, 16), (3, 7, 48, 80), (5, 53, 144, 160), (2, 33, 272, 32)];
 const TILES: [(usize, usize); 3] = [(128, 128), (128, 64), (64, 64)];
 
 /// One product with all that it reads.
@@ -80,7 +81,9 @@ impl Case {
         let read = self.input_norm.read_all(&self.input);
         let factor = |index: usize| {
             let row = index / self.inputs;
-            self.factors.as_ref().map_or(1.0, |all| all[row / self.pixels * self.inputs + index % self.inputs])
+            self.factors
+                .as_ref()
+                .map_or(1.0, |all| all[row / self.pixels * self.inputs + index % self.inputs])
         };
         read.into_iter().enumerate().map(|(index, a)| self.way.operand(a * factor(index))).collect()
     }
@@ -130,7 +133,14 @@ impl Case {
             let sums = total(&card.read(&partials), outputs);
             let squares = value_sums(&expected, outputs);
             let largest = expected.iter().fold(1.0f64, |a, b| a.max(b.abs()));
-            assert_sums(&format!("{what} sums"), &sums, &squares, rows * inputs, largest * largest, Storage::F32);
+            assert_sums(
+                &format!("{what} sums"),
+                &sums,
+                &squares,
+                rows * inputs,
+                largest * largest,
+                Storage::F32,
+            );
         }
     }
 
@@ -140,7 +150,8 @@ impl Case {
         let gradient = storage.rounded(numbers(6, self.rows * self.outputs));
         let output = storage.rounded(numbers(7, self.rows * self.outputs));
         let norm = Norm::new(card, 8, self.outputs, Curve::RELU);
-        let operands = norm.gradient_all(&gradient, &output).into_iter().map(|g| self.way.operand(g)).collect();
+        let operands =
+            norm.gradient_all(&gradient, &output).into_iter().map(|g| self.way.operand(g)).collect();
         (gradient, output, norm, operands)
     }
 
@@ -165,7 +176,8 @@ impl Case {
                 }
             }
         }
-        let buffers = [&gradient, &output, &self.weight, &self.input].map(|values| Map::of(card, storage, values));
+        let buffers =
+            [&gradient, &output, &self.weight, &self.input].map(|values| Map::of(card, storage, values));
         let [gradient, output, weight, input] = &buffers;
         let factors = self.factors.as_ref().map(|values| card.array(values));
         let input_gradient = if accumulate {
@@ -199,7 +211,14 @@ impl Case {
             let sums = total(&card.read(&partials), inputs);
             let expected_sums = self.input_norm.gradient_sums(&expected, &self.input);
             let largest = expected.iter().fold(1.0f64, |a, b| a.max(b.abs()));
-            assert_sums(&format!("{what} sums"), &sums, &expected_sums, rows * outputs, 10.0 * largest, Storage::F32);
+            assert_sums(
+                &format!("{what} sums"),
+                &sums,
+                &expected_sums,
+                rows * outputs,
+                10.0 * largest,
+                Storage::F32,
+            );
         }
     }
 
@@ -237,7 +256,9 @@ impl Case {
         let name = format!("product_weight_gradient_{}_{bm}x{bn}", self.way.name());
         card.run(&name, (outputs.div_ceil(bm) * inputs.div_ceil(bn) * splits, [256, 1]), arguments);
         let parts = card.read(&parts);
-        let sum = |index: usize| parts.iter().skip(index).step_by(outputs * inputs).map(|part| f64::from(*part)).sum::<f64>();
+        let sum = |index: usize| {
+            parts.iter().skip(index).step_by(outputs * inputs).map(|part| f64::from(*part)).sum::<f64>()
+        };
         let sums: Vec<f32> = (0..outputs * inputs).map(|index| sum(index) as f32).collect();
         assert_sums(&self.what("product_weight_gradient"), &sums, &expected, rows, 1.0, Storage::F32);
     }

@@ -112,7 +112,13 @@ impl Norm {
     pub fn times_slope(&self, g: f32, y: f32, channel: usize) -> f32 {
         let n = self.before(y, channel);
         match self.curve {
-            Curve::Cut(low, high) => if n > low && n < high { g } else { 0.0 },
+            Curve::Cut(low, high) => {
+                if n > low && n < high {
+                    g
+                } else {
+                    0.0
+                }
+            }
             Curve::HardSwish if n <= -3.0 => 0.0,
             Curve::HardSwish if n >= 3.0 => g,
             Curve::HardSwish => g * n.mul_add(1.0 / 3.0, 0.5),

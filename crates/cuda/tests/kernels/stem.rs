@@ -37,7 +37,10 @@ impl Shape {
         for pixel in 0..self.pictures * out * out {
             for tap in 0..27 {
                 let corner = |at: usize| (at * self.stride) as isize - self.padding as isize;
-                let (y, x) = (corner(pixel / out % out) + tap as isize / 9, corner(pixel % out) + tap as isize / 3 % 3);
+                let (y, x) = (
+                    corner(pixel / out % out) + tap as isize / 9,
+                    corner(pixel % out) + tap as isize / 3 % 3,
+                );
                 if (0..side).contains(&y) && (0..side).contains(&x) {
                     let picture = (pixel / (out * out)) as isize;
                     visit(((picture * side + y) * side + x) as usize * 3 + tap % 3, tap, pixel);
@@ -56,7 +59,8 @@ fn check_forward(card: &Card, shape: Shape, storage: Storage, biased: bool) {
     let mut expected: Vec<f64> = (0..pixels * outputs).map(start).collect();
     shape.visit(|from, tap, pixel| {
         for output in 0..outputs {
-            expected[pixel * outputs + output] += f64::from(input[from]) * f64::from(weight[tap * outputs + output]);
+            expected[pixel * outputs + output] +=
+                f64::from(input[from]) * f64::from(weight[tap * outputs + output]);
         }
     });
     let (input, weight) = (card.array(&input), card.array(&weight));
@@ -95,7 +99,8 @@ fn check_backward(card: &Card, shape: Shape, storage: Storage) {
     let mut expected = vec![0.0; 27 * outputs];
     shape.visit(|from, tap, pixel| {
         for output in 0..outputs {
-            expected[tap * outputs + output] += f64::from(input[from]) * f64::from(g[pixel * outputs + output]);
+            expected[tap * outputs + output] +=
+                f64::from(input[from]) * f64::from(g[pixel * outputs + output]);
         }
     });
     let input = card.array(&input);
@@ -115,7 +120,9 @@ fn check_backward(card: &Card, shape: Shape, storage: Storage) {
             .int(padding)
     });
     let partials = card.read(&partials);
-    let sum = |index: usize| partials.iter().skip(index).step_by(27 * outputs).map(|part| f64::from(*part)).sum::<f64>();
+    let sum = |index: usize| {
+        partials.iter().skip(index).step_by(27 * outputs).map(|part| f64::from(*part)).sum::<f64>()
+    };
     let ours: Vec<f32> = (0..27 * outputs).map(|index| sum(index) as f32).collect();
     assert_sums(&format!("{shape:?}"), &ours, &expected, pixels, 4.0, Storage::F32);
 }

@@ -98,10 +98,15 @@ pub fn batch_norm_is_cores() {
         close("weight gradient", card.read(&weight_out), &weight_gradient);
         close("bias gradient", card.read(&bias_out), &bias_gradient);
 
-        let arguments =
-            Arguments::new().with(at(&partials)).int(parts).int(channels).with(at(&scale)).with(at(&bias_out));
+        let arguments = Arguments::new()
+            .with(at(&partials))
+            .int(parts)
+            .int(channels)
+            .with(at(&scale))
+            .with(at(&bias_out));
         card.run("bias_finish", (channels / 16, [16, 32]), arguments);
-        let expected: Vec<f64> = sum.iter().zip(affine.scale.iter()).map(|(sum, scale)| sum * f64::from(*scale)).collect();
+        let expected: Vec<f64> =
+            sum.iter().zip(affine.scale.iter()).map(|(sum, scale)| sum * f64::from(*scale)).collect();
         assert_sums("bias", &card.read(&bias_out), &expected, 1, 0.0, Storage::F32);
     }
 }

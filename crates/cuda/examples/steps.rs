@@ -1,0 +1,126 @@
+//! Steps of a network on a card, for whoever times them: `scripts/cuda/bench.py`.
+//!
+//! `steps train|evaluate NETWORK BATCH float32|tf32|bfloat16`. A network is a layout of V1 (`unpadded`, `cifar`), or a variant
+//! with its layout (`v2-cifar`). Each number on a line of the input is answered, once so many steps are done, by a line with
+//! the seconds that they took; batches are prepared meanwhile, as in a run: cropped, flipped and normalised from bytes.
+
+use mobilenet_core::config::{Augmentation, ModelOptions, Normalization, Precision, TrainConfig};
+use mobilenet_core::data::Pictures;
+use mobilenet_core::data::loader::{Feed, Loader};
+use mobilenet_core::engine::backend::{Backend, EngineState, Recipe, Update};
+use mobilenet_core::engine::parameters::Parameters;
+use mobilenet_core::model::{initial, network};
+use mobilenet_core::optim::State;
+use mobilenet_core::{Error, Result};
+use mobilenet_cuda::backend::Cuda;
+use mobilenet_cuda::driver::Driver;
+use serde_json::json;
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Pictures of the made-up set; more than any batch, so that the order changes.
+const SET: usize = 8192;
+/// Steps between two looks at the losses, as a run has them.
+const LOG_EVERY: usize = 50;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [work, name, batch, precision] = &arguments[..] else {
+        return Err(Error::invalid_option("steps train|evaluate NETWORK BATCH PRECISION"));
+    };
+    let batch: usize = batch.parse().map_err(|_| Error::invalid_option("BATCH is a number"))?;
+    let precision: Precision =
+        serde_json::from_value(json!(precision)).map_err(|error| Error::invalid_option(error.to_string()))?;
+    let (variant, layout) = name.rsplit_once('-').unwrap_or(("v1", name));
+    let options: ModelOptions = serde_json::from_value(json!({ "variant": variant, "layout": layout }))
+        .map_err(|error| Error::invalid_option(error.to_string()))?;
+    let network = network(&options.resolve()?);
+    let cuda = Cuda::open(Driver::get()?, 0)?;
+    let card = cuda.context().card().clone();
+
+    let layout = Parameters::new(&network);
+    let (parameters, statistics) = layout.gather(&initial::tensors(&network, 1));
+    let side = network.resolution;
+    let pixels = (0..SET * side * side * 3).map(|at| (at * 7919 % 251) as u8).collect();
+    let labels = (0..SET as u32).map(|at| at % network.classes() as u32).collect();
+    let pictures = Arc::new(Pictures::of_one_size(pixels, labels, (side, side)));
+
+    if work == "evaluate" {
+        let mut engine = cuda.inference(&network, precision)?;
+        engine.prepare(&parameters, &statistics)?;
+        let batch = batch.min(engine.capacity());
+        let input: Vec<f32> =
+            (0..batch * network.picture_floats()).map(|at| (at * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+        tell(json!({ "card": card.name, "batch": batch, "bytes": engine.bytes() }))?;
+        return serve(|steps| (0..steps).try_for_each(|_| engine.logits(&input, batch).map(drop)));
+    }
+    let config = TrainConfig { precision, batch_size: batch, ..TrainConfig::default() };
+    let state = EngineState {
+        optimizer: State::new(config.optimizer.rule, parameters.len()),
+        average: None,
+        parameters,
+        statistics,
+    };
+    let recipe =
+        Recipe { network: &network, config: &config, class_weights: None, capacity: batch, frozen_steps: 0 };
+    let mut engine = cuda.training(recipe, state)?;
+    tell(json!({ "card": card.name, "batch": batch, "bytes": engine.bytes() }))?;
+    let mut epoch = 0;
+    let mut loader: Option<Loader> = None;
+    let mut done = 0;
+    serve(|steps| {
+        for _ in 0..steps {
+            let next = loader.as_mut().and_then(Iterator::next);
+            let prepared = match next {
+                Some(prepared) => prepared?,
+                None => {
+                    epoch += 1;
+                    let order: Vec<u32> = (0..SET as u32 / batch as u32 * batch as u32).collect();
+                    let feed = Feed {
+                        pictures: pictures.clone(),
+                        order: order.into(),
+                        batch_size: batch,
+                        augment: Augmentation::course(),
+                        seed: 1,
+                        epoch,
+                        resolution: side,
+                        normalization: Normalization::default(),
+                        first_batch: 0,
+                    };
+                    let mut started = Loader::start(feed)?;
+                    let first =
+                        started.next().ok_or_else(|| Error::internal("an epoch without a batch"))??;
+                    loader = Some(started);
+                    first
+                }
+            };
+            done += 1;
+            engine.step(prepared, Update { rate: 1e-4, stream: (1, done as u64) })?;
+            if done % LOG_EVERY == 0 {
+                engine.losses(false)?;
+            }
+        }
+        engine.losses(true).map(drop)
+    })
+}
+
+fn tell(value: serde_json::Value) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{value}").and_then(|()| out.flush()).map_err(Error::internal)
+}
+
+/// Does as many steps as each line of the input says, and tells how long they took.
+fn serve(mut run: impl FnMut(usize) -> Result<()>) -> Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        let steps = line
+            .map_err(Error::internal)?
+            .trim()
+            .parse()
+            .map_err(|_| Error::invalid_option("a line is a number"))?;
+        let start = Instant::now();
+        run(steps)?;
+        tell(json!({ "seconds": start.elapsed().as_secs_f64() }))?;
+    }
+    Ok(())
+}
