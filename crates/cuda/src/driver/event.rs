@@ -23,9 +23,10 @@ impl Event {
     /// When the driver fails.
     pub fn new(context: &Arc<Context>) -> Result<Self> {
         let mut handle = null_mut();
-        // SAFETY: a place for the answer; the flag is one of `cuda.h`.
-        context
-            .call("cuEventCreate", |f| unsafe { (f.event_create)(&raw mut handle, EVENT_DISABLE_TIMING) })?;
+        context.call("cuEventCreate", |f| {
+            // SAFETY: a place for the answer; the flag is one of `cuda.h`.
+            unsafe { (f.event_create)(&raw mut handle, EVENT_DISABLE_TIMING) }
+        })?;
         Ok(Self { context: context.clone(), handle })
     }
 

@@ -87,15 +87,15 @@ impl Driver {
             Functions::of(&found.library).map_err(|name| error::missing_function(&found.path, name))?;
         let mut driver =
             Self { functions, path: found.path, version: 0, _library: ManuallyDrop::new(found.library) };
+        // SAFETY: 0 is the only flag there is.
+        driver.check("cuInit", unsafe { (driver.functions.init)(0) })?;
         let mut version = 0;
-        // SAFETY: `version` is a place for the answer. This call is allowed before `cuInit`.
+        // SAFETY: `version` is a place for the answer.
         driver.check("cuDriverGetVersion", unsafe { (driver.functions.driver_version)(&raw mut version) })?;
         if version < LEAST_VERSION {
             return Err(error::too_old(version));
         }
         driver.version = version;
-        // SAFETY: 0 is the only flag there is.
-        driver.check("cuInit", unsafe { (driver.functions.init)(0) })?;
         Ok(Arc::new(driver))
     }
 

@@ -25,9 +25,10 @@ impl Stream {
     /// When the driver fails.
     pub fn new(context: &Arc<Context>) -> Result<Arc<Self>> {
         let mut handle = null_mut();
-        // SAFETY: a place for the answer; the flag is one of `cuda.h`.
-        context
-            .call("cuStreamCreate", |f| unsafe { (f.stream_create)(&raw mut handle, STREAM_NON_BLOCKING) })?;
+        context.call("cuStreamCreate", |f| {
+            // SAFETY: a place for the answer; the flag is one of `cuda.h`.
+            unsafe { (f.stream_create)(&raw mut handle, STREAM_NON_BLOCKING) }
+        })?;
         Ok(Arc::new(Self { context: context.clone(), handle }))
     }
 
