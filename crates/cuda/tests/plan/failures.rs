@@ -99,7 +99,7 @@ fn too_little_memory_says_how_much_is_needed_and_free() {
         frozen_steps: 0,
     };
     let card = mock.card();
-    let error = card.training(recipe, beginning(&network, &config)).err().expect("the mock has 8 GiB");
+    let error = card.training(recipe, beginning(&network, &config)).expect_err("the mock has 8 GiB");
     assert_eq!(error.code, ErrorCode::OutOfMemory);
     let words = &error.message;
     assert!(words.contains("MiB more were needed") && words.contains("are free of 8192.0 MiB"), "{words}");
