@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { MobileNet, type ModelOptions } from 'mobilenet-native'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, describe, expect, it } from 'vitest'
-import { cli, images, Scratch } from './cli.js'
+import { cli, data, images, Scratch } from './cli.js'
 import { courseName, madeUp, parityCase, pictures, writeFilled } from './reference.js'
-import { network } from './tiny.js'
+import { network, openSample } from './tiny.js'
 
 // The yardstick is that of parity.test.ts: at most 4 times as far from PyTorch's float64 logits as PyTorch's own float32 ones,
 // as a share of the largest logit, plus the last of the digits that the figures have.
@@ -123,7 +123,10 @@ describe('an ONNX file', () => {
     const path = scratch.at('checked.onnx')
     for (const variant of ['v1', 'v2', 'v3-large', 'v3-small'] as const) {
       const model = await MobileNet.create({ variant, layout: 'cifar', width: 0.25 })
-      await model.exportOnnx(path, { softmax: true, preprocess: true })
+      if (variant === 'v3-small') {
+        const calibration = await openSample()
+        await model.exportOnnx(path, { softmax: true, preprocess: true, quantize: 'int8', calibration })
+      } else await model.exportOnnx(path, { softmax: true, preprocess: true })
       const script = `import json, onnx, sys
 model = onnx.load(sys.argv[1])
 onnx.checker.check_model(model, full_check=True)
@@ -135,6 +138,104 @@ print(json.dumps({entry.key: entry.value for entry in model.metadata_props}))`
       expect([metadata.resize, metadata.crop]).toEqual(['32', '32'])
     }
   })
+})
+
+describe('an ONNX file in whole numbers of 8 bits', () => {
+  // Every kind of layer is in one of them.
+  it.each([
+    { layout: 'cifar', width: 0.25 },
+    { variant: 'v2', layout: 'cifar', width: 0.25 },
+    { variant: 'v3-small', layout: 'cifar', width: 0.25 },
+  ] satisfies ModelOptions[])('answers as was said, and nearly as in float32: %j', async (options) => {
+    const data = await openSample()
+    const model = await MobileNet.create(options)
+    const optimizer = { type: 'adam', learningRate: 3e-3 } as const
+    const training = { augment: false, batchSize: 16, epochs: 3, validationFraction: 0, optimizer } as const
+    await model.train({ ...training, data }).result
+    const [path, float] = [scratch.at('int8.onnx'), scratch.at('float.onnx')]
+    const { calibrated, before, after } = await model.exportOnnx(path, {
+      quantize: 'int8',
+      calibration: data,
+    })
+    await model.exportOnnx(float)
+    expect(calibrated).toBe(data.counts.train)
+    expect(before).toEqual(await model.evaluate(data.test))
+    expect(Math.abs((after?.loss ?? 0) - (before?.loss ?? 9))).toBeLessThan(0.1)
+    expect(statSync(path).size).toBeLessThan(0.6 * statSync(float).size)
+    // What was computed here in float32 with rounded values, ONNX Runtime computes in whole numbers.
+    const { input, labels } = pictures('test_batch.bin', data.counts.test)
+    const shape = [data.counts.test, 3, 32, 32]
+    const [whole, exact] = [await run(path, input, shape), await run(float, input, shape)]
+    const { correct } = accuracyOf(whole, labels)
+    expect(Math.abs(correct - (after?.correct ?? 0))).toBeLessThanOrEqual(3)
+    expect(distance(whole, exact)).toBeLessThan(0.2)
+    expect(distance(whole, exact)).toBeGreaterThan(1e-4)
+    const operators = await operatorsOf(path)
+    expect(operators.filter((name) => name === 'Conv' || name === 'Gemm')).toEqual([])
+  })
+
+  it('is refused without a data set for it, and can be stopped', async () => {
+    const model = await MobileNet.create(network)
+    const path = scratch.at('none.onnx')
+    const data = await openSample()
+    const failure = (options: object) => expect(model.exportOnnx(path, options as never)).rejects
+    await failure({ quantize: 'int4', calibration: data }).toThrow('quantize must be int8, not int4')
+    await failure({ quantize: 'int8' }).toThrow('quantize needs calibration')
+    await failure({ calibration: data }).toThrow('no option calibration')
+    const three = await MobileNet.create({ ...network, classes: 3 })
+    await expect(three.exportOnnx(path, { quantize: 'int8', calibration: data })).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+    })
+    const reason = new Error('enough')
+    const stop = new AbortController()
+    const onProgress = () => stop.abort(reason)
+    await failure({ quantize: 'int8', calibration: data, signal: stop.signal, onProgress }).toBe(reason)
+    expect(existsSync(path)).toBe(false)
+  })
+
+  it('comes from the command line', async () => {
+    const checkpoint = scratch.at('model.safetensors')
+    await (await MobileNet.create(network)).save(checkpoint)
+    const out = scratch.at('cli.onnx')
+    const { status, stdout } = await cli([
+      'export',
+      checkpoint,
+      '--out',
+      out,
+      '--quantize',
+      'int8',
+      '--data',
+      data,
+    ])
+    expect(status).toBe(0)
+    expect(stdout).toMatch(
+      /^Ranges from 256 training pictures\nBefore: Test set: .*\/128 .*\nAfter: Test set: .*\/128 .*\n.*cli\.onnx: /,
+    )
+    const { inputNames } = await InferenceSession.create(out)
+    expect(inputNames).toEqual(['input'])
+  })
+
+  /** How many of the labels have the largest of their logits. */
+  function accuracyOf(logits: Float32Array, labels: number[]): { correct: number } {
+    const classes = logits.length / labels.length
+    const right = labels.filter((label, i) => {
+      const row = logits.subarray(i * classes, (i + 1) * classes)
+      return row.indexOf(Math.max(...row)) === label
+    })
+    return { correct: right.length }
+  }
+
+  /** The operators that ONNX Runtime really runs: it makes one of whole numbers of a layer and what rounds it. */
+  async function operatorsOf(path: string): Promise<string[]> {
+    const optimized = scratch.at('optimized.onnx')
+    await InferenceSession.create(path, {
+      optimizedModelFilePath: optimized,
+      graphOptimizationLevel: 'extended',
+    })
+    // Enough of the file's form to find the names: they stand there as text.
+    const text = readFileSync(optimized, 'latin1')
+    return [...text.matchAll(/"[^\w]([A-Z]\w+)/g)].map(([, name]) => name as string)
+  }
 })
 
 describe('export', () => {
@@ -157,6 +258,8 @@ describe('export', () => {
   it.each([
     [['--out', 'model.pth'], /must end with \.onnx or \.safetensors/],
     [['--out', 'model.safetensors', '--softmax'], /are for ONNX/],
+    [['--out', 'model.onnx', '--quantize', 'int4'], /must be int8/],
+    [['--out', 'model.onnx', '--data', 'photos'], /are for --quantize/],
   ])('refuses %j', async (args, message) => {
     const checkpoint = scratch.at('model.safetensors')
     const { status, stderr } = await cli(['export', checkpoint, ...args])

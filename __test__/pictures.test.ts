@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -161,52 +160,6 @@ describe('findPictures', () => {
     // Whoever reads it says that it is missing.
     expect(await findPictures('missing.png')).toEqual(['missing.png'])
   })
-})
-
-describe('what is broken', () => {
-  const png = readFileSync(cat)
-  const jpeg = readFileSync(join(kinds, '420.jpg'))
-  const broken: [name: string, make: (path: string) => void, reason: RegExp][] = [
-    ['empty.png', (path) => writeFileSync(path, ''), /it is empty/],
-    ['text.jpg', (path) => writeFileSync(path, 'not a picture'), /begins like no picture/],
-    ['cut.png', (path) => writeFileSync(path, png.subarray(0, 900)), /./],
-    ['cut.jpg', (path) => writeFileSync(path, jpeg.subarray(0, jpeg.length / 2)), /damaged or cut off/],
-    ['bomb.png', (path) => writeFileSync(path, bomb()), /too large: 100000x100000 pixels/],
-    ['folder.png', (path) => mkdirSync(path), /it is a folder/],
-    ['pipe.png', (path) => execFileSync('mkfifo', [path]), /no ordinary file/],
-    ['none.png', () => {}, /os error/],
-  ]
-
-  it.skipIf(process.platform === 'win32').each(broken)(
-    'is refused at once: %s',
-    { timeout: 5000 },
-    async (name, make, reason) => {
-      const path = scratch.at(name)
-      make(path)
-      await expect(model.predict(path)).rejects.toEqual(failure('IMAGE_UNREADABLE', name))
-      await expect(model.predict(path)).rejects.toEqual(failure('IMAGE_UNREADABLE', reason))
-    },
-  )
-
-  /** The header of a PNG of 100,000 x 100,000 pixels, with its checksum. */
-  function bomb(): Buffer {
-    // With the beginning of the pixels, before which a reader asks for more.
-    const bytes = Buffer.concat([png.subarray(0, 33), Buffer.from('\0\0\0\x10IDAT'), Buffer.alloc(20)])
-    bytes.writeUInt32BE(100_000, 16)
-    bytes.writeUInt32BE(100_000, 20)
-    bytes.writeUInt32BE(crc32(bytes.subarray(12, 29)), 29)
-    return bytes
-  }
-
-  // Node 20 has none.
-  function crc32(bytes: Uint8Array): number {
-    let crc = 0xffffffff
-    for (const byte of bytes) {
-      crc ^= byte
-      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0)
-    }
-    return ~crc >>> 0
-  }
 })
 
 describe('features', () => {

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { abortable } from './abort.js'
 import { ask, askEach, type Features, type PictureAnswer, type PictureFeatures } from './answers.js'
-import { Part } from './dataset.js'
+import { Dataset, Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
 import type { Normalization } from './events.js'
@@ -13,6 +13,7 @@ import type {
   Model as NativeModel,
   TrainOptions as NativeTrainOptions,
   OnnxOptions,
+  QuantizationReport,
   SelectedDevice,
 } from './native/binding.js'
 import { binding } from './native/load.js'
@@ -22,6 +23,7 @@ import type {
   LoadOptions,
   ModelConfig,
   ModelOptions,
+  QuantizeOptions,
   TrainOptions,
 } from './options.js'
 import {
@@ -211,10 +213,30 @@ export class MobileNet {
   /**
    * Writes an ONNX file, which other programs run: any number of pictures at a time, with the configuration, the classes' names
    * and the normalisation in its metadata; in one rename.
+   *
+   * With `quantize: 'int8'` it holds weights and maps in whole numbers of 8 bits, whose ranges are found in the training
+   * pictures of `calibration`; its test pictures are evaluated before and after, which the promise gives.
+   *
+   * @example const { before, after } = await model.exportOnnx('small.onnx', { quantize: 'int8', calibration: data })
    */
-  async exportOnnx(path: string | URL, options: OnnxOptions = {}): Promise<void> {
+  exportOnnx(path: string | URL, options: QuantizeOptions): Promise<QuantizationReport>
+  exportOnnx(path: string | URL, options?: OnnxOptions): Promise<void>
+  async exportOnnx(path: string | URL, options: OnnxOptions | QuantizeOptions = {}): Promise<unknown> {
     checkOnnxOptions(options)
-    await native(() => this.#native.exportOnnx(toPath(path), withoutNulls(options)))
+    if (!('quantize' in options)) {
+      return native(() => this.#native.exportOnnx(toPath(path), withoutNulls(options)))
+    }
+    const { calibration, softmax, preprocess, signal, onProgress } = options
+    if (!(calibration instanceof Dataset)) {
+      throw new MobileNetError('INVALID_OPTION', 'quantize needs calibration: a data set for this network')
+    }
+    const onnx = withoutNulls({ softmax: softmax ?? null, preprocess: preprocess ?? null })
+    return measured(
+      (cancel, listener: (progress: EvaluationProgress) => void) =>
+        this.#native.exportQuantized(toPath(path), onnx, calibration.native, cancel, listener),
+      signal,
+      onProgress,
+    )
   }
 
   /** Starts training, and returns at once. The network has the new weights when the run has ended. */

@@ -48,6 +48,18 @@ export type LoadOptions = NetworkOptions & {
   device?: DeviceName
 }
 
+/** What an ONNX file in whole numbers of 8 bits is made from. */
+export interface QuantizeOptions extends OnnxOptions {
+  /** Weights and maps in whole numbers of 8 bits. */
+  quantize: 'int8'
+  /** Its training pictures (512 of them) give the ranges of the maps, its test pictures say what rounding costs. */
+  calibration: Dataset
+  /** Ends the work. */
+  signal?: AbortSignal | undefined
+  /** Hears how far the evaluation before and after is. */
+  onProgress?: ((progress: EvaluationProgress) => void) | undefined
+}
+
 /** What weights to import must be, and how to get published ones. */
 export type ImportOptions = LoadOptions & {
   /**
@@ -307,6 +319,13 @@ const modelKeys: Keys<ModelOptions> = { ...loadKeys, ...downloadKeys, seed: true
 const importKeys: Keys<ImportOptions> = { ...loadKeys, ...downloadKeys, resize: true }
 const evaluateKeys: Keys<EvaluateOptions> = { tta: true, signal: true, onProgress: true }
 const onnxKeys: Keys<OnnxOptions> = { softmax: true, preprocess: true }
+const quantizeKeys: Keys<QuantizeOptions> = {
+  ...onnxKeys,
+  quantize: true,
+  calibration: true,
+  signal: true,
+  onProgress: true,
+}
 const mixKeys = { type: true, alpha: true, probability: true } as const
 const augmentationKeys: { [T in Augmentation['type']]: Keys<Extract<Augmentation, { type: T }>> } = {
   resizedcrop: { type: true, area: true, ratio: true },
@@ -372,8 +391,11 @@ export function checkImportOptions(options: ImportOptions): void {
 }
 
 /** Rejects options that don't exist. */
-export function checkOnnxOptions(options: OnnxOptions): void {
-  checkKeys('exportOnnx', options, onnxKeys)
+export function checkOnnxOptions(options: OnnxOptions | QuantizeOptions): void {
+  checkKeys('exportOnnx', options, 'quantize' in options ? quantizeKeys : onnxKeys)
+  if ('quantize' in options && options.quantize !== 'int8') {
+    throw new MobileNetError('INVALID_OPTION', `quantize must be int8, not ${options.quantize}`)
+  }
 }
 
 /** Rejects options that don't exist. */

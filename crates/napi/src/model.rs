@@ -93,6 +93,17 @@ pub struct OnnxOptions {
     pub preprocess: Option<bool>,
 }
 
+/// What rounding a network to whole numbers of 8 bits cost.
+#[napi(object)]
+pub struct QuantizationReport {
+    /// How many training pictures the ranges of the maps were found in.
+    pub calibrated: u32,
+    /// Over the test pictures, in float32; absent when there are none.
+    pub before: Option<Metrics>,
+    /// Over the test pictures, in whole numbers; absent when there are none.
+    pub after: Option<Metrics>,
+}
+
 /// Ends a long evaluation, prediction or benchmark early.
 #[napi]
 #[derive(Default)]
@@ -172,12 +183,37 @@ impl Model {
     /// Writes an ONNX file, in one rename.
     #[napi(ts_return_type = "Promise<void>")]
     pub fn export_onnx(&self, path: String, options: OnnxOptions) -> Promise<()> {
-        let model = self.inner.clone();
-        let options = ExportOptions {
-            softmax: options.softmax.unwrap_or_default(),
-            preprocess: options.preprocess.unwrap_or_default(),
-        };
+        let (model, options) = (self.inner.clone(), ExportOptions::from(options));
         start(move || onnx::export(&model, options, Path::new(&path)))
+    }
+
+    /// Writes an ONNX file in whole numbers of 8 bits, whose ranges are found in the data set's training pictures.
+    /// `onProgress` hears of the evaluation of its test pictures, before and after, and may still be called after the
+    /// promise has settled.
+    #[napi(ts_return_type = "Promise<QuantizationReport>")]
+    pub fn export_quantized(
+        &self,
+        path: String,
+        options: OnnxOptions,
+        dataset: &Dataset,
+        cancel: &Cancel,
+        on_progress: Function<EvaluationProgress, ()>,
+    ) -> Result<Promise<QuantizationReport>> {
+        let (model, options) = (self.inner.clone(), ExportOptions::from(options));
+        let (data, cancelled) = (dataset.inner.clone(), cancel.inner.clone());
+        let tell = listener(on_progress)?;
+        Ok(start(move || {
+            let count = number(2 * data.test.len());
+            let mut on_batch = |done| tell(EvaluationProgress { done: number(done), count });
+            let report =
+                onnx::export_quantized(&model, options, &data, Path::new(&path), &cancelled, &mut on_batch)?;
+            let report = report.ok_or_else(|| Error::invalid_option("the export was cancelled"))?;
+            Ok(QuantizationReport {
+                calibrated: number(report.calibrated),
+                before: report.before.map(Metrics::from),
+                after: report.after.map(Metrics::from),
+            })
+        }))
     }
 
     /// The network, complete.
@@ -285,13 +321,28 @@ impl Model {
                         "there is nothing to evaluate: no picture is in part {part_name}"
                     ))
                 })?;
-            Ok(Metrics {
-                loss: metrics.loss,
-                accuracy: metrics.accuracy,
-                correct: metrics.correct as u32,
-                count: metrics.count as u32,
-            })
+            Ok(metrics.into())
         }))
+    }
+}
+
+impl From<core::metrics::Metrics> for Metrics {
+    fn from(metrics: core::metrics::Metrics) -> Self {
+        Self {
+            loss: metrics.loss,
+            accuracy: metrics.accuracy,
+            correct: metrics.correct as u32,
+            count: metrics.count as u32,
+        }
+    }
+}
+
+impl From<OnnxOptions> for ExportOptions {
+    fn from(options: OnnxOptions) -> Self {
+        Self {
+            softmax: options.softmax.unwrap_or_default(),
+            preprocess: options.preprocess.unwrap_or_default(),
+        }
     }
 }
 

@@ -49,6 +49,12 @@ export declare class Model {
   save(path: string): Promise<void>
   /** Writes an ONNX file, in one rename. */
   exportOnnx(path: string, options: OnnxOptions): Promise<void>
+  /**
+   * Writes an ONNX file in whole numbers of 8 bits, whose ranges are found in the data set's training pictures.
+   * `onProgress` hears of the evaluation of its test pictures, before and after, and may still be called after the
+   * promise has settled.
+   */
+  exportQuantized(path: string, options: OnnxOptions, dataset: Dataset, cancel: Cancel, onProgress: (arg: EvaluationProgress) => void): Promise<QuantizationReport>
   /** The network, complete. */
   get config(): object
   /** Names of the classes; empty when the network has none. */
@@ -574,6 +580,16 @@ export interface PresetSpeed {
    * the pictures meanwhile is not counted.
    */
   presetSeconds: number
+}
+
+/** What rounding a network to whole numbers of 8 bits cost. */
+export interface QuantizationReport {
+  /** How many training pictures the ranges of the maps were found in. */
+  calibrated: number
+  /** Over the test pictures, in float32; absent when there are none. */
+  before?: Metrics
+  /** Over the test pictures, in whole numbers; absent when there are none. */
+  after?: Metrics
 }
 
 /** A picture as bytes, rows from the top. */

@@ -147,6 +147,15 @@ impl InferencePlan {
         super::unpadded(self.layer_map(pool), pictures, self.network.layers[pool].outputs)
     }
 
+    /// Runs one layer, which is no sum, by itself: of its input for some pictures, without what may stand beside it.
+    pub(super) fn run_layer(&mut self, layer: usize, input: &[f32], pictures: usize, output: &mut [f32]) {
+        self.scratch.cover_threads();
+        let pass =
+            Pass { depthwise: None, layer, input: None, excitation: None, shortcut: None, output: layer };
+        let operands = Operands { input, excitation: None, shortcut: None };
+        self.run_pass(&pass, &operands, pictures, output, true);
+    }
+
     /// Runs the first `count` stages.
     fn run_stages(&mut self, input: &[f32], pictures: usize, count: usize) {
         assert!(pictures > 0 && pictures <= self.capacity, "a batch of 1 to {} pictures", self.capacity);

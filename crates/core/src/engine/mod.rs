@@ -20,6 +20,7 @@ mod rows;
 mod stages;
 pub mod step;
 mod timings;
+pub mod trace;
 pub mod views;
 
 pub use inference::InferencePlan;

@@ -1,29 +1,29 @@
 //! Layers to nodes.
 
 use super::ExportOptions;
+use super::folded::FoldedNetwork;
 use super::proto::{
     Attribute, AttributeType, DataType, Dimension, Graph, Node, Shape, Size, Tensor, TensorType, Type,
     ValueInfo,
 };
+use super::quantize::{Quantized, QuantizedLayer};
 use crate::config::{Activation, Normalization};
+use crate::engine::trace::{Value, is_step};
 use crate::error::{Error, Result};
-use crate::model::network::{Layer, Network, Operation};
+use crate::model::network::{Layer, Operation};
 use crate::model::tensors::NamedTensor;
-use std::collections::HashMap;
 
-/// The graph of a network with these weights.
+/// The graph of a network; with `quantized`, in whole numbers of 8 bits where it says so.
 pub(super) fn graph(
-    network: &Network,
-    tensors: &[NamedTensor],
+    folded: &FoldedNetwork,
+    quantized: Option<&Quantized>,
     normalization: &Normalization,
     options: ExportOptions,
 ) -> Result<Graph> {
+    let network = &folded.network;
     let side = network.resolution as i64;
-    let mut builder = Builder {
-        tensors: tensors.iter().map(|tensor| (&*tensor.name, tensor)).collect(),
-        eps: network.batch_norm_eps,
-        graph: Graph { name: "mobilenet".into(), ..Default::default() },
-    };
+    let graph = Graph { name: "mobilenet".into(), ..Default::default() };
+    let mut builder = Builder { folded, quantized, graph };
     let picture = if options.preprocess {
         builder.graph.input.push(value("pixels", DataType::Uint8, &[side, side, 3]));
         builder.preprocess(normalization)
@@ -31,11 +31,12 @@ pub(super) fn graph(
         builder.graph.input.push(value("input", DataType::Float, &[3, side, side]));
         "input".into()
     };
+    let picture = builder.rounded(Value::Picture, picture);
     // Of each layer the value that its activation gives.
     let mut outputs: Vec<String> = Vec::with_capacity(network.layers.len());
-    for layer in &network.layers {
+    for (index, layer) in network.layers.iter().enumerate() {
         let input = layer.input.map_or(picture.clone(), |index| outputs[index].clone());
-        outputs.push(builder.layer(layer, input, &outputs)?);
+        outputs.push(builder.layer(index, layer, input, &outputs)?);
     }
     // The last node gives the graph's output, whose name doesn't depend on the network.
     let output = if options.softmax {
@@ -51,8 +52,8 @@ pub(super) fn graph(
 }
 
 struct Builder<'a> {
-    tensors: HashMap<&'a str, &'a NamedTensor>,
-    eps: f64,
+    folded: &'a FoldedNetwork,
+    quantized: Option<&'a Quantized>,
     graph: Graph,
 }
 
@@ -71,15 +72,17 @@ impl Builder<'_> {
     }
 
     /// The nodes of a layer; gives the name of its output. `before` are the outputs of the layers before it.
-    fn layer(&mut self, layer: &Layer, input: String, before: &[String]) -> Result<String> {
+    fn layer(&mut self, index: usize, layer: &Layer, input: String, before: &[String]) -> Result<String> {
         let name = &*layer.name;
         let input = match layer.excitation {
             None => input,
             Some(factor) => {
-                self.push("Mul", &format!("{name}.excited"), vec![input, before[factor].clone()], vec![])
+                let factors = before[factor].clone();
+                let excited = self.push("Mul", &format!("{name}.excited"), vec![input, factors], vec![]);
+                self.rounded(Value::Excited(index), excited)
             }
         };
-        let output = match layer.operation {
+        let mut output = match layer.operation {
             Operation::Pool => self.push("GlobalAveragePool", name, vec![input], vec![]),
             Operation::Add { shortcut } => {
                 self.push("Add", name, vec![input, before[shortcut].clone()], vec![])
@@ -87,11 +90,13 @@ impl Builder<'_> {
             Operation::Linear => {
                 // From a map of one pixel, or from another linear layer: the same then.
                 let flat = self.push("Flatten", &format!("{name}.flat"), vec![input], vec![int("axis", 1)]);
-                let [weight, bias] = self.folded(layer)?;
+                // On both sides of what only moves values: so that a product is seen to be one of whole numbers.
+                let flat = layer.input.map_or(flat.clone(), |from| self.rounded(Value::Output(from), flat));
+                let [weight, bias] = self.weights(index)?;
                 self.push("Gemm", name, vec![flat, weight, bias], vec![int("transB", 1)])
             }
             Operation::Stem | Operation::Depthwise | Operation::Pointwise => {
-                let [weight, bias] = self.folded(layer)?;
+                let [weight, bias] = self.weights(index)?;
                 let (kernel, stride) = (layer.kernel as i64, layer.stride as i64);
                 let group = if layer.operation == Operation::Depthwise { layer.outputs as i64 } else { 1 };
                 let attributes = vec![
@@ -103,7 +108,11 @@ impl Builder<'_> {
                 self.push("Conv", name, vec![input, weight, bias], attributes)
             }
         };
-        Ok(self.activation(layer, output))
+        if is_step(layer.activation) {
+            output = self.rounded(Value::Sum(index), output);
+        }
+        let output = self.activation(layer, output);
+        Ok(self.rounded(Value::Output(index), output))
     }
 
     fn activation(&mut self, layer: &Layer, input: String) -> String {
@@ -122,37 +131,60 @@ impl Builder<'_> {
         }
     }
 
-    /// A layer's weight and bias with its batch norm in them, folded in float64 and rounded once; their names.
-    fn folded(&mut self, layer: &Layer) -> Result<[String; 2]> {
-        let read = |name: String| {
-            let found = self.tensors.get(&*name).copied();
-            found.ok_or_else(|| Error::internal(format!("the network has no tensor {name}")))
+    /// The names of a layer's weight and bias.
+    fn weights(&mut self, index: usize) -> Result<[String; 2]> {
+        let [weight, bias] = self.folded.tensors_of(index)?;
+        let shape =
+            |tensor: &NamedTensor| -> Vec<i64> { tensor.shape.iter().map(|size| *size as i64).collect() };
+        let Some(quantized) = self.quantized else {
+            return Ok([weight, bias]
+                .map(|tensor| self.constant(&tensor.name, &shape(tensor), tensor.values.clone())));
         };
-        let weight = read(format!("{}.weight", layer.name))?;
-        let per_output = weight.values.len() / layer.outputs;
-        let (values, bias) = match &layer.norm {
-            None => (weight.values.clone(), read(format!("{}.bias", layer.name))?.values.clone()),
-            Some(norm) => {
-                let [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
-                    .map(|part| read(format!("{norm}.{part}")).map(|tensor| &tensor.values));
-                let (gamma, beta, mean, variance) = (gamma?, beta?, mean?, variance?);
-                let scale = |output: usize| {
-                    f64::from(gamma[output]) / (f64::from(variance[output]) + self.eps).sqrt()
-                };
-                let values = weight.values.iter().enumerate();
-                let folded = |(i, value): (usize, &f32)| (f64::from(*value) * scale(i / per_output)) as f32;
-                let bias = |output: usize| {
-                    (f64::from(beta[output]) - f64::from(mean[output]) * scale(output)) as f32
-                };
-                (values.map(folded).collect(), (0..layer.outputs).map(bias).collect())
-            }
+        let layer = quantized.layers.get(&index);
+        let QuantizedLayer { weight: values, scales, bias: biases, bias_scales } =
+            layer.ok_or_else(|| Error::internal(format!("layer {index} was not quantized")))?;
+        let values = values.iter().map(|value| *value as u8).collect();
+        let biases = biases.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let weight =
+            self.float_again(&weight.name, (DataType::Int8, 1), &shape(weight), values, scales.clone());
+        let bias =
+            self.float_again(&bias.name, (DataType::Int32, 4), &shape(bias), biases, bias_scales.clone());
+        Ok([weight, bias])
+    }
+
+    /// A tensor in whole numbers, each of so many bytes, and the node that makes floats of it; each of the first dimension has
+    /// a scale of its own. Gives the name of the floats.
+    fn float_again(
+        &mut self,
+        name: &str,
+        (elements, bytes): (DataType, usize),
+        shape: &[i64],
+        values: Vec<u8>,
+        scales: Vec<f32>,
+    ) -> String {
+        let outputs = [scales.len() as i64];
+        let whole = self.tensor(name, elements, shape, values);
+        let zeros = vec![0; bytes * scales.len()];
+        let scale = self.constant(&format!("{name}.scale"), &outputs, scales);
+        let zero = self.tensor(&format!("{name}.zero"), elements, &outputs, zeros);
+        let axis = vec![int("axis", 0)];
+        self.push("DequantizeLinear", &format!("{name}.float"), vec![whole, scale, zero], axis)
+    }
+
+    /// A value by way of the levels that it has, if it has any; gives the name of what is to be read.
+    fn rounded(&mut self, value: Value, name: String) -> String {
+        let Some(levels) = self.quantized.and_then(|quantized| quantized.levels.get(&value)) else {
+            return name;
         };
-        let shape: Vec<i64> = weight.shape.iter().map(|size| *size as i64).collect();
-        let outputs = [layer.outputs as i64];
-        Ok([
-            self.constant(&format!("{}.weight", layer.name), &shape, values),
-            self.constant(&format!("{}.bias", layer.name), &outputs, bias),
-        ])
+        let scale = self.constant(&format!("{name}.scale"), &[], vec![levels.scale]);
+        let zero = self.tensor(&format!("{name}.zero"), DataType::Uint8, &[], vec![levels.zero]);
+        let whole = self.push(
+            "QuantizeLinear",
+            &format!("{name}.levels"),
+            vec![name.clone(), scale.clone(), zero.clone()],
+            vec![],
+        );
+        self.push("DequantizeLinear", &format!("{name}.float"), vec![whole, scale, zero], vec![])
     }
 
     /// A node with one output, which has its name; gives that.
@@ -167,14 +199,20 @@ impl Builder<'_> {
         name.into()
     }
 
-    /// A constant; gives its name. One that is there already is used again.
+    /// A constant of floats; gives its name.
     fn constant(&mut self, name: &str, dims: &[i64], values: Vec<f32>) -> String {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.tensor(name, DataType::Float, dims, bytes)
+    }
+
+    /// A constant; gives its name. One that is there already is used again.
+    fn tensor(&mut self, name: &str, elements: DataType, dims: &[i64], raw_data: Vec<u8>) -> String {
         if !self.graph.initializer.iter().any(|tensor| tensor.name == name) {
             self.graph.initializer.push(Tensor {
                 dims: dims.into(),
-                data_type: DataType::Float.into(),
+                data_type: elements.into(),
                 name: name.into(),
-                raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+                raw_data,
             });
         }
         name.into()

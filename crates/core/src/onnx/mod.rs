@@ -1,17 +1,27 @@
 //! A network as an ONNX file, for every program that runs such.
 
+mod folded;
 mod graph;
 #[allow(missing_docs)] // The fields are ONNX's, whose own description is the one that holds.
 mod proto;
+mod quantize;
+mod ranges;
 #[cfg(test)]
 mod tests;
 
-use crate::config::{ModelConfig, Normalization};
+pub use quantize::CALIBRATION_PICTURES;
+
+use crate::config::{ModelConfig, Normalization, TestTimeAugmentation};
+use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::metrics::Metrics;
 use crate::mobilenet::MobileNet;
+use folded::FoldedNetwork;
 use prost::Message;
 use proto::{Entry, Model, OperatorSet};
+use quantize::{Gallery, Quantized, quantize};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// The version of the file's layout.
 const IR_VERSION: i64 = 10;
@@ -35,13 +45,73 @@ pub struct ExportOptions {
 /// # Errors
 /// `IO` when the file can't be written.
 pub fn export(model: &MobileNet, options: ExportOptions, path: &Path) -> Result<()> {
-    crate::files::write_whole(path, &encode(model, options)?)
+    let folded = folded::fold(model.network(), &model.tensors())?;
+    crate::files::write_whole(path, &encode(model, &folded, None, options)?)
+}
+
+/// What rounding to whole numbers cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quantization {
+    /// How many training pictures the ranges were found in.
+    pub calibrated: usize,
+    /// Over the test pictures, in float32; absent when there are none.
+    pub before: Option<Metrics>,
+    /// The same in whole numbers.
+    pub after: Option<Metrics>,
+}
+
+/// Writes a model as [`export`] does, with weights and maps in whole numbers of 8 bits: as `QuantizeLinear` and
+/// `DequantizeLinear` round the layers, which runtimes make one of. The ranges of the maps are those with the smallest error
+/// in up to [`CALIBRATION_PICTURES`] of the training pictures; weights have a range for each output. `None`, and no file, when
+/// `cancelled` was set. `on_batch` hears how many test pictures were done, of twice their number.
+///
+/// # Errors
+/// `INVALID_OPTION` when the data set isn't for this network, or has no training pictures; `IO` when the file can't be
+/// written.
+pub fn export_quantized(
+    model: &MobileNet,
+    options: ExportOptions,
+    data: &Dataset,
+    path: &Path,
+    cancelled: &AtomicBool,
+    on_batch: &mut dyn FnMut(usize),
+) -> Result<Option<Quantization>> {
+    data.check_resolution(model.config().resolution)?;
+    data.check_classes(&model.class_names())?;
+    if data.train.is_empty() {
+        return Err(Error::invalid_option("to find the ranges, the data set must have training pictures"));
+    }
+    // Spread over all of them, which may be sorted by class.
+    let calibrated = data.train.len().min(CALIBRATION_PICTURES);
+    let indices: Vec<u32> = (0..calibrated).map(|i| (i * data.train.len() / calibrated) as u32).collect();
+    let normalization = model.normalization();
+    let folded = folded::fold(model.network(), &model.tensors())?;
+    let gallery = Gallery { pictures: &data.train, indices: &indices, normalization, cancelled };
+    let Some(quantized) = quantize(&folded, &gallery)? else { return Ok(None) };
+    let mut report = Quantization { calibrated, before: None, after: None };
+    let indices: Vec<u32> = (0..data.test.len() as u32).collect();
+    if !indices.is_empty() {
+        let tta = TestTimeAugmentation::None;
+        report.before = model.evaluate(&data.test, &indices, tta, cancelled, on_batch)?;
+        let gallery = Gallery { pictures: &data.test, indices: &indices, normalization, cancelled };
+        report.after = quantized.evaluate(&folded, &gallery, &mut |done| on_batch(indices.len() + done))?;
+        if report.before.is_none() || report.after.is_none() {
+            return Ok(None);
+        }
+    }
+    crate::files::write_whole(path, &encode(model, &folded, Some(&quantized), options)?)?;
+    Ok(Some(report))
 }
 
 /// The file's content.
-fn encode(model: &MobileNet, options: ExportOptions) -> Result<Vec<u8>> {
+fn encode(
+    model: &MobileNet,
+    folded: &FoldedNetwork,
+    quantized: Option<&Quantized>,
+    options: ExportOptions,
+) -> Result<Vec<u8>> {
     let (config, normalization) = (model.config(), model.normalization());
-    let graph = graph::graph(model.network(), &model.tensors(), &normalization, options)?;
+    let graph = graph::graph(folded, quantized, &normalization, options)?;
     let whole = Model {
         ir_version: IR_VERSION,
         producer_name: "mobilenet-native".into(),

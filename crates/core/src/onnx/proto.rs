@@ -114,6 +114,8 @@ pub enum DataType {
     Undefined = 0,
     Float = 1,
     Uint8 = 2,
+    Int8 = 3,
+    Int32 = 6,
 }
 
 /// An input or output of the graph.

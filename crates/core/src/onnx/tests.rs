@@ -1,5 +1,5 @@
 use super::proto::{Graph, Model, Size};
-use super::{ExportOptions, encode};
+use super::{ExportOptions, encode, folded};
 use crate::config::{Layout, ModelOptions, Variant};
 use crate::mobilenet::MobileNet;
 use prost::Message;
@@ -13,7 +13,8 @@ fn exported(variant: Variant, layout: Layout, options: ExportOptions) -> Model {
         ..Default::default()
     };
     let model = MobileNet::create(&network, 1).unwrap();
-    Model::decode(&*encode(&model, options).unwrap()).unwrap()
+    let folded = folded::fold(model.network(), &model.tensors()).unwrap();
+    Model::decode(&*encode(&model, &folded, None, options).unwrap()).unwrap()
 }
 
 fn count(graph: &Graph, op: &str) -> usize {

@@ -1,8 +1,6 @@
 import { Command } from 'commander'
 import {
   type Dataset,
-  type EvaluationProgress,
-  type Metrics,
   MobileNet,
   MobileNetError,
   type Part,
@@ -11,11 +9,10 @@ import {
 import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { deviceOf, deviceOption, tellDevice } from '../device.js'
-import { ProgressBar } from '../live/progress-bar.js'
+import { withBar } from '../live/progress-bar.js'
 import { viewsOption } from '../options.js'
 import { writeJson } from '../render/json.js'
 import { setLine } from '../render/plain.js'
-import { grouped } from '../render/text.js'
 
 interface Flags {
   data?: string
@@ -68,20 +65,4 @@ function partOf(data: Dataset, split: string): Part {
   if (split === 'test') return data.test
   const { train, validation } = data.split()
   return split === 'train' ? train : validation
-}
-
-/** Shows on a terminal how far an evaluation is; nothing of it stays. */
-async function withBar(
-  stderr: NodeJS.WriteStream,
-  name: string,
-  evaluate: (onProgress: (progress: EvaluationProgress) => void) => Promise<Metrics>,
-): Promise<Metrics> {
-  const bar = new ProgressBar(stderr)
-  try {
-    return await evaluate(({ done, count }) =>
-      bar.update({ name, share: done / count, detail: `${grouped(done)} of ${grouped(count)}` }),
-    )
-  } finally {
-    bar.stop()
-  }
 }

@@ -1,4 +1,5 @@
-import { clock, colors } from '../render/text.js'
+import type { EvaluationProgress } from '../../../../index.js'
+import { clock, colors, grouped } from '../render/text.js'
 import { bars } from './bars.js'
 import { isLive, Screen } from './screen.js'
 
@@ -48,5 +49,21 @@ export class ProgressBar {
     const known = seconds >= 1 && share > this.#began.share && share < 1
     const bar = { label: name, share, detail, left: known ? `${clock(left)} left` : '' }
     return bars([bar], columns - 1, colors(this.#stream)).lines
+  }
+}
+
+/** Shows on a terminal how far an evaluation is; nothing of it stays. */
+export async function withBar<Found>(
+  stderr: NodeJS.WriteStream,
+  name: string,
+  evaluate: (onProgress: (progress: EvaluationProgress) => void) => Promise<Found>,
+): Promise<Found> {
+  const bar = new ProgressBar(stderr)
+  try {
+    return await evaluate(({ done, count }) =>
+      bar.update({ name, share: done / count, detail: `${grouped(done)} of ${grouped(count)}` }),
+    )
+  } finally {
+    bar.stop()
   }
 }

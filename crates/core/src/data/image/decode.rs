@@ -77,7 +77,7 @@ impl From<std::io::Error> for Failure {
 impl From<ImageError> for Failure {
     fn from(error: ImageError) -> Self {
         Self::new(match error {
-            ImageError::Limits(_) => format!("it takes more than {} MiB to decode", MAX_BYTES >> 20),
+            ImageError::Limits(_) => "it, or what comes with it in its file, takes too much memory".into(),
             other => other.to_string(),
         })
     }
@@ -158,7 +158,7 @@ fn decode_other(
 ) -> std::result::Result<DynamicImage, Failure> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = image::Limits::no_limits();
-    allowed.max_alloc = Some(MAX_BYTES);
+    allowed.max_alloc = Some(if format == ImageFormat::Png { png_memory(bytes) } else { MAX_BYTES });
     reader.limits(allowed);
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -169,15 +169,32 @@ fn decode_other(
     Ok(picture)
 }
 
+/// What may be taken to decode a PNG besides its pixels: a row of them, 8 bytes a pixel at most, and 8 MiB for its colour
+/// profile, which is compressed and could be a bomb of its own.
+fn png_memory(bytes: &[u8]) -> u64 {
+    // The header is always the first chunk; what has none is refused by the decoder.
+    let width =
+        bytes.get(16..20).map_or(0, |width| width.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+    (8 << 20) + 8 * width
+}
+
 /// Red, green and blue as bytes. Of 16 bits these are the upper 8, as Pillow has them for colour.
 fn bytes_of(picture: DynamicImage) -> Vec<u8> {
     match picture {
+        // `into_rgb8` goes by way of colour spaces, at a tenth of the speed.
+        DynamicImage::ImageLuma8(picture) => picture.as_raw().iter().flat_map(|grey| [*grey; 3]).collect(),
+        DynamicImage::ImageLumaA8(picture) => lower(&picture),
+        DynamicImage::ImageRgba8(picture) => lower(&picture),
         DynamicImage::ImageLuma16(picture) => upper(&picture),
         DynamicImage::ImageLumaA16(picture) => upper(&picture),
         DynamicImage::ImageRgb16(picture) => upper(&picture),
         DynamicImage::ImageRgba16(picture) => upper(&picture),
         other => other.into_rgb8().into_raw(),
     }
+}
+
+fn lower<P: Pixel<Subpixel = u8>>(picture: &ImageBuffer<P, Vec<u8>>) -> Vec<u8> {
+    picture.pixels().flat_map(|pixel| pixel.to_rgb().0).collect()
 }
 
 fn upper<P: Pixel<Subpixel = u16>>(picture: &ImageBuffer<P, Vec<u16>>) -> Vec<u8> {
