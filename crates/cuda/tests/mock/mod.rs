@@ -22,7 +22,8 @@ pub fn build(folder: &str, arguments: &[&str]) -> Option<PathBuf> {
     }
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("emulation/build.sh");
-    let built = Command::new("sh").arg(script).arg(&folder).args(arguments).output().expect("there is a shell");
+    let built =
+        Command::new("sh").arg(script).arg(&folder).args(arguments).output().expect("there is a shell");
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     Some(folder)
 }
@@ -59,7 +60,9 @@ impl Books {
     pub fn fail_at(&self, nth: u64, code: i32) {
         // SAFETY: the mock's function of this name takes and gives these.
         unsafe {
-            self.library.get::<unsafe extern "C" fn(u64, c_int) -> c_int>("mockCudaFailAt").unwrap()(nth, code)
+            self.library.get::<unsafe extern "C" fn(u64, c_int) -> c_int>("mockCudaFailAt").unwrap()(
+                nth, code,
+            )
         };
     }
 
@@ -76,9 +79,10 @@ impl Books {
         let mut text = [0 as c_char; 1024];
         // SAFETY: the function writes at most so many bytes, and a zero at their end.
         unsafe {
-            self.library
-                .get::<unsafe extern "C" fn(*mut c_char, usize) -> c_int>("mockCudaReport")
-                .unwrap()(text.as_mut_ptr(), text.len());
+            self.library.get::<unsafe extern "C" fn(*mut c_char, usize) -> c_int>("mockCudaReport").unwrap()(
+                text.as_mut_ptr(),
+                text.len(),
+            );
             CStr::from_ptr(text.as_ptr()).to_string_lossy().into_owned()
         }
     }
