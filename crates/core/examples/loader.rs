@@ -53,6 +53,7 @@ fn seconds(pictures: &Arc<Pictures>, steps: &[Augmentation]) -> Result<f64> {
         resolution: 32,
         normalization: Normalization::default(),
         first_batch: 0,
+        drawn: false,
     })?;
     for batch in loader {
         std::hint::black_box(batch?);

@@ -47,6 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         resolution: SIDE,
         normalization: Normalization::default(),
         first_batch: 0,
+        drawn: false,
     })?;
     let mut seen = 0;
     for batch in loader {

@@ -19,6 +19,7 @@
 #define KERNEL(name, threads)                        \
   static constexpr unsigned bound_of_##name = threads; \
   static void name
+#define CROWDED_KERNEL(name, threads, blocks) KERNEL(name, threads)
 #define END_KERNEL(name) static const emulation::Registration registration_of_##name(#name, bound_of_##name, &name);
 #define SHARED(type, name, count)                               \
   static emulation::SharedArray<type, (count)> shared_##name;   \

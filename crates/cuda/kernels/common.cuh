@@ -119,6 +119,25 @@ constexpr int PAIR_THREADS = 256;
 // Columns of a unit of work of the convolutions.
 constexpr int UNIT_COLUMNS = 8;
 
+// Two channels as they are stored, so that a thread can hold what is still on its way.
+template <class T>
+struct Pair;
+template <>
+struct Pair<float> {
+  float2 values;
+};
+template <>
+struct Pair<bf16> {
+  unsigned word;
+};
+DEVICE Pair<float> load_pair(const float* from) { return {*reinterpret_cast<const float2*>(from)}; }
+DEVICE Pair<bf16> load_pair(const bf16* from) { return {*reinterpret_cast<const unsigned*>(from)}; }
+DEVICE float2 unpack_pair(Pair<float> pair) { return pair.values; }
+DEVICE float2 unpack_pair(Pair<bf16> pair) { return make_float2(low_half(pair.word), high_half(pair.word)); }
+
+// Whether there is such a pixel.
+DEVICE bool inside(int row, int column, int side) { return row >= 0 && row < side && column >= 0 && column < side; }
+
 struct Affine2 {
   float2 scale, shift;
   DEVICE Affine2(const Reading& reading, int channel)

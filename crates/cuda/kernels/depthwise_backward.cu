@@ -5,7 +5,7 @@
 // thread walks along the columns with a window of the output's gradient in registers, and at each step completes the S x S
 // input pixels of every row. The weight gradient takes the same window: filter place (y, x) gets the pixel's value times the
 // gradient that (y, x) brings to it.
-#include "common.cuh"
+#include "depthwise_weights.cuh"
 
 template <class T, int K, int S, int R>
 DEVICE void depthwise_backward(const T* gradient, const T* output, const GradientReading& reading, const float* weight,
@@ -19,14 +19,12 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   const Gradient2 output_gradient(reading, channel);
   const Affine2 affine(input_reading.reading, channel);
   const float2 mean = Storage<float>::load2(input_reading.mean + channel);
-  float2 w[K][K], dw[K][K];
+  const DepthwiseWeights<K> w(weight, channel, channels);
+  float2 dw[K][K];
 #pragma unroll
   for (int y = 0; y < K; y++)
 #pragma unroll
-    for (int x = 0; x < K; x++) {
-      w[y][x] = Storage<float>::load2(weight + (y * K + x) * channels + channel);
-      dw[y][x] = make_float2(0.0f, 0.0f);
-    }
+    for (int x = 0; x < K; x++) dw[y][x] = make_float2(0.0f, 0.0f);
 
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
@@ -41,7 +39,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
       for (int r = 0; r < R + H; r++) {
         const int row = first_row - H + r;
         const size_t place = from + (static_cast<size_t>(row) * out + column) * channels;
-        window[r][at] = row >= 0 && row < out && column >= 0 && column < out
+        window[r][at] = inside(row, column, out)
             ? output_gradient.read(reading.reading, Storage<T>::load2(gradient + place), Storage<T>::load2(output + place))
             : make_float2(0.0f, 0.0f);
       }
@@ -61,7 +59,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
 #pragma unroll
           for (int x_phase = 0; x_phase < S; x_phase++) {
             const int row = (first_row + r) * S + y_phase - padding, at_column = column * S + x_phase - padding;
-            if (row < 0 || row >= side || at_column < 0 || at_column >= side) continue;
+            if (!inside(row, at_column, side)) continue;
             const size_t place = to + (static_cast<size_t>(row) * side + at_column) * channels;
             const float2 y = Storage<T>::load2(input + place);
             const float2 a = affine.read(input_reading.reading, y);
@@ -70,9 +68,9 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
             for (int dy = 0; S * dy + y_phase < K; dy++)
 #pragma unroll
               for (int dx = 0; S * dx + x_phase < K; dx++) {
-                const float2 g = window[r + H - dy][H - dx];
                 const int ky = S * dy + y_phase, kx = S * dx + x_phase;
-                sum.x = fmaf(g.x, w[ky][kx].x, sum.x), sum.y = fmaf(g.y, w[ky][kx].y, sum.y);
+                const float2 g = window[r + H - dy][H - dx], factor = w.at(ky, kx);
+                sum.x = fmaf(g.x, factor.x, sum.x), sum.y = fmaf(g.y, factor.y, sum.y);
                 dw[ky][kx].x = fmaf(g.x, a.x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a.y, dw[ky][kx].y);
               }
             Storage<T>::store2(input_gradient + place, sum.x, sum.y);
@@ -93,20 +91,20 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   }
 }
 
-#define DEPTHWISE_BACKWARD(K, S, R, name, T)                                                                           \
-  KERNEL(depthwise_backward_k##K##s##S##_##name, PAIR_THREADS)                                                         \
-  (const T* gradient, const T* output, GradientReading reading, const float* weight, const T* input,                   \
-   SumReading input_reading, T* input_gradient, int accumulate, float* weight_partials, float* partials, int pictures, \
-   int side, int channels, int padding) {                                                                              \
+#define DEPTHWISE_BACKWARD(K, S, R, BLOCKS, name, T)                                                                    \
+  CROWDED_KERNEL(depthwise_backward_k##K##s##S##_##name, PAIR_THREADS, BLOCKS)                                          \
+  (const T* gradient, const T* output, GradientReading reading, const float* weight, const T* input,                    \
+   SumReading input_reading, T* input_gradient, int accumulate, float* weight_partials, float* partials, int pictures,  \
+   int side, int channels, int padding) {                                                                               \
     depthwise_backward<T, K, S, R>(gradient, output, reading, weight, input, input_reading, input_gradient, accumulate, \
-                                   weight_partials, partials, pictures, side, channels, padding);                      \
-  }                                                                                                                    \
+                                   weight_partials, partials, pictures, side, channels, padding);                       \
+  }                                                                                                                     \
   END_KERNEL(depthwise_backward_k##K##s##S##_##name)
 
 #define DEPTHWISE_BACKWARD_SHAPES(name, T) \
-  DEPTHWISE_BACKWARD(3, 1, 4, name, T)     \
-  DEPTHWISE_BACKWARD(3, 2, 2, name, T)     \
-  DEPTHWISE_BACKWARD(5, 1, 2, name, T)     \
-  DEPTHWISE_BACKWARD(5, 2, 2, name, T)
+  DEPTHWISE_BACKWARD(3, 1, 4, 2, name, T)  \
+  DEPTHWISE_BACKWARD(3, 2, 2, 2, name, T)  \
+  DEPTHWISE_BACKWARD(5, 1, 1, 1, name, T)  \
+  DEPTHWISE_BACKWARD(5, 2, 1, 2, name, T)
 DEPTHWISE_BACKWARD_SHAPES(f32, float)
 DEPTHWISE_BACKWARD_SHAPES(bf16, bf16)

@@ -1,6 +1,7 @@
 // Depthwise convolution forward. A thread owns two channels and works on units of R rows times 8 columns of the output: it walks
 // along the columns with a window of normalised input in registers, so that each input value is loaded once a unit, edges aside.
-#include "common.cuh"
+// The next column's values are on their way meanwhile.
+#include "depthwise_weights.cuh"
 
 template <class T, int K, int S, int R>
 DEVICE void depthwise_forward(const T* input, const Reading& reading, const float* weight, T* output, float* partials,
@@ -11,11 +12,7 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
   const int row_units = ceil_div(out, R), column_units = ceil_div(out, UNIT_COLUMNS);
   const int units = pictures * row_units * column_units;
   const Affine2 affine(reading, channel);
-  float2 w[K][K];
-#pragma unroll
-  for (int y = 0; y < K; y++)
-#pragma unroll
-    for (int x = 0; x < K; x++) w[y][x] = Storage<float>::load2(weight + (y * K + x) * channels + channel);
+  const DepthwiseWeights<K> w(weight, channel, channels);
 
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
@@ -25,26 +22,41 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
     T* to = output + static_cast<size_t>(picture) * out * out * channels + channel;
     const int top = first_row * S - padding;
     float2 window[ROWS][K];
-    const auto load = [&](int column, int at) {
+    Pair<T> coming[ROWS][S];
+    // Columns column .. column + S of the unit's rows.
+    const auto fetch = [&](int column) {
 #pragma unroll
-      for (int row = 0; row < ROWS; row++) {
-        const int y = top + row;
-        const bool inside = y >= 0 && y < side && column >= 0 && column < side;
-        window[row][at] = inside
-            ? affine.read(reading, Storage<T>::load2(from + (static_cast<size_t>(y) * side + column) * channels))
-            : make_float2(0.0f, 0.0f);
-      }
+      for (int row = 0; row < ROWS; row++)
+#pragma unroll
+        for (int x = 0; x < S; x++)
+          if (inside(top + row, column + x, side))
+            coming[row][x] = load_pair(from + (static_cast<size_t>(top + row) * side + column + x) * channels);
     };
-    // All columns but the last S of the first output's window.
+    // Of these, column x becomes the window's column `at`.
+    const auto take = [&](int column, int x, int at) {
 #pragma unroll
-    for (int x = 0; x < K - S; x++) load(first_column * S - padding + x, x + S);
-    for (int column = first_column; column < min(out, first_column + UNIT_COLUMNS); column++) {
+      for (int row = 0; row < ROWS; row++)
+        window[row][at] = inside(top + row, column + x, side) ? affine.read(reading, unpack_pair(coming[row][x]))
+                                                              : make_float2(0.0f, 0.0f);
+    };
+    const int left = first_column * S - padding, end = min(out, first_column + UNIT_COLUMNS);
+    // All columns but the last S of the first output's window, to where they will be moved from.
+#pragma unroll
+    for (int x = 0; x < K - S; x += S) {
+      fetch(left + x);
+#pragma unroll
+      for (int i = 0; i < S && x + i < K - S; i++) take(left + x, i, x + i + S);
+    }
+    fetch(left + K - S);
+    for (int column = first_column; column < end; column++) {
 #pragma unroll
       for (int row = 0; row < ROWS; row++)
 #pragma unroll
         for (int x = 0; x < K - S; x++) window[row][x] = window[row][x + S];
+      const int newest = column * S - padding + K - S;
 #pragma unroll
-      for (int x = K - S; x < K; x++) load(column * S - padding + x, x);
+      for (int x = 0; x < S; x++) take(newest, x, K - S + x);
+      if (column + 1 < end) fetch(newest + S);
 #pragma unroll
       for (int r = 0; r < R; r++) {
         if (first_row + r >= out) continue;
@@ -53,8 +65,8 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
         for (int y = 0; y < K; y++)
 #pragma unroll
           for (int x = 0; x < K; x++) {
-            sum.x = fmaf(window[r * S + y][x].x, w[y][x].x, sum.x);
-            sum.y = fmaf(window[r * S + y][x].y, w[y][x].y, sum.y);
+            const float2 value = window[r * S + y][x], factor = w.at(y, x);
+            sum.x = fmaf(value.x, factor.x, sum.x), sum.y = fmaf(value.y, factor.y, sum.y);
           }
         Storage<T>::store2(to + (static_cast<size_t>(first_row + r) * out + column) * channels, sum.x, sum.y);
         sums.add_value(sum);
@@ -64,18 +76,20 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
   write_sums(partials, sums, channel, channels);
 }
 
-#define DEPTHWISE_FORWARD(K, S, R, name, T)                                                                           \
-  KERNEL(depthwise_forward_k##K##s##S##_##name, PAIR_THREADS)                                                         \
-  (const T* input, Reading reading, const float* weight, T* output, float* partials, int pictures, int side,          \
-   int channels, int padding) {                                                                                       \
-    depthwise_forward<T, K, S, R>(input, reading, weight, output, partials, pictures, side, channels, padding);       \
-  }                                                                                                                   \
+#define DEPTHWISE_FORWARD(K, S, R, BLOCKS, name, T)                                                             \
+  CROWDED_KERNEL(depthwise_forward_k##K##s##S##_##name, PAIR_THREADS, BLOCKS)                                   \
+  (const T* input, Reading reading, const float* weight, T* output, float* partials, int pictures, int side,    \
+   int channels, int padding) {                                                                                 \
+    depthwise_forward<T, K, S, R>(input, reading, weight, output, partials, pictures, side, channels, padding); \
+  }                                                                                                             \
   END_KERNEL(depthwise_forward_k##K##s##S##_##name)
 
-#define DEPTHWISE_FORWARD_SHAPES(name, T) \
-  DEPTHWISE_FORWARD(3, 1, 4, name, T)     \
-  DEPTHWISE_FORWARD(3, 2, 2, name, T)     \
-  DEPTHWISE_FORWARD(5, 1, 2, name, T)     \
-  DEPTHWISE_FORWARD(5, 2, 2, name, T)
-DEPTHWISE_FORWARD_SHAPES(f32, float)
-DEPTHWISE_FORWARD_SHAPES(bf16, bf16)
+// As many rows, and as many blocks side by side, as the registers hold.
+DEPTHWISE_FORWARD(3, 1, 4, 2, f32, float)
+DEPTHWISE_FORWARD(3, 1, 4, 2, bf16, bf16)
+DEPTHWISE_FORWARD(3, 2, 1, 2, f32, float)
+DEPTHWISE_FORWARD(3, 2, 1, 2, bf16, bf16)
+DEPTHWISE_FORWARD(5, 1, 1, 2, f32, float)
+DEPTHWISE_FORWARD(5, 1, 2, 2, bf16, bf16)
+DEPTHWISE_FORWARD(5, 2, 1, 1, f32, float)
+DEPTHWISE_FORWARD(5, 2, 1, 2, bf16, bf16)

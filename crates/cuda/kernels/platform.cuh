@@ -9,8 +9,10 @@
 #define DEVICE __device__ __forceinline__
 // An array that the threads of a block share.
 #define SHARED(type, name, count) __shared__ type name[count]
-// A kernel by its name; the emulation keeps a list of them.
+// A kernel by its name; the emulation keeps a list of them. Where `blocks` of it are to share a multiprocessor, the compiler is
+// told, because it would take more registers otherwise: 128 a thread let two blocks of 256 hide each other's waiting.
 #define KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads) name
+#define CROWDED_KERNEL(name, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name
 #define END_KERNEL(name)
 
 // Two floats as bfloat16, to the nearest even: `low` in the lower half.

@@ -99,23 +99,23 @@ DEVICE void product_weight_gradient(const typename P::Map* gradient, const typen
       }
 }
 
-#define INPUT_GRADIENT(name, P, BM, BN)                                                                                \
-  KERNEL(product_input_gradient_##name##_##BM##x##BN, PRODUCT_THREADS)                                                 \
+#define INPUT_GRADIENT(name, P, BM, BN)                                                                                 \
+  CROWDED_KERNEL(product_input_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, 2)                                       \
   (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Weight* weight, const P::Map* input, \
    SumReading input_reading, const float* factors, int pixels, int excited, P::Map* input_gradient, int accumulate,     \
-   float* partials, int rows, int inputs, int outputs) {                                                               \
+   float* partials, int rows, int inputs, int outputs) {                                                                \
     product_input_gradient<P, Tile<BM, BN>>(gradient, output, reading, weight, input, input_reading, factors, pixels,   \
-                                            excited, input_gradient, accumulate, partials, rows, inputs, outputs);     \
-  }                                                                                                                    \
+                                            excited, input_gradient, accumulate, partials, rows, inputs, outputs);      \
+  }                                                                                                                     \
   END_KERNEL(product_input_gradient_##name##_##BM##x##BN)
 
-#define WEIGHT_GRADIENT(name, P, BM, BN)                                                                                \
-  KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS)                                                 \
-  (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Map* input, Reading input_reading,   \
-   const float* factors, int pixels, float* parts, int rows, int rows_per_split, int inputs, int outputs) {             \
-    product_weight_gradient<P, Tile<BM, BN>>(gradient, output, reading, input, input_reading, factors, pixels, parts,   \
-                                             rows, rows_per_split, inputs, outputs);                                    \
-  }                                                                                                                     \
+#define WEIGHT_GRADIENT(name, P, BM, BN)                                                                              \
+  KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS)                                               \
+  (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Map* input, Reading input_reading, \
+   const float* factors, int pixels, float* parts, int rows, int rows_per_split, int inputs, int outputs) {           \
+    product_weight_gradient<P, Tile<BM, BN>>(gradient, output, reading, input, input_reading, factors, pixels, parts, \
+                                             rows, rows_per_split, inputs, outputs);                                  \
+  }                                                                                                                   \
   END_KERNEL(product_weight_gradient_##name##_##BM##x##BN)
 
 #define PRODUCT_BACKWARD_TILES(name, P) \

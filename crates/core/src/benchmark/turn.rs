@@ -92,6 +92,7 @@ impl Training {
                 input: pictures(count * network.picture_floats()),
                 labels: labels(count, network.classes()),
                 mixture: None,
+                drawn: None,
                 count,
             },
             update: Update { rate: train.optimizer.learning_rate, stream: (train.seed, 0) },

@@ -43,6 +43,8 @@ pub struct Feed {
     pub normalization: Normalization,
     /// Batches to leave out at the beginning, when an epoch goes on where it was interrupted.
     pub first_batch: usize,
+    /// Whether batches are only [drawn](Preparer::draw), for a device that keeps the pictures.
+    pub drawn: bool,
 }
 
 /// The batches of a [`Feed`], in order. Dropping it stops its thread and waits for the end of it.
@@ -115,7 +117,10 @@ fn prepare_all(feed: &Feed, batches: &SyncSender<Result<Batch>>) {
     let preparer = Preparer::new(&feed.normalization, feed.resolution, &feed.augment);
     for (number, indices) in feed.order.chunks(feed.batch_size).enumerate().skip(feed.first_batch) {
         let place = Place { seed: feed.seed, epoch: feed.epoch, position: (number * feed.batch_size) as u64 };
-        let batch = preparer.batch(&feed.pictures, indices, place);
+        let batch = match feed.drawn {
+            true => Ok(preparer.draw(&feed.pictures, indices, place)),
+            false => preparer.batch(&feed.pictures, indices, place),
+        };
         let failed = batch.is_err();
         if batches.send(batch).is_err() || failed {
             return;
@@ -151,6 +156,7 @@ mod tests {
             resolution: 4,
             normalization: Normalization::default(),
             first_batch: 0,
+            drawn: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 pub mod augment;
 pub mod cifar10;
+pub mod drawn;
 pub mod folder;
 mod frame;
 pub mod image;

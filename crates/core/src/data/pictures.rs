@@ -90,6 +90,14 @@ impl Pictures {
         }
     }
 
+    /// All pictures' bytes, where they lie in memory and are of one size: `[n, height, width, 3]`, with height and width.
+    pub fn bytes(&self) -> Option<(&[u8], (usize, usize))> {
+        match &self.place {
+            Place::Memory { pixels, height, width } => Some((pixels, (*height, *width))),
+            Place::Cache { .. } => None,
+        }
+    }
+
     /// Checks that the fields fit together; the pictures may have come from outside.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use super::augment::place::Placement;
 use super::augment::{Augmenter, Canvas};
+use super::drawn::Drawn;
 use super::image::Evaluation;
 use super::normalize::Lookup;
 use super::{Pictures, View};
@@ -22,6 +23,8 @@ pub struct Batch {
     pub mixture: Option<Mixture>,
     /// How many pictures.
     pub count: usize,
+    /// What was drawn for the batch, for a device that keeps the pictures; `input` is empty then.
+    pub drawn: Option<Drawn>,
 }
 
 /// Where in the run a batch is, which decides how its pictures are augmented.
@@ -83,7 +86,34 @@ impl Preparer {
         let labels: Vec<u32> = indices.iter().map(|&index| pictures.labels[index as usize]).collect();
         let rng = || stream(place.seed, Purpose::Mixing, place.epoch, place.position);
         let mixture = self.augmenter.mix(&mut input, &labels, self.resolution, rng);
-        Ok(Batch { input, labels, mixture, count: indices.len() })
+        Ok(Batch { input, labels, mixture, count: indices.len(), drawn: None })
+    }
+
+    /// Whether what is done to these pictures can be [drawn](Self::draw) and done elsewhere: they lie in memory as the network
+    /// takes them, and are only placed, cut and mixed.
+    pub fn can_draw(&self, pictures: &Pictures) -> bool {
+        let size = pictures.bytes().map(|(_, size)| size);
+        size == Some((self.resolution, self.resolution)) && self.augmenter.only_places()
+    }
+
+    /// The same batch without its pixels. Only where [`Self::can_draw`] says so.
+    ///
+    /// # Panics
+    /// When there is no picture with one of the indices.
+    pub fn draw(&self, pictures: &Pictures, indices: &[u32], place: Place) -> Batch {
+        let (mut placements, mut holes) = (Vec::with_capacity(indices.len()), Vec::new());
+        for position in (place.position..).take(indices.len()) {
+            let mut rng = stream(place.seed, Purpose::Augmentation, place.epoch, position);
+            let (placement, cut) = self.augmenter.draw(self.resolution, &mut rng);
+            placements.push(placement);
+            holes.extend(cut);
+        }
+        let labels: Vec<u32> = indices.iter().map(|&index| pictures.labels[index as usize]).collect();
+        let rng = || stream(place.seed, Purpose::Mixing, place.epoch, place.position);
+        let mix = self.augmenter.draw_mix(self.resolution, rng);
+        let mixture = mix.as_ref().map(|mix| mix.mixture(&labels, self.resolution));
+        let drawn = Drawn { indices: indices.to_vec(), placements, holes, mix };
+        Batch { input: Vec::new(), count: labels.len(), labels, mixture, drawn: Some(drawn) }
     }
 
     /// Puts a picture in its place, at the network's size, and normalises it.
@@ -133,6 +163,46 @@ mod tests {
     fn pictures(size: usize) -> Pictures {
         let pixels = (0..4 * size * size * 3).map(|i| (i * 7 % 251) as u8).collect();
         Pictures::of_one_size(pixels, vec![3, 1, 4, 1], (size, size))
+    }
+
+    /// Done elsewhere, what was drawn must give the batch: here by hand.
+    #[test]
+    fn what_is_drawn_is_what_a_batch_has() {
+        let pictures = pictures(32);
+        let mixes = [
+            None,
+            Some(Augmentation::Mixup { alpha: 1.0, probability: 1.0 }),
+            Some(Augmentation::Cutmix { alpha: 1.0, probability: 1.0 }),
+        ];
+        for mix in mixes {
+            let steps =
+                [Augmentation::Crop { padding: 4 }, Augmentation::Flip, Augmentation::Cutout { size: 8 }];
+            let steps: Vec<_> = steps.into_iter().chain(mix).collect();
+            let preparer = Preparer::new(&Normalization::default(), 32, &steps);
+            assert!(preparer.can_draw(&pictures));
+            let (indices, place) = ([2, 0, 3], Place { seed: 5, epoch: 2, position: 7 });
+            let batch = preparer.batch(&pictures, &indices, place).unwrap();
+            let Batch { input, labels, mixture, count, drawn } = preparer.draw(&pictures, &indices, place);
+            assert_eq!((input.len(), labels.clone(), mixture, count), (0, batch.labels, batch.mixture, 3));
+            let Drawn { indices, placements, holes, mix } = drawn.unwrap();
+            let lookup = Lookup::new(&Normalization::default());
+            let mut pixels = vec![0.0; 3 * 3072];
+            for (at, output) in pixels.chunks_exact_mut(3072).enumerate() {
+                let picture = pictures.picture(indices[at] as usize).pixels;
+                placements[at].write(picture, (32, 32), |channel, byte| lookup.value(channel, byte), output);
+                holes[at].cut(output, 32);
+            }
+            if let Some(mix) = mix {
+                mix.apply(&mut pixels, &labels, 32);
+            }
+            assert!(pixels == batch.input, "{steps:?}");
+        }
+        let others = [Augmentation::TrivialAugment, Augmentation::ResizedCrop { area: 0.5, ratio: 1.5 }];
+        for step in others {
+            assert!(!Preparer::new(&Normalization::default(), 32, &[step]).can_draw(&pictures), "{step:?}");
+        }
+        let resized = Preparer::new(&Normalization::default(), 48, &[Augmentation::Flip]);
+        assert!(!resized.can_draw(&pictures), "they are resized after it");
     }
 
     #[test]

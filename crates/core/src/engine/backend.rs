@@ -1,7 +1,8 @@
 //! What a run and a prediction ask of the device that computes. [`super::processor`] is the processor's; cards have theirs
 //! in a crate of their own.
 
-use crate::config::{Precision, TrainConfig};
+use crate::config::{Normalization, Precision, TrainConfig};
+use crate::data::Pictures;
 use crate::data::prepare::Batch;
 use crate::engine::head::Head;
 use crate::error::Result;
@@ -83,6 +84,14 @@ pub struct Update {
 
 /// A network that is being trained.
 pub trait TrainingEngine: Debug + Send {
+    /// Keeps the pictures on the device, so that batches of them can come [drawn](crate::data::drawn); whether it does.
+    ///
+    /// # Errors
+    /// When the device fails. That it has no room for them is none.
+    fn keep(&mut self, _pictures: &Pictures, _normalization: &Normalization) -> Result<bool> {
+        Ok(false)
+    }
+
     /// One step: forward, loss, backward, optimizer, average. It may still be in work when this returns.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ pub fn evaluate(
         resolution: engine.network().resolution,
         normalization,
         first_batch: 0,
+        drawn: false,
     })?;
     let (capacity, classes) = (engine.capacity(), engine.network().classes());
     let (mut loss_sum, mut correct) = (0.0, 0);

@@ -64,6 +64,7 @@ impl Gallery<'_> {
             resolution: trace.resolution(),
             normalization: self.normalization,
             first_batch: 0,
+            drawn: false,
         })?;
         for batch in loader {
             if self.cancelled.load(Ordering::Relaxed) {

@@ -63,6 +63,7 @@ impl Frozen {
                 resolution: self.backbone.network().resolution,
                 normalization,
                 first_batch: 0,
+                drawn: false,
             })?;
             let mut features = Vec::with_capacity(indices.len() * self.head.features);
             for batch in loader {
@@ -108,6 +109,6 @@ pub(super) fn batches(
         let input: Vec<f32> =
             places.clone().flat_map(|place| &features[place * width..(place + 1) * width]).copied().collect();
         let labels: Vec<u32> = places.map(|place| labels[place]).collect();
-        Ok(Batch { input, count: labels.len(), labels, mixture: None })
+        Ok(Batch { input, count: labels.len(), labels, mixture: None, drawn: None })
     })
 }

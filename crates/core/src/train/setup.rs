@@ -7,6 +7,7 @@ use super::record::Record;
 use super::trainer::Trainer;
 use crate::checkpoint::{Progress, TrainingState};
 use crate::config::{Augmentation, TrainConfig, TrainOptions};
+use crate::data::prepare::Preparer;
 use crate::data::{Dataset, Pictures};
 use crate::engine::backend::{EngineState, Recipe};
 use crate::engine::head::Head;
@@ -87,7 +88,7 @@ impl<'a> Trainer<'a> {
             None
         };
         let steps = parts.train.indices.len().div_ceil(recipe.batch_size);
-        let engine = backend.training(
+        let mut engine = backend.training(
             Recipe {
                 network,
                 config: &recipe,
@@ -102,6 +103,9 @@ impl<'a> Trainer<'a> {
                 average,
             },
         )?;
+        let preparer = Preparer::new(&weights.normalization, network.resolution, &recipe.augment);
+        let pictures = &parts.train.pictures;
+        let keeps_pictures = preparer.can_draw(pictures) && engine.keep(pictures, &weights.normalization)?;
         let evaluation = backend.inference(network, recipe.precision)?;
         let resumed_from = if resume { model.origin().map(|path| (path, &progress)) } else { None };
         let record = options.out.as_deref().map(|path| Record::open(path, resumed_from)).transpose()?;
@@ -128,6 +132,7 @@ impl<'a> Trainer<'a> {
             progress,
             weights,
             engine,
+            keeps_pictures,
             frozen,
             evaluation,
             started,

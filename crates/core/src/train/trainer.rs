@@ -30,6 +30,8 @@ pub(super) struct Trainer<'a> {
     /// The weights as the run began; class names and normalisation stay.
     pub(super) weights: Weights,
     pub(super) engine: Box<dyn TrainingEngine>,
+    /// Whether the engine keeps the training pictures, so that batches need not bring them.
+    pub(super) keeps_pictures: bool,
     /// While the backbone stays as it is.
     pub(super) frozen: Option<Frozen>,
     pub(super) evaluation: Box<dyn InferenceEngine>,
@@ -141,9 +143,8 @@ impl Trainer<'_> {
             }
             let batch = batch?;
             // (Of a frozen backbone that was asked once, a batch has features in the place of pictures.)
-            if let (0, false, Some(record)) = (self.progress.steps + begun.len(), kept, &self.record) {
-                let side = self.config.model.resolution;
-                record.write_samples(&batch, side, &self.config.normalization)?;
+            if (self.progress.steps + begun.len(), kept) == (0, false) {
+                self.write_samples(&batch)?;
             }
             let place = Place { epoch, step, epochs: train.epochs, steps };
             let scheduled = learning_rate(&train.schedule, train.optimizer.learning_rate, place);
@@ -218,6 +219,18 @@ impl Trainer<'_> {
         Ok(last)
     }
 
+    /// Leaves the run's first batch in its folder, as pictures.
+    fn write_samples(&self, batch: &Batch) -> Result<()> {
+        let Some(record) = &self.record else { return Ok(()) };
+        let (side, normalization) = (self.config.model.resolution, &self.config.normalization);
+        if batch.drawn.is_none() {
+            return record.write_samples(batch, side, normalization);
+        }
+        let pixels = Loader::start(Feed { drawn: false, ..self.feed() })?.next();
+        let pixels = pixels.ok_or_else(|| Error::internal("an epoch without batches"))?;
+        record.write_samples(&pixels?, side, normalization)
+    }
+
     /// What a frozen backbone gives of the training pictures, where that is the same in each epoch and not too much.
     fn train_features(&mut self, control: &Control) -> Result<Option<Arc<Vec<f32>>>> {
         match &mut self.frozen {
@@ -233,12 +246,11 @@ impl Trainer<'_> {
     fn batches(&self, features: Option<Arc<Vec<f32>>>) -> Result<Box<dyn Iterator<Item = Result<Batch>>>> {
         let (train, part) = (&self.config.train, &self.parts.train);
         let (epoch, first_batch) = (self.progress.epoch as u64, self.progress.step);
-        let order = |indices: &[u32]| epoch_order(indices, train.seed, epoch, train.shuffle);
         if let (Some(features), Some(frozen)) = (features, &self.frozen) {
             let places: Vec<u32> = (0..part.indices.len() as u32).collect();
             let labels = part.labels();
             let width = frozen.head.features;
-            let order = order(&places);
+            let order = epoch_order(&places, train.seed, epoch, train.shuffle);
             return Ok(Box::new(frozen::batches(
                 features,
                 width,
@@ -248,16 +260,25 @@ impl Trainer<'_> {
                 first_batch,
             )));
         }
-        Ok(Box::new(Loader::start(Feed {
+        Ok(Box::new(Loader::start(self.feed())?))
+    }
+
+    /// The training pictures of the epoch that are left.
+    fn feed(&self) -> Feed {
+        let (train, part) = (&self.config.train, &self.parts.train);
+        let epoch = self.progress.epoch as u64;
+        Feed {
             pictures: part.pictures.clone(),
-            order: order(&part.indices).into(),
+            order: epoch_order(&part.indices, train.seed, epoch, train.shuffle).into(),
             batch_size: train.batch_size,
             augment: train.augment.clone(),
             seed: train.seed,
             epoch,
             resolution: self.config.model.resolution,
             normalization: self.config.normalization,
-            first_batch,
-        })?))
+            first_batch: self.progress.step,
+            // A frozen backbone is asked about pixels.
+            drawn: self.keeps_pictures && self.frozen.is_none(),
+        }
     }
 }

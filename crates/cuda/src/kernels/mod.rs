@@ -2,6 +2,7 @@
 //! stream's end. What they compute and how they are launched is `kernels/README.md`.
 
 pub mod backward;
+pub mod batch;
 pub mod forward;
 mod grid;
 pub mod loss;

@@ -2,8 +2,9 @@
 
 use super::forward::Maps;
 use super::graphs::Graphs;
+use super::kept::Mixing;
 use super::scalars::{Rate, StepScalars};
-use super::staging::{Parts, Staging};
+use super::staging::{Parts, Room, Staging};
 use super::weights::Weights;
 use crate::kernels::Kernels;
 use mobilenet_core::config::{OptimizerConfig, OptimizerKind, Precision};
@@ -31,7 +32,10 @@ impl Inference {
             graphs: Graphs::new(kernels.records()),
             weights: Weights::new(&kernels, network, precision)?,
             maps: Maps::of_inference(&kernels, network, precision, capacity)?,
-            staging: Staging::new(kernels.stream(), capacity, 0, network.picture_floats())?,
+            staging: Staging::new(
+                kernels.stream(),
+                Room { capacity, picture_floats: network.picture_floats(), ..Room::default() },
+            )?,
             capacity,
             kernels,
         })
@@ -46,8 +50,14 @@ impl Inference {
             return Err(Error::internal(format!("a batch of {pictures} pictures in {} values", input.len())));
         }
         let still = Rate::of(&OptimizerConfig::of(OptimizerKind::Sgd), 0.0, 1);
-        let scalars = StepScalars { share: 1.0, divisor: 1.0, rates: [still; 2], average_decay: 0.0 };
-        let parts = Parts { scalars, labels: &[], second_labels: &[], kept_bits: &[], pictures: input };
+        let scalars = StepScalars {
+            share: 1.0,
+            divisor: 1.0,
+            rates: [still; 2],
+            average_decay: 0.0,
+            mixing: Mixing::default(),
+        };
+        let parts = Parts { pictures: input, ..Parts::of(scalars) };
         self.staging.send(&parts)?;
         let Self { graphs, weights, maps, staging, kernels, .. } = self;
         let stream = kernels.stream();

@@ -4,6 +4,7 @@ mod backward;
 mod forward;
 mod graphs;
 mod inference;
+mod kept;
 mod losses;
 mod optimizer;
 mod scalars;

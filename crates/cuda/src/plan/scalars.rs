@@ -1,10 +1,11 @@
 //! What changes from step to step, and what the optimizer's kernels are told once: computed as core's optimizers do it.
 
+use super::kept::Mixing;
 use crate::kernels::loss::STEP_BYTES;
 use crate::kernels::optimizer::Constants;
 use mobilenet_core::config::{OptimizerConfig, Rule};
 
-/// `StepScalars`: see `kernels/README.md`. Batches come mixed from the processor, so the kernels mix nothing.
+/// `StepScalars`: see `kernels/README.md`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepScalars {
     /// Of the first picture of a mixture.
@@ -15,6 +16,8 @@ pub struct StepScalars {
     pub rates: [Rate; 2],
     /// How much of the average of weights stays.
     pub average_decay: f64,
+    /// How pictures that the card keeps are mixed.
+    pub mixing: Mixing,
 }
 
 /// How a group of parameters moves in this step.
@@ -59,6 +62,10 @@ impl StepScalars {
         put(&mut rest, (weight as f32).to_ne_bytes());
         put(&mut rest, ((1.0 - weight) as f32).to_ne_bytes());
         put(&mut rest, i32::from(weight < 0.5).to_ne_bytes());
+        let Mixing { kind, weights, sides } = self.mixing;
+        put(&mut rest, kind.to_ne_bytes());
+        weights.into_iter().for_each(|weight| put(&mut rest, weight.to_ne_bytes()));
+        sides.into_iter().for_each(|side| put(&mut rest, side.to_ne_bytes()));
         bytes
     }
 }
@@ -107,7 +114,8 @@ mod tests {
     fn numbers_lie_where_the_kernels_read_them() {
         let optimizer = OptimizerConfig { weight_decay: 0.5, ..OptimizerConfig::of(OptimizerKind::AdamW) };
         let rates = [Rate::of(&optimizer, 0.25, 1), Rate::of(&optimizer, 0.5, 2)];
-        let bytes = StepScalars { share: 0.75, divisor: 3.0, rates, average_decay: 0.875 }.bytes();
+        let mixing = Mixing { kind: 2, weights: [0.25, 0.75], sides: [1, 2, 3, 4] };
+        let bytes = StepScalars { share: 0.75, divisor: 3.0, rates, average_decay: 0.875, mixing }.bytes();
         let double = |at: usize| f64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
         let float = |at: usize| f32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
         assert_eq!([double(0), double(8)], [0.75, 3.0]);
@@ -116,7 +124,9 @@ mod tests {
         assert_eq!([float(32), float(36)], [0.875, 0.75]);
         assert_eq!([float(40), float(44)], [0.125, 0.875]);
         assert_eq!(i32::from_ne_bytes(bytes[48..52].try_into().unwrap()), 1);
-        assert_eq!(bytes[52..], [0; 28]);
+        let int = |at: usize| i32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+        assert_eq!((int(52), [float(56), float(60)]), (2, [0.25, 0.75]));
+        assert_eq!([int(64), int(68), int(72), int(76)], [1, 2, 3, 4]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::scalars::StepScalars;
 use crate::driver::{DeviceBuffer, Slice, Stream, Upload};
+use crate::kernels::batch::{CHOICE_BYTES, HOLE_BYTES};
 use crate::kernels::loss::STEP_BYTES;
 use mobilenet_core::Result;
 use std::ops::Range;
@@ -18,11 +19,15 @@ struct Places {
     labels: Range<usize>,
     second_labels: Range<usize>,
     kept_bits: Range<usize>,
+    choices: Range<usize>,
+    holes: Range<usize>,
     pictures: Range<usize>,
 }
 
 impl Places {
-    fn new(capacity: usize, dropout_values: usize, picture_floats: usize) -> Self {
+    fn new(room: Room) -> Self {
+        let Room { capacity, dropout_values, holes_per_picture, picture_floats, draws } = room;
+        let drawn = if draws { capacity } else { 0 };
         let mut end = STEP_BYTES;
         let mut part = |bytes: usize| {
             let start = end.next_multiple_of(ALIGNMENT);
@@ -33,15 +38,33 @@ impl Places {
             labels: part(4 * capacity),
             second_labels: part(4 * capacity),
             kept_bits: part(4 * dropout_values.div_ceil(32)),
+            choices: part(CHOICE_BYTES * drawn),
+            holes: part(HOLE_BYTES * drawn * holes_per_picture),
             pictures: part(4 * capacity * picture_floats),
         }
     }
+}
+
+/// For how much there is room.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Room {
+    /// Pictures of a batch.
+    pub capacity: usize,
+    /// Among so many values dropout chooses.
+    pub dropout_values: usize,
+    /// Holes that are cut into each picture.
+    pub holes_per_picture: usize,
+    /// Values of a picture.
+    pub picture_floats: usize,
+    /// Whether batches may come drawn.
+    pub draws: bool,
 }
 
 /// The parts on the card, and the same in the machine's memory.
 #[derive(Debug)]
 pub struct Staging {
     places: Places,
+    holes_per_picture: usize,
     device: DeviceBuffer<u8>,
     slots: Vec<Upload<u8>>,
     next: usize,
@@ -55,31 +78,46 @@ pub struct Parts<'a> {
     /// The labels themselves, where there is no mixture.
     pub second_labels: &'a [u32],
     pub kept_bits: &'a [u32],
-    /// Normalised.
+    /// `PictureChoice`s, of a batch that was drawn.
+    pub choices: &'a [i32],
+    /// `Hole`s, of a batch that was drawn.
+    pub holes: &'a [i32],
+    /// Normalised; none of a batch that was drawn.
     pub pictures: &'a [f32],
 }
 
+impl Parts<'_> {
+    /// The numbers alone.
+    pub fn of(scalars: StepScalars) -> Self {
+        Self {
+            scalars,
+            labels: &[],
+            second_labels: &[],
+            kept_bits: &[],
+            choices: &[],
+            holes: &[],
+            pictures: &[],
+        }
+    }
+}
+
 impl Staging {
-    /// For batches of up to `capacity` pictures; dropout chooses among `dropout_values`.
-    pub fn new(
-        stream: &Arc<Stream>,
-        capacity: usize,
-        dropout_values: usize,
-        picture_floats: usize,
-    ) -> Result<Self> {
-        let places = Places::new(capacity, dropout_values, picture_floats);
+    /// An area with room for so much.
+    pub fn new(stream: &Arc<Stream>, room: Room) -> Result<Self> {
+        let places = Places::new(room);
         let bytes = places.pictures.end;
         Ok(Self {
             device: DeviceBuffer::zeros(stream, bytes)?,
             slots: (0..SLOTS).map(|_| Upload::new(stream, bytes)).collect::<Result<_>>()?,
             places,
+            holes_per_picture: room.holes_per_picture,
             next: 0,
         })
     }
 
     /// Puts a batch's copy at the stream's end. Waits only where the card is that far behind.
     pub fn send(&mut self, parts: &Parts<'_>) -> Result<()> {
-        let Self { places, device, slots, next } = self;
+        let Self { places, device, slots, next, .. } = self;
         let slot = &mut slots[*next];
         *next = (*next + 1) % SLOTS;
         slot.send(device, |bytes| {
@@ -87,6 +125,8 @@ impl Staging {
             fill(&mut bytes[places.labels.clone()], parts.labels, u32::to_ne_bytes);
             fill(&mut bytes[places.second_labels.clone()], parts.second_labels, u32::to_ne_bytes);
             fill(&mut bytes[places.kept_bits.clone()], parts.kept_bits, u32::to_ne_bytes);
+            fill(&mut bytes[places.choices.clone()], parts.choices, i32::to_ne_bytes);
+            fill(&mut bytes[places.holes.clone()], parts.holes, i32::to_ne_bytes);
             fill(&mut bytes[places.pictures.clone()], parts.pictures, f32::to_ne_bytes);
             places.pictures.start + size_of_val(parts.pictures)
         })
@@ -112,6 +152,21 @@ impl Staging {
         self.device.slice(self.places.kept_bits.clone())
     }
 
+    /// A `PictureChoice` a picture.
+    pub fn choices(&self) -> Slice {
+        self.device.slice(self.places.choices.clone())
+    }
+
+    /// `Hole`s, those of one picture together.
+    pub fn holes(&self) -> Slice {
+        self.device.slice(self.places.holes.clone())
+    }
+
+    /// How many of them a picture has.
+    pub fn holes_per_picture(&self) -> usize {
+        self.holes_per_picture
+    }
+
     /// `[pictures, resolution, resolution, 3]`.
     pub fn pictures(&self) -> Slice {
         self.device.slice(self.places.pictures.clone())
@@ -131,15 +186,17 @@ fn fill<T: Copy>(to: &mut [u8], values: &[T], bytes: impl Fn(T) -> [u8; 4]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{ALIGNMENT, Places, STEP_BYTES};
+    use super::{ALIGNMENT, Places, Room, STEP_BYTES};
 
     #[test]
     fn parts_are_aligned_and_lie_apart() {
-        let Places { labels, second_labels, kept_bits, pictures } = Places::new(7, 33, 75);
-        let parts = [0..STEP_BYTES, labels, second_labels, kept_bits, pictures];
+        let room =
+            Room { capacity: 7, dropout_values: 33, holes_per_picture: 2, picture_floats: 75, draws: true };
+        let Places { labels, second_labels, kept_bits, choices, holes, pictures } = Places::new(room);
+        let parts = [0..STEP_BYTES, labels, second_labels, kept_bits, choices, holes, pictures];
         for pair in parts.windows(2) {
             assert!(pair[0].end <= pair[1].start && pair[1].start % ALIGNMENT == 0, "{pair:?}");
         }
-        assert_eq!(parts.map(|part| part.len()), [80, 28, 28, 8, 7 * 75 * 4]);
+        assert_eq!(parts.map(|part| part.len()), [80, 28, 28, 8, 140, 224, 7 * 75 * 4]);
     }
 }

@@ -4,15 +4,17 @@
 use super::backward::Gradients;
 use super::forward::{Gathering, Maps};
 use super::graphs::Graphs;
+use super::kept::{Kept, Mixing, words};
 use super::losses::Losses;
 use super::optimizer::Optimizer;
 use super::scalars::StepScalars;
-use super::staging::{Parts, Staging};
+use super::staging::{Parts, Room, Staging};
 use super::weights::Weights;
 use crate::driver::DeviceBuffer;
 use crate::kernels::loss::Targets as LossTargets;
 use crate::kernels::{Kernels, Workspaces};
-use mobilenet_core::Result;
+use mobilenet_core::config::{Augmentation, Normalization};
+use mobilenet_core::data::Pictures;
 use mobilenet_core::data::prepare::Batch;
 use mobilenet_core::engine::backend::{EngineState, Recipe, TrainingEngine, Update};
 use mobilenet_core::engine::head::Head;
@@ -20,13 +22,14 @@ use mobilenet_core::kernels::loss::{Loss, Targets};
 use mobilenet_core::kernels::padded;
 use mobilenet_core::optim::average::Average;
 use mobilenet_core::rng::{Purpose, stream, unit};
+use mobilenet_core::{Error, Result};
 use std::cell::RefCell;
 
 /// See [`TrainingEngine`].
 #[derive(Debug)]
 pub struct Training {
     // In the order in which they are dropped: what was recorded before what it works with.
-    graphs: RefCell<Graphs<usize>>,
+    graphs: RefCell<Graphs<(usize, bool)>>,
     weights: Weights,
     maps: Maps,
     gradients: Gradients,
@@ -34,6 +37,8 @@ pub struct Training {
     optimizer: Optimizer,
     losses: Losses,
     averages: Option<Averages>,
+    /// The training pictures, if the card keeps them.
+    kept: Option<Kept>,
     smoothing: f64,
     kernels: Kernels,
 }
@@ -59,6 +64,7 @@ impl Training {
             Workspaces::of(network, capacity, kernels.multiprocessors());
         let gradients = Gradients::new(&kernels, &maps, &weights, capacity, (sums, weight_gradients))?;
         let dropped = if network.dropout > 0.0 { capacity * padded(network.classifier().inputs) } else { 0 };
+        let holes = config.augment.iter().filter(|step| matches!(step, Augmentation::Cutout { .. }));
         let averages = match state.average {
             None => None,
             Some(average) => Some(Averages {
@@ -70,9 +76,19 @@ impl Training {
         Ok(Self {
             graphs: RefCell::new(Graphs::new(kernels.records())),
             optimizer: Optimizer::new(&kernels, &weights, config, state.optimizer, frozen_steps)?,
-            staging: Staging::new(&queue, capacity, dropped, network.picture_floats())?,
+            staging: Staging::new(
+                &queue,
+                Room {
+                    capacity,
+                    dropout_values: dropped,
+                    holes_per_picture: holes.count(),
+                    picture_floats: network.picture_floats(),
+                    draws: true,
+                },
+            )?,
             losses: Losses::new(&queue, capacity, class_weights)?,
             averages,
+            kept: None,
             smoothing: config.label_smoothing,
             weights,
             maps,
@@ -91,13 +107,14 @@ impl Training {
     }
 
     /// What this step's kernels read besides arrays.
-    fn scalars(&self, batch: &Batch, rate: f64) -> StepScalars {
-        StepScalars {
+    fn scalars(&self, batch: &Batch, rate: f64) -> Result<StepScalars> {
+        Ok(StepScalars {
             share: batch.mixture.as_ref().map_or(1.0, |mixture| mixture.share),
             divisor: self.targets(batch).divisor(),
             rates: self.optimizer.rates(rate),
             average_decay: self.averages.as_ref().map_or(0.0, |averages| averages.average.decay()),
-        }
+            mixing: Mixing::of(batch.drawn.as_ref().and_then(|drawn| drawn.mix.as_ref()))?,
+        })
     }
 
     /// Which of the classifier's inputs dropout keeps: the same as the processor's plan, a bit each.
@@ -117,11 +134,14 @@ impl Training {
         bits
     }
 
-    /// Forward, loss, backward, optimizer, average: of what lies in the staging area.
-    fn work(&self, pictures: usize) -> Result<()> {
+    /// Forward, loss, backward, optimizer, average: of what lies in the staging area, or of pictures that were `drawn`.
+    fn work(&self, pictures: usize, drawn: bool) -> Result<()> {
         let Self { kernels, weights, maps, gradients, staging, losses, .. } = self;
         let layers = &maps.network.layers;
         let (last, classes) = (layers.len() - 1, maps.network.classes());
+        if let (true, Some(kept)) = (drawn, &self.kept) {
+            kept.make(kernels, staging, pictures)?;
+        }
         let input = (staging.pictures(), pictures);
         let gathering = Gathering { partials: gradients.partials.all(), kept_bits: staging.kept_bits() };
         maps.forward(kernels, weights, input, last, Some(gathering))?;
@@ -170,18 +190,33 @@ impl Training {
 }
 
 impl TrainingEngine for Training {
+    fn keep(&mut self, pictures: &Pictures, normalization: &Normalization) -> Result<bool> {
+        self.kept = Kept::new(&self.kernels, pictures, normalization, self.maps.network.resolution)?;
+        Ok(self.kept.is_some())
+    }
+
     fn step(&mut self, batch: Batch, update: Update) -> Result<()> {
         let kept_bits = self.kept_bits(batch.count, update.stream);
+        let (choices, holes) = match &batch.drawn {
+            Some(drawn) if self.kept.is_some() => words(drawn, self.maps.network.resolution)?,
+            Some(_) => {
+                return Err(Error::internal("a batch was drawn of pictures that the card doesn't keep"));
+            }
+            None => (Vec::new(), Vec::new()),
+        };
         let parts = Parts {
-            scalars: self.scalars(&batch, update.rate),
+            scalars: self.scalars(&batch, update.rate)?,
             labels: &batch.labels,
             second_labels: batch.mixture.as_ref().map_or(&batch.labels, |mixture| &mixture.labels),
             kept_bits: &kept_bits,
+            choices: &choices,
+            holes: &holes,
             pictures: &batch.input,
         };
         let queue = self.kernels.stream().clone();
         self.staging.send(&parts)?;
-        self.graphs.borrow_mut().run(&queue, batch.count, || self.work(batch.count))?;
+        let key = (batch.count, batch.drawn.is_some());
+        self.graphs.borrow_mut().run(&queue, key, || self.work(key.0, key.1))?;
         self.count();
         self.losses.ask()
     }
@@ -191,11 +226,10 @@ impl TrainingEngine for Training {
         let (queue, split) = (self.kernels.stream().clone(), self.optimizer.split);
         let own = self.weights.parameters.read(&queue)?.split_off(split);
         let mut gradients = vec![0.0; own.len()];
-        let scalars = self.scalars(&batch, update.rate);
+        let scalars = self.scalars(&batch, update.rate)?;
         let features = std::mem::take(&mut batch.input);
         let loss = head.step(features, self.targets(&batch), &own, update.stream, &mut gradients);
-        let parts = Parts { scalars, labels: &[], second_labels: &[], kept_bits: &[], pictures: &[] };
-        self.staging.send(&parts)?;
+        self.staging.send(&Parts::of(scalars))?;
         let mut all = vec![0.0; split];
         all.extend(gradients);
         self.gradients.parameters.write(&queue, &all)?;
@@ -235,7 +269,8 @@ impl TrainingEngine for Training {
         let averages =
             averages.map_or(0, |averages| averages.parameters.bytes() + averages.statistics.bytes());
         let plan = self.weights.bytes() + self.maps.bytes() + self.gradients.bytes() + self.staging.bytes();
-        plan + self.optimizer.bytes() + averages
+        let kept = self.kept.as_ref().map_or(0, Kept::bytes);
+        plan + self.optimizer.bytes() + averages + kept
     }
 }
 

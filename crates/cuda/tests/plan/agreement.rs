@@ -3,8 +3,11 @@
 use crate::networks::{batch, beginning, engine, every_layer, in_precision, narrow};
 use crate::setup::mock;
 use mobilenet_core::config::{
-    EmaConfig, Layout, OptimizerConfig, OptimizerKind, Precision, Rule, TrainConfig, Variant,
+    Augmentation, EmaConfig, Layout, Normalization, OptimizerConfig, OptimizerKind, Precision, Rule,
+    TrainConfig, Variant,
 };
+use mobilenet_core::data::Pictures;
+use mobilenet_core::data::prepare::{Place, Preparer};
 use mobilenet_core::engine::TrainingPlan;
 use mobilenet_core::engine::backend::{Backend, EngineState, Update};
 use mobilenet_core::engine::processor::Processor;
@@ -218,6 +221,50 @@ fn the_same_seed_gives_the_same_bits_recorded_or_not() {
         assert_eq!(recorded, train(&mock.card().without_graphs(), &network, &config, 5, 0.01));
         assert_ne!(launches, mock.books.report());
     }
+}
+
+/// Pictures that the card keeps, placed, cut and mixed by it, are those that the processor prepares, to the bit.
+#[test]
+fn batches_made_on_the_card_are_those_that_are_sent() {
+    let Some(mock) = mock() else { return };
+    let (network, card) = (every_layer(), mock.card());
+    let bytes = (0..9 * 8 * 8 * 3).map(|at| (at * 7 % 251) as u8).collect();
+    let pictures = Pictures::of_one_size(bytes, (0..9).map(|label| label % 5).collect(), (8, 8));
+    let mixes = [
+        vec![],
+        vec![Augmentation::Mixup { alpha: 1.0, probability: 0.7 }],
+        vec![Augmentation::Cutmix { alpha: 1.0, probability: 0.7 }],
+    ];
+    for mix in mixes {
+        let steps = [
+            Augmentation::Crop { padding: 2 },
+            Augmentation::Flip,
+            Augmentation::Cutout { size: 4 },
+            Augmentation::Cutout { size: 2 },
+        ];
+        let config = TrainConfig { augment: steps.into_iter().chain(mix).collect(), ..Default::default() };
+        let normalization = Normalization::default();
+        let preparer = Preparer::new(&normalization, 8, &config.augment);
+        let run = |drawn: bool| {
+            let mut engine = engine(&card, &network, &config, beginning(&network, &config)).unwrap();
+            assert!(!drawn || engine.keep(&pictures, &normalization).unwrap());
+            for (step, indices) in
+                [[8, 1, 2, 3, 4, 5], [0, 7, 6, 5, 4, 1], [2, 2, 3, 8, 0, 1]].iter().enumerate()
+            {
+                let place = Place { seed: 3, epoch: 1, position: 6 * step as u64 };
+                let batch = match drawn {
+                    true => preparer.draw(&pictures, indices, place),
+                    false => preparer.batch(&pictures, indices, place).unwrap(),
+                };
+                engine.step(batch, update(0.01, step as u64)).unwrap();
+            }
+            (engine.losses(true).unwrap(), engine.state().unwrap())
+        };
+        assert_eq!(run(true), run(false), "{:?}", config.augment);
+    }
+    let (sent, kept) = (TrainConfig::default(), Pictures::default());
+    let mut engine = engine(&card, &network, &sent, beginning(&network, &sent)).unwrap();
+    assert!(!engine.keep(&kept, &Normalization::default()).unwrap(), "of another size");
 }
 
 #[test]

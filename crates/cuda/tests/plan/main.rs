@@ -8,6 +8,7 @@ mod loading;
 mod networks;
 mod runs;
 mod setup;
+mod speed;
 
 #[path = "../mock/mod.rs"]
 mod mock;

@@ -52,6 +52,7 @@ pub fn batch(network: &Network, count: usize) -> Batch {
         input: (0..floats).map(|index| ((index * 7919 % 1009) as f32 / 504.5) - 1.0).collect(),
         labels: (0..count).map(|index| (index * 3 % network.classes()) as u32).collect(),
         mixture: None,
+        drawn: None,
         count,
     }
 }

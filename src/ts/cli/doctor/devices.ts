@@ -35,7 +35,7 @@ export async function graphicsCheck(works: boolean): Promise<Check> {
     )
     return ok(name, [...rows, `driver for CUDA ${version}: ${library}`, ...cards.rows].join('\n'))
   }
-  if (found) return note(name, [error, ...cards.rows].join('\n'), 'until then runs use the processor')
+  if (found) return note(name, [error, ...cards.rows].join('\n'), null)
   const places = attempts.map(({ place, failure }) => `looked for ${place}: ${failure}`)
   const first =
     cards.rows.length === 0

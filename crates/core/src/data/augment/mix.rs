@@ -54,10 +54,6 @@ impl Mix {
     /// Mixes the pictures `[n, side, side, 3]` with these labels.
     pub fn apply(&self, pictures: &mut [f32], labels: &[u32], side: usize) -> Mixture {
         let length = side * side * 3;
-        let share = match self {
-            Self::Average { share } => *share,
-            Self::Box { rows, columns } => 1.0 - (rows.len() * columns.len()) as f64 / (side * side) as f64,
-        };
         // From the last to the first, so that each still finds the one before it as it was.
         let last = pictures[pictures.len() - length..].to_vec();
         for picture in (0..labels.len()).rev() {
@@ -73,6 +69,15 @@ impl Mix {
                 }
             }
         }
+        self.mixture(labels, side)
+    }
+
+    /// What is in the pictures of `side` pixels with these labels once they are mixed.
+    pub fn mixture(&self, labels: &[u32], side: usize) -> Mixture {
+        let share = match self {
+            Self::Average { share } => *share,
+            Self::Box { rows, columns } => 1.0 - (rows.len() * columns.len()) as f64 / (side * side) as f64,
+        };
         let mut others = labels.to_vec();
         others.rotate_right(1);
         Mixture { labels: others, share }

@@ -87,6 +87,25 @@ impl Augmenter {
         self.part.is_some() || !self.bytes.is_empty() || !self.holes.is_empty()
     }
 
+    /// Whether a picture's bytes are placed and nothing else is done to them.
+    pub fn only_places(&self) -> bool {
+        self.part.is_none() && matches!(self.bytes[..], [] | [Step::Place(_)])
+    }
+
+    /// What is drawn for one picture of `side` pixels where bytes are only placed: where it is put, and its holes.
+    pub fn draw(&self, side: usize, rng: &mut impl Rng) -> (Placement, Vec<Hole>) {
+        let placement = match self.bytes[..] {
+            [Step::Place(placing)] => placing.draw(rng),
+            _ => Placement::NONE,
+        };
+        (placement, self.holes.iter().map(|size| Hole::draw(*size, side, rng)).collect())
+    }
+
+    /// How the next batch is mixed, if it is. `rng` is asked for only if there is a step that mixes.
+    pub fn draw_mix<R: Rng>(&self, side: usize, rng: impl FnOnce() -> R) -> Option<Mix> {
+        if self.mixing.is_empty() { None } else { Mix::draw(&self.mixing, side, &mut rng()) }
+    }
+
     /// The step that takes a part of the picture, if there is one: `[side, side, 3]`.
     pub fn part(&self, picture: View<'_>, side: usize, rng: &mut impl Rng) -> Option<Vec<u8>> {
         let part = self.part?.draw(rng, picture.width, picture.height);

@@ -54,7 +54,7 @@ mod tests {
         let normalization = Normalization::default();
         let mut input = vec![0.0; pixels.len()];
         Lookup::new(&normalization).apply(&pixels, &mut input);
-        let batch = Batch { input, labels: vec![0; count], count, mixture: None };
+        let batch = Batch { input, labels: vec![0; count], count, mixture: None, drawn: None };
         let shown =
             decode(&sheet(&batch, side, &normalization).unwrap(), "samples.png", &Limits::default()).unwrap();
         assert_eq!((shown.width, shown.height), (8 * 6 - 2, 2 * 6 - 2));
@@ -67,8 +67,13 @@ mod tests {
     #[test]
     fn large_pictures_are_shown_smaller() {
         let side = 224;
-        let batch =
-            Batch { input: vec![0.0; 2 * side * side * 3], labels: vec![0; 2], count: 2, mixture: None };
+        let batch = Batch {
+            input: vec![0.0; 2 * side * side * 3],
+            labels: vec![0; 2],
+            count: 2,
+            mixture: None,
+            drawn: None,
+        };
         let shown = decode(
             &sheet(&batch, side, &Normalization::default()).unwrap(),
             "samples.png",
