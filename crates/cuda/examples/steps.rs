@@ -87,6 +87,7 @@ fn main() -> Result<()> {
                         resolution: side,
                         normalization: Normalization::default(),
                         first_batch: 0,
+                        drawn: false,
                     };
                     let mut started = Loader::start(feed)?;
                     let first =
