@@ -58,32 +58,32 @@ export type {
 export { type NativeLibrary, nativeLibrary, version } from './src/ts/native/info.js'
 export type { LibrarySource } from './src/ts/native/load.js'
 export { type Neighbour, nearest } from './src/ts/nearest.js'
+export type { Augmentation, AugmentationOptions } from './src/ts/options/augment.js'
+export type { EvaluateOptions, TestTimeAugmentation } from './src/ts/options/evaluate.js'
+export type {
+  DeviceName,
+  ImportOptions,
+  LoadOptions,
+  ModelConfig,
+  ModelOptions,
+  NetworkOptions,
+} from './src/ts/options/network.js'
+export type { QuantizeOptions } from './src/ts/options/onnx.js'
 export type {
   OptimizerConfig,
   OptimizerOptions,
   ScheduleConfig,
   ScheduleOptions,
-} from './src/ts/optim.js'
+} from './src/ts/options/optim.js'
 export {
-  type Augmentation,
-  type AugmentationOptions,
-  type DeviceName,
-  type EvaluateOptions,
   fineTuning,
-  type ImportOptions,
-  type LoadOptions,
-  type ModelConfig,
-  type ModelOptions,
-  type NetworkOptions,
   type PresetName,
   presets,
-  type QuantizeOptions,
   type RecipeOptions,
   resolveRecipe,
-  type TestTimeAugmentation,
   type TrainConfig,
   type TrainOptions,
-} from './src/ts/options.js'
+} from './src/ts/options/train.js'
 export {
   findPictures,
   isPictureName,

@@ -1,7 +1,7 @@
 import { cancellable } from './abort.js'
 import { type ErrorCode, MobileNetError, native } from './errors.js'
 import type { Model as NativeModel } from './native/binding.js'
-import { withoutNulls } from './options.js'
+import { withoutNulls } from './options/keys.js'
 import {
   checkLogits,
   checkReading,

@@ -6,7 +6,8 @@ import type {
   BenchmarkReport as NativeBenchmarkReport,
 } from './native/binding.js'
 import { binding } from './native/load.js'
-import { checkKeys, type DeviceName, type Keys, withoutNulls } from './options.js'
+import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
+import type { DeviceName } from './options/network.js'
 
 /** What to measure, and for how long. */
 export interface BenchmarkOptions extends NativeBenchmarkOptions {

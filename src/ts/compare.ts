@@ -14,18 +14,9 @@ import type {
   VariantSpeed,
 } from './native/binding.js'
 import { binding } from './native/load.js'
-import {
-  checkKeys,
-  checkRecipe,
-  type DeviceName,
-  type Keys,
-  type ModelConfig,
-  type ModelOptions,
-  type RecipeOptions,
-  resolveRecipe,
-  type TrainConfig,
-  withoutNulls,
-} from './options.js'
+import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
+import type { DeviceName, ModelConfig, ModelOptions } from './options/network.js'
+import { checkRecipe, type RecipeOptions, resolveRecipe, type TrainConfig } from './options/train.js'
 
 /** Which MobileNet. */
 export type Variant = ModelConfig['variant']

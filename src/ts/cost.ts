@@ -1,14 +1,8 @@
 import { native } from './errors.js'
 import type { ConvolutionSize, ModelCost as NativeModelCost, SeparableCost } from './native/binding.js'
 import { binding } from './native/load.js'
-import {
-  checkKeys,
-  checkNetworkOptions,
-  type Keys,
-  type ModelConfig,
-  type NetworkOptions,
-  withoutNulls,
-} from './options.js'
+import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
+import { checkNetworkOptions, type ModelConfig, type NetworkOptions } from './options/network.js'
 
 /** A network beside the same one with a standard convolution in place of each depthwise separable one. */
 export interface ModelCost extends NativeModelCost {

@@ -4,7 +4,8 @@ import type { DownloadProgress } from './dataset/download.js'
 import { MobileNetError, native } from './errors.js'
 import type { Dataset as NativeDataset, SkippedPicture } from './native/binding.js'
 import { binding } from './native/load.js'
-import { checkKeys, presets } from './options.js'
+import { checkKeys } from './options/keys.js'
+import { presets } from './options/train.js'
 
 /** How to find CIFAR-10. */
 export interface Cifar10Options {

@@ -1,5 +1,6 @@
 import type { Metrics } from './native/binding.js'
-import type { ModelConfig, TrainConfig } from './options.js'
+import type { ModelConfig } from './options/network.js'
+import type { TrainConfig } from './options/train.js'
 
 /** Per-channel mean and standard deviation of values from 0 to 1, in the order red, green, blue. */
 export interface Normalization {

@@ -5,7 +5,7 @@ import { Dataset } from './dataset.js'
 import { measured } from './measure.js'
 import type { FolderProgress, FolderOptions as NativeFolderOptions } from './native/binding.js'
 import { binding } from './native/load.js'
-import { checkKeys, type Keys, withoutNulls } from './options.js'
+import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
 
 /** How a folder of pictures becomes a data set. */
 export interface ImageFolderOptions extends NativeFolderOptions {

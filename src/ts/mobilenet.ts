@@ -17,25 +17,15 @@ import type {
   SelectedDevice,
 } from './native/binding.js'
 import { binding } from './native/load.js'
-import type {
-  EvaluateOptions,
-  ImportOptions,
-  LoadOptions,
-  ModelConfig,
-  ModelOptions,
-  QuantizeOptions,
-  TrainOptions,
-} from './options.js'
-import {
-  checkEvaluateOptions,
-  checkImportOptions,
-  checkLoadOptions,
-  checkModelOptions,
-  checkOnnxOptions,
-  checkTrainOptions,
-  presets,
-  withoutNulls,
-} from './options.js'
+import type { EvaluateOptions } from './options/evaluate.js'
+import { checkEvaluateOptions } from './options/evaluate.js'
+import { withoutNulls } from './options/keys.js'
+import type { ImportOptions, LoadOptions, ModelConfig, ModelOptions } from './options/network.js'
+import { checkImportOptions, checkLoadOptions, checkModelOptions } from './options/network.js'
+import type { QuantizeOptions } from './options/onnx.js'
+import { checkOnnxOptions } from './options/onnx.js'
+import type { TrainOptions } from './options/train.js'
+import { checkTrainOptions, presets } from './options/train.js'
 import {
   checkPredict,
   type LogitsOptions,

@@ -3,7 +3,8 @@ import { extname, isAbsolute, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MobileNetError } from './errors.js'
 import type { ReadingOptions as NativeReadingOptions } from './native/binding.js'
-import { checkKeys, type Keys, type TestTimeAugmentation } from './options.js'
+import type { TestTimeAugmentation } from './options/evaluate.js'
+import { checkKeys, type Keys } from './options/keys.js'
 
 /** A picture as bytes, rows from the top. */
 export interface RawPicture {

@@ -3,8 +3,8 @@ import type {
   OptimizerOptions as NativeOptimizerOptions,
   ScheduleOptions as NativeScheduleOptions,
   WarmupOptions,
-} from './native/binding.js'
-import type { Keys } from './options.js'
+} from '../native/binding.js'
+import type { Keys } from './keys.js'
 
 type OfEveryOptimizer = 'learningRate' | 'weightDecay' | 'decayNormsAndBiases' | 'clipNorm' | 'clipValue'
 
