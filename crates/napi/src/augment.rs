@@ -6,7 +6,7 @@ use mobilenet_core::config::Augmentation;
 use napi::Either;
 use napi_derive::napi;
 
-/// One step, with what any step may have. `options.ts` says which has what.
+/// One step, with what any step may have. `src/ts/options/augment.ts` says which has what.
 #[napi(object)]
 #[derive(Default)]
 pub struct AugmentationStep {

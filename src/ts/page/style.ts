@@ -25,6 +25,7 @@ figure svg { display: block; width: 100%; height: auto; max-width: 28rem; margin
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: 100% }
 caption { text-align: left; position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }
 th, td { padding: .4rem .75rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap }
+td:nth-child(2):last-child { white-space: normal; overflow-wrap: anywhere }
 thead th { color: var(--soft); font-weight: 600 }
 .number { text-align: right }
 tbody th { position: sticky; left: 0; background: var(--page); font-weight: 600 }
