@@ -143,7 +143,7 @@ void launch(const std::string& name, Shape shape, A... values) {
 
 template <class M, class W>
 void products(const std::string& way) {
-  const int sizes[][4] = {{1, 1, 16, 16}, {3, 5, 48, 80}, {2, 67, 160, 144}};
+  const int sizes[][4] = {{1, 1, 16, 16}, {3, 5, 48, 144}, {2, 67, 144, 32}};
   const int tiles[][2] = {{128, 128}, {128, 64}, {64, 64}};
   for (const auto& [pictures, pixels, inputs, outputs] : sizes)
     for (const auto& [bm, bn] : tiles) {

@@ -2,11 +2,12 @@
 //!
 //! `steps train|evaluate NETWORK BATCH float32|tf32|bfloat16`. A network is a layout of V1 (`unpadded`, `cifar`), or a variant
 //! with its layout (`v2-cifar`). Each number on a line of the input is answered, once so many steps are done, by a line with
-//! the seconds that they took; batches are prepared meanwhile, as in a run: cropped, flipped and normalised from bytes.
+//! the seconds that they took; batches are cropped, flipped and normalised from bytes meanwhile, as in a run.
 
 use mobilenet_core::config::{Augmentation, ModelOptions, Normalization, Precision, TrainConfig};
 use mobilenet_core::data::Pictures;
 use mobilenet_core::data::loader::{Feed, Loader};
+use mobilenet_core::data::prepare::Preparer;
 use mobilenet_core::engine::backend::{Backend, EngineState, Recipe, Update};
 use mobilenet_core::engine::parameters::Parameters;
 use mobilenet_core::model::{initial, network};
@@ -65,6 +66,9 @@ fn main() -> Result<()> {
     let recipe =
         Recipe { network: &network, config: &config, class_weights: None, capacity: batch, frozen_steps: 0 };
     let mut engine = cuda.training(recipe, state)?;
+    let normalization = Normalization::default();
+    let preparer = Preparer::new(&normalization, side, &Augmentation::course());
+    let drawn = preparer.can_draw(&pictures) && engine.keep(&pictures, &normalization)?;
     tell(json!({ "card": card.name, "batch": batch, "bytes": engine.bytes() }))?;
     let mut epoch = 0;
     let mut loader: Option<Loader> = None;
@@ -85,9 +89,9 @@ fn main() -> Result<()> {
                         seed: 1,
                         epoch,
                         resolution: side,
-                        normalization: Normalization::default(),
+                        normalization,
                         first_batch: 0,
-                        drawn: false,
+                        drawn,
                     };
                     let mut started = Loader::start(feed)?;
                     let first =

@@ -23,6 +23,7 @@ use mobilenet_core::kernels::padded;
 use mobilenet_core::optim::average::Average;
 use mobilenet_core::rng::{Purpose, stream, unit};
 use mobilenet_core::{Error, Result};
+use rayon::prelude::*;
 use std::cell::RefCell;
 
 /// See [`TrainingEngine`].
@@ -125,12 +126,16 @@ impl Training {
         }
         let channels = padded(network.classifier().inputs);
         bits.resize((pictures * channels).div_ceil(32), 0);
-        for picture in 0..pictures {
-            let mut random = stream(seed, Purpose::Dropout, step, picture as u64);
-            for value in picture * channels..(picture + 1) * channels {
-                bits[value / 32] |= u32::from(unit(&mut random) >= network.dropout) << (value % 32);
+        // Channels are a multiple of 16, so two pictures together end with a word.
+        bits.par_chunks_mut(2 * channels / 32).enumerate().for_each(|(pair, bits)| {
+            for picture in 2 * pair..pictures.min(2 * pair + 2) {
+                let mut random = stream(seed, Purpose::Dropout, step, picture as u64);
+                let first = picture % 2 * channels;
+                for value in first..first + channels {
+                    bits[value / 32] |= u32::from(unit(&mut random) >= network.dropout) << (value % 32);
+                }
             }
-        }
+        });
         bits
     }
 

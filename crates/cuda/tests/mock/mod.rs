@@ -5,13 +5,27 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The library that stands in for NVIDIA's driver, or `None` where it can't be built, which is told.
+/// Names the library of a real driver that tests are to work with in the mock's stead.
+const VARIABLE: &str = "MOBILENET_TEST_CUDA_DRIVER";
+
+/// The library that stands in for NVIDIA's driver, or a driver's own where the environment names one; `None` where the mock
+/// can't be built, which is told.
 ///
 /// # Panics
 /// When there is a compiler and it fails.
 pub fn library() -> Option<&'static Path> {
     static LIBRARY: OnceLock<Option<PathBuf>> = OnceLock::new();
-    LIBRARY.get_or_init(|| Some(build("mock-cuda", &[])?.join("libcuda.so.1"))).as_deref()
+    let find = || match std::env::var_os(VARIABLE) {
+        Some(driver) => Some(driver.into()),
+        None => Some(build("mock-cuda", &[])?.join("libcuda.so.1")),
+    };
+    LIBRARY.get_or_init(find).as_deref()
+}
+
+/// Whether [`library`] is a real driver's.
+#[allow(dead_code, reason = "each test takes what it needs")]
+pub fn is_real() -> bool {
+    std::env::var_os(VARIABLE).is_some()
 }
 
 /// The folder of cargo's for tests into which it was built; what is there already and up to date stays.
