@@ -4,6 +4,7 @@ export {
   benchmark,
   Cifar10,
   compare,
+  cudaStatus,
   devices,
   findPictures,
   fineTuning,
