@@ -50,8 +50,9 @@ emulation_switch:
   ret
 .size emulation_switch, .-emulation_switch
 )");
-void prepare(Context& context, char* stack, void (*start)()) {
-  auto* top = reinterpret_cast<uintptr_t*>(reinterpret_cast<uintptr_t>(stack + STACK_BYTES) & ~uintptr_t{15});
+// `skew`: bytes at the stack's end that are left out; stacks that are a power of two apart would share a cache's few lines.
+void prepare(Context& context, char* stack, size_t skew, void (*start)()) {
+  auto* top = reinterpret_cast<uintptr_t*>(reinterpret_cast<uintptr_t>(stack + STACK_BYTES - skew) & ~uintptr_t{15});
   *--top = 0;  // a return address for `start`, which never returns; keeps the stack aligned as at a call
   *--top = reinterpret_cast<uintptr_t>(start);
   for (int i = 0; i < 6; i++) *--top = 0;
@@ -62,10 +63,10 @@ void change(Context& from, Context& to) { emulation_switch(&from.stack, to.stack
 struct Context {
   ucontext_t context;
 };
-void prepare(Context& context, char* stack, void (*start)()) {
+void prepare(Context& context, char* stack, size_t skew, void (*start)()) {
   getcontext(&context.context);
   context.context.uc_stack.ss_sp = stack;
-  context.context.uc_stack.ss_size = STACK_BYTES;
+  context.context.uc_stack.ss_size = STACK_BYTES - skew;
   context.context.uc_link = nullptr;
   makecontext(&context.context, start, 0);
 }
@@ -74,11 +75,12 @@ void change(Context& from, Context& to) { swapcontext(&from.context, &to.context
 
 // ---- A block ----
 
-enum class State { READY, AT_WARP, AT_BLOCK, DONE };
+enum class State { NEW, READY, AT_WARP, AT_BLOCK, DONE };
 
 struct Thread {
   Context context;
   State state;
+  unsigned stack;
   uint3 index;
   Collective work;
   void* operand;
@@ -87,6 +89,8 @@ struct Thread {
 struct Block {
   Thread threads[MOST_THREADS];
   char* stacks = nullptr;
+  // Stacks that no thread has; the last one was used last. So threads without barriers all have the same.
+  unsigned free_stacks[MOST_THREADS], free_count = 0;
   Context scheduler;
   unsigned count = 0, current = 0;
   const Kernel* kernel = nullptr;
@@ -123,16 +127,22 @@ void start_thread() {
 }
 
 void resume(unsigned thread) {
+  Thread& own = block.threads[thread];
   block.current = thread;
-  threadIdx = block.threads[thread].index;
+  threadIdx = own.index;
+  if (own.state == State::NEW) {
+    own.stack = block.free_stacks[--block.free_count];
+    prepare(own.context, block.stacks + own.stack * STACK_BYTES, own.stack % 32 * 192, start_thread);
+  }
 #if defined(__SANITIZE_ADDRESS__)
   void* fake = nullptr;
-  __sanitizer_start_switch_fiber(&fake, block.stacks + thread * STACK_BYTES, STACK_BYTES);
+  __sanitizer_start_switch_fiber(&fake, block.stacks + own.stack * STACK_BYTES, STACK_BYTES);
 #endif
-  change(block.scheduler, block.threads[thread].context);
+  change(block.scheduler, own.context);
 #if defined(__SANITIZE_ADDRESS__)
   __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 #endif
+  if (own.state == State::DONE) block.free_stacks[block.free_count++] = own.stack;
 }
 
 // If all lanes of a warp have come: does their work and lets them go on.
@@ -158,8 +168,9 @@ void run_warp(unsigned first) {
     bool together = false;
     for (unsigned i = first; i < end; i++) {
       const unsigned thread = reversed ? end - 1 - (i - first) : i;
-      if (block.threads[thread].state == State::READY) resume(thread);
-      together |= block.threads[thread].state == State::AT_WARP;
+      const State& state = block.threads[thread].state;
+      if (state == State::READY || state == State::NEW) resume(thread);
+      together |= state == State::AT_WARP;
     }
     if (!together) return;
     if (!finish_warp(first)) fail("some lanes of a warp wait for lanes that do not come");
@@ -168,10 +179,7 @@ void run_warp(unsigned first) {
 
 void run_block() {
   for (unsigned thread = 0; thread < block.count; thread++) {
-    Thread& own = block.threads[thread];
-    own.state = State::READY;
-    own.index = {thread % blockDim.x, thread / blockDim.x % blockDim.y, thread / (blockDim.x * blockDim.y)};
-    prepare(own.context, block.stacks + thread * STACK_BYTES, start_thread);
+    block.threads[thread].state = State::NEW;
   }
   block_serial++;
   block.shared_bytes = 0;
@@ -234,12 +242,16 @@ void launch(const Kernel& kernel, uint3 grid, uint3 threads, const void* const* 
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) fail("no memory for stacks");
     block.stacks = static_cast<char*>(memory);
+    for (unsigned stack = 0; stack < MOST_THREADS; stack++) block.free_stacks[stack] = MOST_THREADS - 1 - stack;
+    block.free_count = MOST_THREADS;
   }
   block.kernel = &kernel;
   block.arguments = arguments;
   block.count = threads.x * threads.y * threads.z;
   gridDim = grid;
   blockDim = threads;
+  for (unsigned thread = 0; thread < block.count && thread < MOST_THREADS; thread++)
+    block.threads[thread].index = {thread % threads.x, thread / threads.x % threads.y, thread / (threads.x * threads.y)};
   if (block.count == 0 || block.count > kernel.most_threads) fail("a block of more threads than the kernel is made for");
   const uint64_t blocks = uint64_t{grid.x} * grid.y * grid.z;
   for (uint64_t i = 0; i < blocks; i++) {

@@ -94,6 +94,7 @@ fn whatever_call_fails_while_a_card_is_opened_it_is_told_and_nothing_leaks() {
     let state = beginning(&every_layer(), &TrainConfig::default());
     fail_each(
         &mock,
+        books,
         UNKNOWN,
         |_| true,
         0,
