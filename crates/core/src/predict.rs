@@ -74,19 +74,18 @@ pub fn predict(
         }
         let fit = |source: &Source| evaluation.apply(&*source.read(&reading.limits)?);
         let fitted: Vec<_> = sources.par_iter().with_max_len(1).map(fit).collect();
-        let mut input = Vec::new();
         let mut readable = Vec::with_capacity(sources.len());
+        let mut bytes = Vec::with_capacity(sources.len());
         for (place, fitted) in fitted.into_iter().enumerate() {
             readable.push(fitted.is_ok());
             match fitted {
-                Ok(bytes) => {
-                    let start = input.len();
-                    input.resize(start + bytes.len(), 0.0);
-                    lookup.apply(&bytes, &mut input[start..]);
-                }
+                Ok(fitted) => bytes.push(fitted),
                 Err(error) => answers.failures.push((batch * together + place, error)),
             }
         }
+        let mut input = vec![0.0; bytes.len() * network.picture_floats()];
+        let pictures = input.par_chunks_exact_mut(network.picture_floats());
+        pictures.zip(bytes).for_each(|(floats, bytes)| lookup.apply(&bytes, floats));
         let values = model.with_evaluator(|engine| {
             in_batches(engine, &input, |engine, batch, pictures| match question {
                 Question::Logits => views::logits(engine, batch, pictures, reading.tta, &normalization),

@@ -3,6 +3,7 @@
 use super::{jpeg, tiff};
 use crate::data::Rgb;
 use crate::error::{Error, ErrorCode, Result};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Pixel};
 use std::fs::File;
 use std::io::{Cursor, Read};
@@ -163,7 +164,12 @@ fn decode_other(
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
     let _turn = limits.check(width.into(), height.into(), decoder.total_bytes())?;
-    let orientation = decoder.orientation()?;
+    let mut orientation = decoder.orientation()?;
+    // Many writers put in front of it what only JPEG has there.
+    const JPEGS_OWN: &[u8] = b"Exif\0\0";
+    if let Some(exif) = decoder.exif_metadata()?.as_deref().and_then(|exif| exif.strip_prefix(JPEGS_OWN)) {
+        orientation = Orientation::from_exif_chunk(exif).unwrap_or(orientation);
+    }
     let mut picture = DynamicImage::from_decoder(decoder)?;
     picture.apply_orientation(orientation);
     Ok(picture)

@@ -13,6 +13,9 @@ const FRACTION_BITS: u32 = 32 - 8 - 2;
 const HALF: i32 = 1 << (FRACTION_BITS - 1);
 /// Pixels that are weighed at a time along a row: with their channels whole registers of any width.
 const GROUP: usize = 8;
+/// Most pixels of an output that are weighed one by one, each with its channels in one register, which needs no sum across
+/// registers; with more than these that sum is what takes less time.
+const FEW_TAPS: usize = 9;
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,9 @@ impl Resample {
         if from.width == size.0 {
             let wanted = window.left * CHANNELS..(window.left + window.width) * CHANNELS;
             return source.flat_map(|row| &row[wanted.clone()]).copied().collect();
+        }
+        if columns.taps <= FEW_TAPS {
+            return Isa::best().run(AcrossFew { source, axis: columns, rows });
         }
         Isa::best().run(Across { source, axis: columns.expanded(from.width), rows })
     }
@@ -204,6 +210,50 @@ impl<'a, I: Iterator<Item = &'a [u8]>> WithSimd for Across<I> {
                 for (channel, output) in output.iter_mut().enumerate() {
                     let sum: i32 = sums[channel..].iter().step_by(CHANNELS).sum();
                     *output = rounded(sum + HALF);
+                }
+            }
+        }
+        output
+    }
+}
+
+/// The pass along rows where few inputs make an output.
+struct AcrossFew<'a, I> {
+    /// Of each row the bytes.
+    source: I,
+    axis: &'a Axis,
+    /// How many rows.
+    rows: usize,
+}
+
+impl<'a, I: Iterator<Item = &'a [u8]>> WithSimd for AcrossFew<'_, I> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Vec<u8> {
+        // A pixel is read with the byte behind it.
+        const BYTES: usize = CHANNELS + 1;
+        let Axis { first, taps, .. } = self.axis;
+        let width = first.len() * CHANNELS;
+        let mut output = vec![0; self.rows * width];
+        // Zeros stand where the last output has weights for pixels behind the last one.
+        let mut row = vec![0; (first[first.len() - 1] + taps) * CHANNELS + 1];
+        for (source, output) in self.source.zip(output.chunks_exact_mut(width)) {
+            let read = source.len().min(row.len());
+            row[..read].copy_from_slice(&source[..read]);
+            for (output, (first, weights)) in
+                output.as_chunks_mut::<CHANNELS>().0.iter_mut().zip(self.axis.outputs())
+            {
+                let mut sums = [HALF; BYTES];
+                let pixels = &row[first * CHANNELS..][..taps * CHANNELS + 1];
+                for (tap, weight) in weights.iter().enumerate() {
+                    let pixel = &pixels[tap * CHANNELS..][..BYTES];
+                    for lane in 0..BYTES {
+                        sums[lane] += i32::from(pixel[lane]) * weight;
+                    }
+                }
+                for channel in 0..CHANNELS {
+                    output[channel] = rounded(sums[channel]);
                 }
             }
         }
