@@ -9,7 +9,7 @@ use mobilenet_core::model::network::Network;
 use mobilenet_core::{Error, ErrorCode, Result};
 use std::sync::Arc;
 
-/// Floats of the pictures in one evaluation batch, about: 512 pictures of 32x32, 8 at least.
+/// Pixels of the pictures in one evaluation batch, about: 512 pictures of 32x32, and of larger ones 8 at least.
 const EVALUATION_PIXELS: usize = 512 * 32 * 32;
 /// The oldest cards that the kernels' PTX is for: Ampere, the first with bfloat16 and TF32.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
@@ -83,7 +83,7 @@ impl Backend for Cuda {
     }
 
     fn inference(&self, network: &Network, precision: Precision) -> Result<Box<dyn InferenceEngine>> {
-        let capacity = (EVALUATION_PIXELS / (network.resolution * network.resolution)).max(8);
+        let capacity = (EVALUATION_PIXELS / (network.resolution * network.resolution)).clamp(8, 512);
         Ok(Box::new(Inference::new(self.kernels()?, network, precision, capacity)?))
     }
 }

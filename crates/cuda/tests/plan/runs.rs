@@ -27,12 +27,12 @@ fn model() -> MobileNet {
     MobileNet::create(&options, 1).unwrap()
 }
 
-/// Two epochs of two steps, the last of 4 pictures; crop and flip, an average of the weights.
+/// Two epochs of two steps, the last of 2 pictures; crop and flip, an average of the weights.
 fn recipe() -> TrainOptions {
     TrainOptions {
         epochs: Some(2),
-        batch_size: Some(16),
-        limit: Some(20),
+        batch_size: Some(8),
+        limit: Some(10),
         log_every: Some(2),
         optimizer: Some(OptimizerOptions { learning_rate: Some(1e-3), ..Default::default() }),
         ema: Some(mobilenet_core::config::EmaOptions { decay: Some(0.9), ..Default::default() }),
