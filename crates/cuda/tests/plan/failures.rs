@@ -1,4 +1,4 @@
-//! Every call of the driver fails once: that is an error with a code and words, everything is let go, and the process lives.
+//! Calls of the driver fail, one at a time: that is an error with a code and words, everything is let go, and the process lives.
 
 use crate::mock::Books;
 use crate::networks::{batch, beginning, engine, every_layer};
