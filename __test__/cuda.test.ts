@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { nativeLibrary } from 'mobilenet-native'
 import { describe, expect, it } from 'vitest'
 import { cli, data, type Json, jsonLines, Scratch } from './cli.js'
 
@@ -144,6 +145,15 @@ describe.skipIf(library === null)('on a card (emulated)', { timeout: 120_000 }, 
 })
 
 describe('without a driver', () => {
+  it.skipIf(process.platform !== 'linux')('the native library asks the loader for nothing of CUDA', () => {
+    const { path } = nativeLibrary()
+    const undefinedSymbols = execFileSync('nm', ['-D', '--undefined-only', path], { encoding: 'utf8' })
+    // There are others, so this does look at something.
+    expect(undefinedSymbols).toMatch(/\bnapi_create_function\b/)
+    expect(undefinedSymbols).not.toMatch(/\b(cu[A-Z]|cuda|cublas|nvrtc|nvml)/)
+    expect(execFileSync('readelf', ['-d', path], { encoding: 'utf8' })).not.toMatch(/NEEDED.*(cuda|nv)/)
+  })
+
   it('cuda is refused with where it was looked for, auto takes the processor silently', async () => {
     const env = { MOBILENET_NATIVE_CUDA_PATH: '/no/such/libcuda.so.1' }
     const asked = await cli([...small, '--device', 'cuda', '--out', scratch.at('none')], { env })
