@@ -111,7 +111,7 @@ export interface Answers {
   failures: Array<Failure>
 }
 
-/** One step, with what any step may have. `options.ts` says which has what. */
+/** One step, with what any step may have. `src/ts/options/augment.ts` says which has what. */
 export interface AugmentationStep {
   /** Which. */
   type: 'resizedcrop' | 'crop' | 'flip' | 'randaugment' | 'trivialaugment' | 'colorjitter' | 'cutout' | 'mixup' | 'cutmix'
