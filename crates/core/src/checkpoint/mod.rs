@@ -89,3 +89,23 @@ pub struct Progress {
     /// Of the last complete epoch: training, validation, test.
     pub last: [Option<Metrics>; 3],
 }
+
+impl Progress {
+    /// A run at its beginning.
+    pub fn new(config: TrainConfig, pictures: PictureCounts) -> Self {
+        Self {
+            config,
+            pictures,
+            epoch: 0,
+            step: 0,
+            steps: 0,
+            averaged: 0,
+            learning_rate: None,
+            loss_sum: 0.0,
+            correct: 0,
+            count: 0,
+            best: None,
+            last: [None; 3],
+        }
+    }
+}

@@ -224,20 +224,7 @@ fn progress(
             averaged: if recipe.ema.is_some() { state.progress.averaged } else { 0 },
             ..state.progress.clone()
         },
-        None => Progress {
-            config: recipe.clone(),
-            pictures,
-            epoch: 0,
-            step: 0,
-            steps: 0,
-            averaged: 0,
-            learning_rate: None,
-            loss_sum: 0.0,
-            correct: 0,
-            count: 0,
-            best: None,
-            last: [None; 3],
-        },
+        None => Progress::new(recipe.clone(), pictures),
     };
     let before = progress.pictures;
     if before != pictures {

@@ -115,20 +115,8 @@ mod tests {
     use crate::metrics::PictureCounts;
 
     fn state(epoch: usize, step: usize) -> Progress {
-        Progress {
-            config: TrainConfig::default(),
-            pictures: PictureCounts { total: 4, train: 4, validation: 0, test: 0 },
-            epoch,
-            step,
-            steps: 2 * epoch + step,
-            averaged: 0,
-            learning_rate: None,
-            loss_sum: 0.0,
-            correct: 0,
-            count: 0,
-            best: None,
-            last: [None; 3],
-        }
+        let pictures = PictureCounts { total: 4, train: 4, validation: 0, test: 0 };
+        Progress { epoch, step, steps: 2 * epoch + step, ..Progress::new(TrainConfig::default(), pictures) }
     }
 
     /// Two epochs of two steps, killed while the last line was written.
