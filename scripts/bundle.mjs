@@ -2,7 +2,7 @@
 // install those: one file instead of dozens of packages. Their licences go with them. And makes one file of the command
 // line's own: half the bytes to install, and one file to read at its start instead of thirty.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { dirname, join, posix, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'rolldown'
 
@@ -41,8 +41,8 @@ async function bundleFolder(folder, name) {
     resolveId(id, importer) {
       if (importer === undefined) return null
       if (!id.startsWith('.')) return { id, external: true }
-      const path = relative(inside, resolve(dirname(importer), id))
-      const bundled = libraries.includes(join(folder, path).replace(/\.js$/, ''))
+      const path = relative(inside, resolve(dirname(importer), id)).replaceAll(sep, '/')
+      const bundled = libraries.includes(posix.join(folder, path).replace(/\.js$/, ''))
       return bundled || path.startsWith('..') ? { id: `./${path}`, external: true } : null
     },
   }
