@@ -37,13 +37,17 @@ impl Isa {
         all
     }
 
-    /// The fastest that this machine has, or the one that `MOBILENET_NATIVE_SIMD` names if the machine has it.
+    /// The one that `MOBILENET_NATIVE_SIMD` names: nothing faster is to be used.
+    pub fn limit() -> Option<String> {
+        std::env::var("MOBILENET_NATIVE_SIMD").ok()
+    }
+
+    /// The fastest that this machine has, or [`Self::limit`] if the machine has it.
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let all = Self::all();
-            let wanted = std::env::var("MOBILENET_NATIVE_SIMD").unwrap_or_default();
-            all.iter().find(|isa| isa.name() == wanted).copied().unwrap_or(all[0])
+            let (all, limit) = (Self::all(), Self::limit().unwrap_or_default());
+            all.iter().find(|isa| isa.name() == limit).copied().unwrap_or(all[0])
         })
     }
 

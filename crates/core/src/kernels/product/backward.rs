@@ -70,6 +70,8 @@ impl WithSimd for Backward<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, inputs, outputs, input_affine, bfloat16, gradient_block, sums, .. } = self;
         let (mut weight_gradient, mut factors_gradient) = (self.weight_gradient, self.factors_gradient);
+        let products = bfloat16.map(Bfloat16::begin);
+        let products = products.as_ref();
         if let (0, Some(weight_gradient)) = (rows, weight_gradient.as_deref_mut()) {
             weight_gradient[..outputs * inputs].fill(0.0);
         }
@@ -101,10 +103,10 @@ impl WithSimd for Backward<'_> {
             };
             if let Some(to) = weight_gradient.as_deref_mut() {
                 let add = start > 0;
-                multiply_tiles(simd, bfloat16, 0..outputs, 0..inputs, count, tiles, panels, to, inputs, add);
+                multiply_tiles(simd, products, 0..outputs, 0..inputs, count, tiles, panels, to, inputs, add);
             }
             let left = &*gradient_block;
-            multiply(simd, bfloat16, count, inputs, outputs, left, stride, weight, to, inputs, add, None);
+            multiply(simd, products, count, inputs, outputs, left, stride, weight, to, inputs, add, None);
             match (factors, factors_gradient.as_deref_mut()) {
                 (Some(factors), Some(factors_gradient)) => {
                     let h = Rows::dense(to, inputs);
@@ -154,15 +156,17 @@ impl<'a> Operands<'a> {
     }
 }
 
-/// Rows of a weight gradient that one task computes: a multiple of every tile's rows (8, 6, 4), and few, so that 512
-/// rows make enough tasks for many threads.
-pub const WEIGHT_ROWS: usize = 24;
+/// Rows of a weight gradient that one task computes: a multiple of every tile's rows (8, 6 and 4; in bfloat16 16, and two such
+/// tiles side by side are faster), and few, so that 512 rows make enough tasks for many threads.
+pub const fn weight_rows(bfloat16: Option<Bfloat16>) -> usize {
+    if bfloat16.is_some() { 32 } else { 24 }
+}
 
 /// Some rows of the weight gradient over all blocks of all parts, in order.
 pub struct WeightGradient<'a> {
     /// Padded.
     pub inputs: usize,
-    /// Which outputs, at most [`WEIGHT_ROWS`] and from a multiple of it.
+    /// Which outputs, at most [`weight_rows`] and from a multiple of it.
     pub outputs: Range<usize>,
     /// Every block's.
     pub operands: &'a [Operands<'a>],
@@ -179,12 +183,13 @@ impl WithSimd for WeightGradient<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { inputs, outputs, operands, bfloat16, to } = self;
         let width = width::<S>();
+        let products = bfloat16.map(Bfloat16::begin);
         // A panel of the result stays in L1 while all rows go by.
         for panel in (0..inputs).step_by(width) {
             for (index, &Operands { rows, tiles, panels }) in operands.iter().enumerate() {
                 let columns = panel..inputs.min(panel + width);
-                let (outputs, add) = (outputs.clone(), index > 0);
-                multiply_tiles(simd, bfloat16, outputs, columns, rows, tiles, panels, to, inputs, add);
+                let (products, outputs, add) = (products.as_ref(), outputs.clone(), index > 0);
+                multiply_tiles(simd, products, outputs, columns, rows, tiles, panels, to, inputs, add);
             }
         }
     }

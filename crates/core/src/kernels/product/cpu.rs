@@ -1,6 +1,6 @@
 //! The walk over a product's tiles, in float32 and in bfloat16.
 
-use super::bfloat16::{self, Bfloat16};
+use super::bfloat16::{self, Products};
 use super::tile::{Left, To, tiles, width};
 use crate::kernels::batch_norm::cpu::curve_rows;
 use crate::kernels::batch_norm::{Curve, Finish};
@@ -27,7 +27,7 @@ pub fn panel_width(isa: Isa) -> usize {
 }
 
 /// Steps of a walk through so much depth: a step takes one value, or a pair in bfloat16.
-const fn steps(bfloat16: Option<Bfloat16>, depth: usize) -> usize {
+const fn steps(bfloat16: Option<&Products>, depth: usize) -> usize {
     match bfloat16 {
         None => depth,
         Some(_) => depth.div_ceil(2),
@@ -41,7 +41,7 @@ const fn steps(bfloat16: Option<Bfloat16>, depth: usize) -> usize {
 #[allow(clippy::too_many_arguments)] // Three matrices with their strides.
 pub fn multiply<S: Simd>(
     simd: S,
-    bfloat16: Option<Bfloat16>,
+    bfloat16: Option<&Products>,
     rows: usize,
     columns: usize,
     depth: usize,
@@ -82,7 +82,7 @@ pub fn multiply<S: Simd>(
 #[allow(clippy::too_many_arguments)] // As its caller.
 pub unsafe fn multiply_into<S: Simd>(
     simd: S,
-    bfloat16: Option<Bfloat16>,
+    bfloat16: Option<&Products>,
     rows: usize,
     columns: usize,
     depth: usize,
@@ -124,7 +124,7 @@ pub unsafe fn multiply_into<S: Simd>(
                 let to = To { at: to.add(panel), row: to_stride, add: add || start > 0, finish };
                 match bfloat16 {
                     None => tiles(simd, rows, panel_width, depth_here, left, right, to),
-                    Some(rounds) => rounds.tiles(rows, panel_width, depth_here, left, right, to),
+                    Some(products) => products.tiles(rows, panel_width, depth_here, left, right, to),
                 }
             }
         }
@@ -146,12 +146,13 @@ pub const fn gradient_tile_rows<S: Simd>() -> usize {
 
 /// Rows `at` of `left^T * right`, with `left` `[depth, rows]` in tiles ([`super::pack::pack_tiles`]) and `right` in panels, `[depth,
 /// columns]`, set or added to the rows of `to`, `[rows of at, columns]`, dense. `at` begins at a tile. With `bfloat16`
-/// both operands lie in pairs along the depth ([`Bfloat16::interleave`]).
+/// both operands lie in pairs along the depth ([`bfloat16::Bfloat16::interleave`]), `left` in tiles of [`bfloat16::TILE_ROWS`], and
+/// `at` ends at one, too.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)] // Three matrices.
 pub fn multiply_tiles<S: Simd>(
     simd: S,
-    bfloat16: Option<Bfloat16>,
+    bfloat16: Option<&Products>,
     at: Range<usize>,
     columns: Range<usize>,
     depth: usize,
@@ -161,26 +162,30 @@ pub fn multiply_tiles<S: Simd>(
     to_stride: usize,
     add: bool,
 ) {
-    let (tile, depth) = (gradient_tile_rows::<S>(), steps(bfloat16, depth));
-    assert!(bfloat16.is_none() || (tile == bfloat16::TILE_ROWS && width::<S>() == bfloat16::WIDTH));
+    let depth = steps(bfloat16, depth);
+    let tile = bfloat16.map_or(gradient_tile_rows::<S>(), |_| bfloat16::TILE_ROWS);
+    assert!(bfloat16.is_none() || (at.end.is_multiple_of(tile) && width::<S>() == bfloat16::WIDTH));
     assert!(at.start.is_multiple_of(tile) && at.end * depth <= tiles_of_left.len());
     assert!(columns.start.is_multiple_of(width::<S>()) && columns.end * depth <= right.len());
     assert!(columns.len().is_multiple_of(lanes::<S>()));
     assert!(at.is_empty() || (at.len() - 1) * to_stride + columns.end <= to.len());
     for panel in columns.clone().step_by(width::<S>()) {
         let panel_width = width::<S>().min(columns.end - panel);
-        for row in at.clone().step_by(tile) {
-            let tile_rows = tile.min(at.end - row);
-            // SAFETY: a tile begins at row * depth and holds tile_rows * depth floats; the rest was checked above.
-            unsafe {
+        // SAFETY: the panel begins at panel * depth, a tile at row * depth, which holds tile_rows * depth floats; the rest
+        // was checked above.
+        unsafe {
+            let right = right.as_ptr().add(panel * depth);
+            let to = To { at: to.as_mut_ptr().add(panel), row: to_stride, add, finish: None };
+            if let Some(products) = bfloat16 {
+                let left = tiles_of_left.as_ptr().add(at.start * depth);
+                products.gradient_tiles(at.len(), panel_width, depth, left, right, to);
+                continue;
+            }
+            for row in at.clone().step_by(tile) {
+                let tile_rows = tile.min(at.end - row);
                 let left = Left { at: tiles_of_left.as_ptr().add(row * depth), row: 1, step: tile_rows };
-                let to = to.as_mut_ptr().add((row - at.start) * to_stride + panel);
-                let to = To { at: to, row: to_stride, add, finish: None };
-                let right = right.as_ptr().add(panel * depth);
-                match bfloat16 {
-                    None => tiles(simd, tile_rows, panel_width, depth, left, right, to),
-                    Some(rounds) => rounds.tiles(tile_rows, panel_width, depth, left, right, to),
-                }
+                let to = To { at: to.at.add((row - at.start) * to_stride), ..to };
+                tiles(simd, tile_rows, panel_width, depth, left, right, to);
             }
         }
     }

@@ -53,6 +53,7 @@ impl WithSimd for Forward<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, inputs, outputs, input, affine, factors, weight, bfloat16, bias, output, .. } = self;
         let (mut sums, block) = (self.sums, self.block);
+        let products = bfloat16.map(Bfloat16::begin);
         for start in (0..rows).step_by(ROW_BLOCK) {
             let count = ROW_BLOCK.min(rows - start);
             let from = Rows::dense(&input[start * inputs..], inputs);
@@ -69,8 +70,9 @@ impl WithSimd for Forward<'_> {
                     Bfloat16::stride(inputs)
                 }
             };
+            let products = products.as_ref();
             multiply(
-                simd, bfloat16, count, outputs, inputs, block, stride, weight, output, outputs, false, finish,
+                simd, products, count, outputs, inputs, block, stride, weight, output, outputs, false, finish,
             );
             if let Some(sums) = sums.as_deref_mut() {
                 let output = Rows::dense(output, outputs);

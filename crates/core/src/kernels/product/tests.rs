@@ -1,4 +1,4 @@
-use super::backward::{Backward, Operands, WEIGHT_ROWS, WeightGradient};
+use super::backward::{Backward, Operands, WeightGradient, weight_rows};
 use super::forward::{Forward, block_stride, scratch};
 use super::{PackedWeight, reference};
 use crate::kernels::batch_norm::{Affine, Curve, Factors, Gradient};
@@ -117,8 +117,9 @@ fn backward_is_the_definition() {
             let operands: Vec<_> =
                 Operands::of_part(rows, padded(inputs), padded(outputs), &tiles, &panels).collect();
             let mut afterwards = vec![f32::NAN; padded(outputs) * padded(inputs)];
-            for (task, to) in afterwards.chunks_mut(WEIGHT_ROWS * padded(inputs)).enumerate() {
-                let outputs = task * WEIGHT_ROWS..padded(outputs).min((task + 1) * WEIGHT_ROWS);
+            let task_rows = weight_rows(None);
+            for (task, to) in afterwards.chunks_mut(task_rows * padded(inputs)).enumerate() {
+                let outputs = task * task_rows..padded(outputs).min((task + 1) * task_rows);
                 isa.run(WeightGradient {
                     inputs: padded(inputs),
                     outputs,

@@ -178,6 +178,7 @@ impl WithSimd for Tile<'_, '_> {
         }
         let finish = Finish { bias: &finish.bias[first_column..], ..finish };
         let count = units.len() * unit;
+        let products = bfloat16.map(Bfloat16::begin);
         // SAFETY: `run` checked that the output holds all rows and columns; these are this task's alone.
         unsafe {
             let to = output.0.add(units.start * unit * outputs + first_column);
@@ -187,7 +188,7 @@ impl WithSimd for Tile<'_, '_> {
             };
             multiply_into(
                 simd,
-                bfloat16,
+                products.as_ref(),
                 count,
                 columns,
                 inputs,

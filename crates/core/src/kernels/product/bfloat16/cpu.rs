@@ -12,7 +12,7 @@ use std::arch::x86_64::{
 use std::mem::transmute;
 
 /// Floats, or pairs, of one register.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// Whether this processor has what the kernels need.
 pub fn is_there() -> bool {
@@ -228,7 +228,7 @@ unsafe fn tile<const ROWS: usize, const COLUMNS: usize>(
             }
         }
         if to.finish.is_some() {
-            finish(ROWS, COLUMNS, to);
+            finish(ROWS, COLUMNS * LANES, to);
         }
     }
 }
@@ -237,17 +237,17 @@ unsafe fn tile<const ROWS: usize, const COLUMNS: usize>(
 /// compiler keeps the sums in memory (2.4 times the time).
 ///
 /// # Safety
-/// As for [`tiles`], with a panel of so many registers.
+/// As for [`tiles`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn finish(rows: usize, registers: usize, to: To<'_>) {
+pub unsafe fn finish(rows: usize, panel_width: usize, to: To<'_>) {
     let Some(Finish { bias, curve: Curve::Cut { low, high } }) = to.finish else { return };
     let (low, high) = (_mm512_set1_ps(low), _mm512_set1_ps(high));
-    for register in 0..registers {
+    for column in (0..panel_width).step_by(LANES) {
         // SAFETY: the caller's promise.
         unsafe {
-            let bias = _mm512_loadu_ps(bias.as_ptr().add(register * LANES));
+            let bias = _mm512_loadu_ps(bias.as_ptr().add(column));
             for row in 0..rows {
-                let at = to.at.add(row * to.row + register * LANES);
+                let at = to.at.add(row * to.row + column);
                 let sum = _mm512_add_ps(_mm512_loadu_ps(at), bias);
                 // The value stands second, where x86 keeps a NaN, so that a diverged run shows as one.
                 _mm512_storeu_ps(at, _mm512_min_ps(high, _mm512_max_ps(low, sum)));

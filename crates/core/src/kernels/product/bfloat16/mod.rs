@@ -3,7 +3,12 @@
 //!
 //! The instruction multiplies pairs: two values that follow each other in depth lie in the room of one float32, so that
 //! everything here is as it is in float32, with half the depth. Where a buffer of floats holds pairs, it is said.
+//!
+//! Sapphire Rapids and later ones have AMX as well, whose instruction multiplies whole tiles; it takes the greater part of a
+//! product there, and AVX512_BF16 what doesn't fill a tile.
 
+#[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "no_amx.rs")]
+mod amx;
 #[cfg_attr(not(target_arch = "x86_64"), path = "none.rs")]
 mod cpu;
 mod read;
@@ -14,22 +19,40 @@ use super::forward::block_stride;
 use super::tile::{Left, To};
 use crate::kernels::CHANNEL_BLOCK;
 use crate::kernels::simd::Isa;
+use amx::{Amx, Configured, TILE, Tiled};
 use rayon::prelude::*;
 
 /// Columns of a panel: two registers.
 pub const WIDTH: usize = 32;
 
-/// Rows of a tile of the weight gradient.
-pub const TILE_ROWS: usize = 8;
+/// Rows of a tile of the weight gradient: one of AMX, two of AVX-512.
+pub const TILE_ROWS: usize = TILE;
 
 /// The proof that this processor has the instruction.
 #[derive(Debug, Clone, Copy)]
-pub struct Bfloat16(());
+pub struct Bfloat16 {
+    amx: Option<Amx>,
+}
 
 impl Bfloat16 {
-    /// Beside the kernels of `isa`, which must be AVX-512; none where the processor lacks the instruction.
+    /// All that there are beside the kernels of `isa`, which must be AVX-512, the fastest first: with AMX, and without.
+    pub fn all(isa: Isa) -> Vec<Self> {
+        if isa.name() != "avx512" || !cpu::is_there() {
+            return Vec::new();
+        }
+        let with_amx = Amx::find().map(|amx| Self { amx: Some(amx) });
+        with_amx.into_iter().chain([Self { amx: None }]).collect()
+    }
+
+    /// The fastest of them; without AMX if [`Isa::limit`] names AVX-512.
     pub fn of(isa: Isa) -> Option<Self> {
-        (isa.name() == "avx512" && cpu::is_there()).then_some(Self(()))
+        let limited = Isa::limit().as_deref() == Some(isa.name());
+        Self::all(isa).into_iter().find(|bfloat16| !limited || bfloat16.amx.is_none())
+    }
+
+    /// `amx` or `avx512`.
+    pub fn name(self) -> &'static str {
+        if self.amx.is_some() { "amx" } else { "avx512" }
     }
 
     /// Floats from one row of a block of pairs to the next, for so many channels: see [`block_stride`].
@@ -98,13 +121,37 @@ impl Bfloat16 {
         });
     }
 
-    /// Tiles of one panel, as [`super::tile`] has them; `pairs` is their depth.
+    /// Gradient tiles of `rows` rows that [`Self::interleave`] has filled, `pairs` pairs deep, into the order in which
+    /// [`Self::gradient_tiles`] reads them.
+    pub fn turn(self, tiles: &mut [f32], rows: usize, pairs: usize) {
+        let Some(amx) = self.amx else { return };
+        assert!(rows.is_multiple_of(TILE) && rows * pairs <= tiles.len());
+        for tile in (0..rows).step_by(TILE) {
+            // SAFETY: the tile lies within `tiles`, which was checked just now.
+            unsafe { amx.turn(tiles.as_mut_ptr().add(tile * pairs), pairs / TILE) }
+        }
+    }
+
+    /// Gets the processor ready for products. Not while it is: what this gives lives as long as one pass.
+    pub fn begin(self) -> Products {
+        Products { amx: self.amx.map(Amx::configure) }
+    }
+}
+
+/// The processor, ready for products.
+#[derive(Debug)]
+pub struct Products {
+    amx: Option<Configured>,
+}
+
+impl Products {
+    /// Tiles of one panel, as [`super::tile`] has them; `pairs` is their depth, and those of a row follow each other.
     ///
     /// # Safety
     /// `left` is readable for rows x pairs, `right` for pairs x `panel_width` (one or two registers of AVX-512), `to`
     /// writable for rows x `panel_width`, and its bias readable for as many; its curve is a cut.
     pub(super) unsafe fn tiles(
-        self,
+        &self,
         rows: usize,
         panel_width: usize,
         pairs: usize,
@@ -112,7 +159,59 @@ impl Bfloat16 {
         right: *const f32,
         to: To<'_>,
     ) {
+        let (whole_rows, whole_pairs) = (rows - rows % TILE, pairs - pairs % TILE);
         // SAFETY: `self` proves the instructions; the rest is the caller's promise.
-        unsafe { cpu::tiles(rows, panel_width, pairs, left, right, to) }
+        unsafe {
+            let Some(amx) = self.amx.as_ref().filter(|_| whole_rows > 0 && whole_pairs > 0) else {
+                return cpu::tiles(rows, panel_width, pairs, left, right, to);
+            };
+            let tiled = Tiled { at: left.at, row: left.row, step: TILE, tile: TILE * left.row };
+            amx.tiles(whole_rows, panel_width, whole_pairs, tiled, right, to);
+            if whole_pairs < pairs {
+                let left = Left { at: left.at.add(whole_pairs), ..left };
+                let right = right.add(whole_pairs * panel_width);
+                cpu::tiles(whole_rows, panel_width, pairs - whole_pairs, left, right, To { add: true, ..to });
+            } else {
+                cpu::finish(whole_rows, panel_width, to);
+            }
+            if whole_rows < rows {
+                let left = Left { at: left.at.add(whole_rows * left.row), ..left };
+                let to = To { at: to.at.add(whole_rows * to.row), ..to };
+                cpu::tiles(rows - whole_rows, panel_width, pairs, left, right, to);
+            }
+        }
+    }
+
+    /// Tiles of a weight gradient, [`TILE_ROWS`] rows each, one panel wide; `left` are `pairs` deep and follow each other.
+    ///
+    /// # Safety
+    /// As for [`Self::tiles`]; `rows` is a multiple of [`TILE_ROWS`].
+    pub(super) unsafe fn gradient_tiles(
+        &self,
+        rows: usize,
+        panel_width: usize,
+        pairs: usize,
+        left: *const f32,
+        right: *const f32,
+        to: To<'_>,
+    ) {
+        let whole_pairs = if self.amx.is_some() { pairs - pairs % TILE } else { 0 };
+        // SAFETY: `self` proves the instructions; the rest is the caller's promise.
+        unsafe {
+            if let Some(amx) = self.amx.as_ref().filter(|_| whole_pairs > 0) {
+                let tiled = Tiled { at: left, row: TILE, step: TILE * TILE, tile: TILE * pairs };
+                amx.tiles(rows, panel_width, whole_pairs, tiled, right, to);
+            }
+            if whole_pairs == pairs {
+                return;
+            }
+            let right = right.add(whole_pairs * panel_width);
+            for row in (0..rows).step_by(TILE) {
+                let at = left.add(row * pairs + whole_pairs * TILE);
+                let to = To { at: to.at.add(row * to.row), add: to.add || whole_pairs > 0, ..to };
+                let left = Left { at, row: 1, step: TILE };
+                cpu::tiles(TILE, panel_width, pairs - whole_pairs, left, right, to);
+            }
+        }
     }
 }

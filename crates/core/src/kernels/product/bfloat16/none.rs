@@ -39,3 +39,9 @@ pub unsafe fn transpose(_: *const f32, _: usize, _: usize, _: *mut f32) {
 pub unsafe fn tiles(_: usize, _: usize, _: usize, _: Left, _: *const f32, _: To<'_>) {
     unreachable!("without the instruction")
 }
+
+/// # Safety
+/// Never called.
+pub unsafe fn finish(_: usize, _: usize, _: To<'_>) {
+    unreachable!("without the instruction")
+}

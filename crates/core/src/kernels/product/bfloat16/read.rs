@@ -88,5 +88,6 @@ impl Bfloat16 {
             let (first, pairs) = (row / 2, count.div_ceil(2));
             self.interleave::<TILE_ROWS>(plain, channels, here, channels, tiles, first, pairs);
         }
+        self.turn(tiles, channels, count.div_ceil(2));
     }
 }

@@ -1,7 +1,7 @@
 use super::Bfloat16;
 use crate::kernels::batch_norm::{Affine, Curve, Factors, Finish, Gradient};
 use crate::kernels::padded;
-use crate::kernels::product::backward::{Backward, Operands, WEIGHT_ROWS, WeightGradient};
+use crate::kernels::product::backward::{Backward, Operands, WeightGradient, weight_rows};
 use crate::kernels::product::cpu::multiply;
 use crate::kernels::product::forward::{Forward, block_stride, scratch};
 use crate::kernels::product::{PackedWeight, reference};
@@ -26,11 +26,15 @@ const SIZES: [(usize, usize, usize); 8] = [
 /// Rows of a picture, where what is read is multiplied by factors.
 const PIXELS: usize = 3;
 
-/// The kernels, where this processor has them.
-fn kernels() -> Option<(Isa, Bfloat16)> {
-    let found = Isa::all().into_iter().find_map(|isa| Some((isa, Bfloat16::of(isa)?)));
-    if found.is_none() {
-        println!("SKIPPED: this processor has no AVX512_BF16");
+/// The kernels that this processor has: with AMX and without.
+fn kernels() -> Vec<(Isa, Bfloat16)> {
+    let all = Isa::all().into_iter();
+    let found: Vec<_> =
+        all.flat_map(|isa| Bfloat16::all(isa).into_iter().map(move |found| (isa, found))).collect();
+    for name in ["amx", "avx512"] {
+        if !found.iter().any(|(_, bfloat16)| bfloat16.name() == name) {
+            println!("SKIPPED: this processor can't multiply bfloat16 by {name}");
+        }
     }
     found
 }
@@ -97,8 +101,7 @@ impl Case {
 
 #[test]
 fn forward_is_a_product_of_rounded_operands() {
-    let Some((isa, bfloat16)) = kernels() else { return };
-    for case in Case::all(isa, bfloat16) {
+    for (isa, bfloat16, case) in cases() {
         let Case { rows, inputs, outputs, .. } = case;
         let transposed = reference::transpose(&case.weight, outputs, inputs);
         let expected = reference::multiply(&case.left(), &transposed, rows, inputs, outputs);
@@ -118,18 +121,18 @@ fn forward_is_a_product_of_rounded_operands() {
             sums: Some(&mut sums),
             block: &mut vec![f32::NAN; scratch(padded(inputs))],
         });
-        assert_close(&case.name(), &unpad(&output, outputs), &expected, inputs);
+        let name = format!("{} {}", bfloat16.name(), case.name());
+        assert_close(&name, &unpad(&output, outputs), &expected, inputs);
         let (sum, _) = Sums::total([&sums].into_iter(), outputs);
         let expected: Vec<f64> =
             (0..outputs).map(|column| expected.iter().skip(column).step_by(outputs).sum()).collect();
-        assert_close(&format!("{} sum", case.name()), &sum, &expected, inputs * rows);
+        assert_close(&format!("{name} sum"), &sum, &expected, inputs * rows);
     }
 }
 
 #[test]
 fn backward_is_two_products_of_rounded_operands() {
-    let Some((isa, bfloat16)) = kernels() else { return };
-    for case in Case::all(isa, bfloat16) {
+    for (isa, bfloat16, case) in cases() {
         let Case { rows, inputs, outputs, .. } = case;
         let gradient = rounded(&case.gradient);
         let expected_input = reference::multiply(&gradient, &case.weight, rows, outputs, inputs);
@@ -172,18 +175,25 @@ fn backward_is_two_products_of_rounded_operands() {
         let operands: Vec<_> =
             Operands::of_part(rows, padded(inputs), padded(outputs), &tiles, &panels).collect();
         let mut afterwards = vec![f32::NAN; padded(outputs) * padded(inputs)];
-        for (task, to) in afterwards.chunks_mut(WEIGHT_ROWS * padded(inputs)).enumerate() {
-            let outputs = task * WEIGHT_ROWS..padded(outputs).min((task + 1) * WEIGHT_ROWS);
+        let task_rows = weight_rows(Some(bfloat16));
+        for (task, to) in afterwards.chunks_mut(task_rows * padded(inputs)).enumerate() {
+            let outputs = task * task_rows..padded(outputs).min((task + 1) * task_rows);
             let (inputs, operands, bfloat16) = (padded(inputs), &operands[..], case.packed.bfloat16);
             isa.run(WeightGradient { inputs, outputs, operands, bfloat16, to });
         }
-        assert_eq!(weight_gradient, afterwards, "{}: both ways, the same bits", case.name());
-        let name = case.name();
+        let name = format!("{} {}", bfloat16.name(), case.name());
+        assert_eq!(weight_gradient, afterwards, "{name}: both ways, the same bits");
         assert_close(&format!("{name} input"), &unpad(&input_gradient, inputs), &expected_input, outputs);
         assert!(weight_gradient[outputs * padded(inputs)..].iter().all(|value| *value == 0.0));
         let weight_gradient = unpad(&weight_gradient[..outputs * padded(inputs)], inputs);
         assert_close(&format!("{name} weight"), &weight_gradient, &expected_weight, rows);
     }
+}
+
+/// Every case with every kernel.
+fn cases() -> impl Iterator<Item = (Isa, Bfloat16, Case)> {
+    let kernels = kernels().into_iter();
+    kernels.flat_map(|(isa, bfloat16)| Case::all(isa, bfloat16).map(move |case| (isa, bfloat16, case)))
 }
 
 /// A product that is added to what lies there, and finished.
@@ -203,43 +213,49 @@ impl WithSimd for Multiply<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let ([rows, depth, columns], finish) = (self.size, Some(self.finish));
         let Self { bfloat16, left, right, to, .. } = self;
-        let (bfloat16, stride) = (Some(bfloat16), depth / 2);
-        multiply(simd, bfloat16, rows, columns, depth, left, stride, right, to, columns, true, finish);
+        let (products, stride) = (bfloat16.begin(), depth / 2);
+        multiply(simd, Some(&products), rows, columns, depth, left, stride, right, to, columns, true, finish);
     }
+}
+
+/// Beside what float64 has for it.
+fn add_and_finish(isa: Isa, bfloat16: Bfloat16, size: [usize; 3], curve: Curve, done: &dyn Fn(f64) -> f64) {
+    let [rows, depth, columns] = size;
+    let (left, weight) = (numbers(1, rows * depth), numbers(2, columns * depth));
+    let (bias, before) = (numbers(3, columns), numbers(4, rows * columns));
+    let transposed = reference::transpose(&rounded(&weight), columns, depth);
+    let mut expected = reference::multiply(&rounded(&left), &transposed, rows, depth, columns);
+    for (index, value) in expected.iter_mut().enumerate() {
+        *value = done(*value + before[index] + bias[index % columns]);
+    }
+    let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<_>>();
+    let (mut pairs, mut packed) = (vec![0.0; rows * depth / 2], vec![0.0; columns * depth / 2]);
+    bfloat16.round(&single(&left), depth, &mut pairs, depth / 2);
+    bfloat16.pack_transposed(&single(&weight), depth, &mut packed);
+    let (bias, mut to) = (single(&bias), single(&before));
+    let finish = Finish { bias: &bias, curve };
+    isa.run(Multiply { bfloat16, size, left: &pairs, right: &packed, finish, to: &mut to });
+    let ours: Vec<f64> = to.into_iter().map(f64::from).collect();
+    // Hard swish is at most 1.5 times as steep.
+    assert_close(&format!("{} {size:?} {curve:?}", bfloat16.name()), &ours, &expected, 4 * depth);
 }
 
 #[test]
 fn a_product_is_added_and_finished() {
-    let Some((isa, bfloat16)) = kernels() else { return };
     let hard_swish = |n: f64| n * (n + 3.0).clamp(0.0, 6.0) / 6.0;
-    let cut = |n: f64| n.clamp(-0.5, 2.0);
-    let curves: [(Curve, &dyn Fn(f64) -> f64); 2] =
-        [(Curve::HardSwish, &hard_swish), (Curve::Cut { low: -0.5, high: 2.0 }, &cut)];
-    for ((rows, depth, columns), (curve, done)) in [(7, 32, 48), (17, 1040, 16)].into_iter().zip(curves) {
-        let (left, weight) = (numbers(1, rows * depth), numbers(2, columns * depth));
-        let (bias, before) = (numbers(3, columns), numbers(4, rows * columns));
-        let transposed = reference::transpose(&rounded(&weight), columns, depth);
-        let mut expected = reference::multiply(&rounded(&left), &transposed, rows, depth, columns);
-        for (index, value) in expected.iter_mut().enumerate() {
-            *value = done(*value + before[index] + bias[index % columns]);
+    for (isa, bfloat16) in kernels() {
+        // A tile of AMX is 16 rows, 32 deep: none, some and all of these are whole.
+        for size in [[7, 32, 48], [17, 1040, 16], [40, 64, 48], [64, 48, 32]] {
+            add_and_finish(isa, bfloat16, size, Curve::HardSwish, &hard_swish);
+            let curve = Curve::Cut { low: -0.5, high: 2.0 };
+            add_and_finish(isa, bfloat16, size, curve, &|n| n.clamp(-0.5, 2.0));
         }
-        let single = |values: &[f64]| values.iter().map(|value| *value as f32).collect::<Vec<_>>();
-        let (mut pairs, mut packed) = (vec![0.0; rows * depth / 2], vec![0.0; columns * depth / 2]);
-        bfloat16.round(&single(&left), depth, &mut pairs, depth / 2);
-        bfloat16.pack_transposed(&single(&weight), depth, &mut packed);
-        let (bias, mut to) = (single(&bias), single(&before));
-        let finish = Finish { bias: &bias, curve };
-        let size = [rows, depth, columns];
-        isa.run(Multiply { bfloat16, size, left: &pairs, right: &packed, finish, to: &mut to });
-        let ours: Vec<f64> = to.into_iter().map(f64::from).collect();
-        // Hard swish is at most 1.5 times as steep.
-        assert_close(&format!("{curve:?}"), &ours, &expected, 4 * depth);
     }
 }
 
 #[test]
 fn other_kernels_than_avx512_have_none() {
     for isa in Isa::all().into_iter().filter(|isa| isa.name() != "avx512") {
-        assert!(Bfloat16::of(isa).is_none());
+        assert!(Bfloat16::of(isa).is_none() && Bfloat16::all(isa).is_empty());
     }
 }
