@@ -193,7 +193,9 @@ describe('doctor', () => {
     expect(byName.platform.detail).toMatch(
       process.platform === 'linux' ? /^linux \w+, (glibc|musl) \d/ : /^\w+ \w+$/,
     )
-    expect(byName.processor.detail).toMatch(/\w+, (avx512|avx2|neon|plain) in use, \d+ threads?$/)
+    expect(byName.processor.detail).toMatch(
+      /\w+, (avx512|avx2|neon|plain) in use, (no bfloat16|bfloat16 by (amx|avx512)), \d+ threads?$/,
+    )
     expect(byName['graphics card'].detail).toMatch(/\S/)
     expect(byName.data).toMatchObject({ status: 'note', fix: expect.stringContaining('download') })
     expect(byName['space for data'].detail).toMatch(/GB free in/)

@@ -18,6 +18,8 @@ pub struct DeviceInfo {
     pub threads: usize,
     /// The widest instruction set that the kernels use on it: `avx512`, `avx2`, `neon` or `plain`.
     pub simd: String,
+    /// What multiplies bfloat16 on it: `amx` or `avx512`, none where nothing does.
+    pub bfloat16: Option<String>,
 }
 
 /// The processor.
@@ -27,6 +29,7 @@ pub fn processor() -> DeviceInfo {
         description: format!("{} processor", std::env::consts::ARCH),
         threads: default_threads(),
         simd: simd_name().into(),
+        bfloat16: Bfloat16::of(Isa::best()).map(|bfloat16| bfloat16.name().into()),
     }
 }
 

@@ -17,8 +17,11 @@ pub struct Device {
     /// Threads that the processor can run at once; null of a card.
     pub threads: Option<u32>,
     /// The widest instruction set that the kernels use on the processor; null of a card.
-    #[napi(ts_type = "'avx512' | 'avx2' | 'neon' | 'plain' | null")]
+    #[napi(ts_type = "'avx512' | 'avx2' | 'neon' | 'plain'")]
     pub simd: Option<String>,
+    /// What multiplies bfloat16 on the processor (the option `precision`); null where nothing does, and of a card.
+    #[napi(ts_type = "'amx' | 'avx512'")]
+    pub bfloat16: Option<String>,
     /// Bytes of a card's memory; null of the processor.
     pub memory_bytes: Option<f64>,
     /// What a card can do, as NVIDIA numbers it, for example `9.0`; null of the processor.
@@ -75,6 +78,7 @@ impl From<core::device::DeviceInfo> for Device {
             description: info.description,
             threads: Some(info.threads.try_into().unwrap_or(u32::MAX)),
             simd: Some(info.simd),
+            bfloat16: info.bfloat16,
             memory_bytes: None,
             compute_capability: None,
         }
@@ -89,6 +93,7 @@ impl From<cuda::driver::Card> for Device {
             description: card.name,
             threads: None,
             simd: None,
+            bfloat16: None,
             memory_bytes: Some(card.memory_bytes as f64),
             compute_capability: Some(format!("{major}.{minor}")),
         }

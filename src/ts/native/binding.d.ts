@@ -294,7 +294,9 @@ export interface Device {
   /** Threads that the processor can run at once; null of a card. */
   threads: number | null
   /** The widest instruction set that the kernels use on the processor; null of a card. */
-  simd: 'avx512' | 'avx2' | 'neon' | 'plain' | null | null
+  simd: 'avx512' | 'avx2' | 'neon' | 'plain' | null
+  /** What multiplies bfloat16 on the processor (the option `precision`); null where nothing does, and of a card. */
+  bfloat16: 'amx' | 'avx512' | null
   /** Bytes of a card's memory; null of the processor. */
   memoryBytes: number | null
   /** What a card can do, as NVIDIA numbers it, for example `9.0`; null of the processor. */

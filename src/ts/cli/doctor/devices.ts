@@ -11,9 +11,10 @@ const patience = 10_000
 export function processorCheck(): Check {
   const rows = devices()
     .filter(({ name }) => name === 'cpu')
-    .map(({ simd, threads }) => {
+    .map(({ simd, bfloat16, threads }) => {
       const model = cpus()[0]?.model.trim() ?? 'processor of unknown model'
-      return `${model}, ${simd} in use, ${threads} thread${threads === 1 ? '' : 's'}`
+      const kernels = `${simd} in use, ${bfloat16 === null ? 'no bfloat16' : `bfloat16 by ${bfloat16}`}`
+      return `${model}, ${kernels}, ${threads} thread${threads === 1 ? '' : 's'}`
     })
   return ok('processor', rows.join('\n'))
 }

