@@ -2,6 +2,7 @@
 // install those: one file instead of dozens of packages. Their licences go with them. And makes one file of the command
 // line's own: half the bytes to install, and one file to read at its start instead of thirty.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, join, posix, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'rolldown'
@@ -33,17 +34,32 @@ async function bundle(name) {
   writeFileSync(join(root, 'dist', `${name}.licenses.txt`), licences(packages))
 }
 
-/** Puts a module and what it takes from its folder into one file of dist; what lies elsewhere stays there. */
+const lazily = '\0lazily '
+
+/**
+ * Puts a module and what it takes from its folder into one file of dist; what lies elsewhere stays there, and is read when
+ * something of it is used: all in one file, a command would otherwise wait for what only the others need.
+ */
 async function bundleFolder(folder, name) {
   const inside = join(root, folder)
   const outside = {
     name: 'outside',
-    resolveId(id, importer) {
+    resolveId(id, importer, { kind }) {
       if (importer === undefined) return null
-      if (!id.startsWith('.')) return { id, external: true }
+      if (importer.startsWith(lazily) || kind === 'dynamic-import' || id.startsWith('node:'))
+        return { id, external: true }
+      if (!id.startsWith('.')) return `${lazily}${id}`
       const path = relative(inside, resolve(dirname(importer), id)).replaceAll(sep, '/')
       const bundled = libraries.includes(posix.join(folder, path).replace(/\.js$/, ''))
-      return bundled || path.startsWith('..') ? { id: `./${path}`, external: true } : null
+      return bundled || path.startsWith('..') ? `${lazily}./${path}` : null
+    },
+    load(id) {
+      if (!id.startsWith(lazily)) return null
+      const place = JSON.stringify(id.slice(lazily.length))
+      const module = createRequire(join(made, 'main.js'))(JSON.parse(place))
+      const getters = Object.keys(module).map((key) => `get ${key}() { return require(${place}).${key} }`)
+      const code = typeof module === 'object' ? `{ ${getters.join(', ')} }` : `require(${place})`
+      return { code: `module.exports = ${code}`, moduleType: 'js' }
     },
   }
   // What tsc made of the folder isn't needed then, nor are types of what isn't public.

@@ -1,5 +1,6 @@
 import type { Colors } from '../render/text.js'
-import { columnsOf, cut, padded } from './layout.js'
+import { cut, padded } from './layout.js'
+import { stringWidth } from './libraries.js'
 
 /** How far one thing is. */
 export interface Bar {
@@ -26,7 +27,7 @@ const longest = 60
  * @returns The lines, and whether they have the details.
  */
 export function bars(list: Bar[], width: number, colors: Colors): { lines: string[]; detailed: boolean } {
-  const widest = (of: (bar: Bar) => string) => Math.max(...list.map((bar) => columnsOf(of(bar))))
+  const widest = (of: (bar: Bar) => string) => Math.max(...list.map((bar) => stringWidth(of(bar))))
   const [label, detail, left] = [
     widest((bar) => bar.label),
     widest((bar) => bar.detail),

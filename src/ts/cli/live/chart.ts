@@ -1,6 +1,6 @@
 import type { Colors } from '../render/text.js'
-import { drawing } from './drawing.js'
 import { cut, padded } from './layout.js'
+import { cyan, plot } from './libraries.js'
 
 /** What a chart shows, and how. */
 export interface ChartOptions {
@@ -29,7 +29,6 @@ export function chart(
   const rows = height - 1
   const middle = 1 + Math.floor(rows / 2)
   const row = (value: number) => (range > 0 ? 1 + ((value - low) / range) * rows : middle)
-  const { cyan, plot } = drawing()
   const text = plot(values.map(row), {
     height: rows,
     min: 1,

@@ -1,5 +1,4 @@
-import { drawing } from './drawing.js'
-import { columnsOf } from './layout.js'
+import { ansiEscapes, cliCursor, stringWidth } from './libraries.js'
 
 /** Makes the lines to show in a window of this size; each must be narrower than it. */
 export type Frame = (columns: number, rows: number) => string[]
@@ -21,7 +20,7 @@ export class Screen {
   constructor(stream: NodeJS.WriteStream, frame: Frame) {
     this.#stream = stream
     this.#frame = frame
-    drawing().cliCursor.hide(stream)
+    cliCursor.hide(stream)
     this.#timer = setInterval(() => this.draw(), redrawMilliseconds)
     this.#timer.unref()
     stream.on('resize', this.#onResize)
@@ -44,14 +43,13 @@ export class Screen {
     clearInterval(this.#timer)
     this.#stream.off('resize', this.#onResize)
     this.#write(last)
-    drawing().cliCursor.show(this.#stream)
+    cliCursor.show(this.#stream)
   }
 
   /** In one piece, and without clearing first, so that nothing flickers. */
   #write(lines: string[]): void {
     if (lines.length === this.#lines.length && lines.every((line, i) => line === this.#lines[i])) return
     const count = this.#lines.length
-    const { ansiEscapes } = drawing()
     const top = ansiEscapes.cursorLeft + (count > 0 ? ansiEscapes.cursorUp(count) : '')
     const text = lines.map((line) => `${line}${ansiEscapes.eraseEndLine}\n`).join('')
     // What is left of more lines than these.
@@ -63,7 +61,7 @@ export class Screen {
 
   /** Row by row, because tmux keeps a copy of what is erased at once from the top of the window. */
   #erase(rows: number): void {
-    this.#stream.write(drawing().ansiEscapes.eraseLines(rows + 1))
+    this.#stream.write(ansiEscapes.eraseLines(rows + 1))
     this.#lines = []
   }
 
@@ -74,7 +72,7 @@ export class Screen {
    */
   readonly #onResize = () => {
     const columns = this.#stream.columns || 80
-    const rows = this.#lines.map((line) => Math.max(1, Math.ceil(columnsOf(line) / columns)))
+    const rows = this.#lines.map((line) => Math.max(1, Math.ceil(stringWidth(line) / columns)))
     this.#erase(rows.reduce((sum, count) => sum + count, 0))
     this.draw()
   }
