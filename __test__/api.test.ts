@@ -275,7 +275,11 @@ describe('what there is', () => {
 
   it('the processor is always among the devices', () => {
     const [processor] = devices().filter(({ name }) => name === 'cpu')
-    expect(processor).toMatchObject({ threads: expect.any(Number), simd: expect.any(String), memoryBytes: null })
+    expect(processor).toMatchObject({
+      threads: expect.any(Number),
+      simd: expect.any(String),
+      memoryBytes: null,
+    })
     if (processor?.simd !== 'avx512') expect(processor?.bfloat16).toBeNull()
   })
 
