@@ -122,7 +122,7 @@ impl Bfloat16 {
     }
 
     /// Gradient tiles of `rows` rows that [`Self::interleave`] has filled, `pairs` pairs deep, into the order in which
-    /// [`Self::gradient_tiles`] reads them.
+    /// [`Products`] reads them.
     pub fn turn(self, tiles: &mut [f32], rows: usize, pairs: usize) {
         let Some(amx) = self.amx else { return };
         assert!(rows.is_multiple_of(TILE) && rows * pairs <= tiles.len());
