@@ -55,10 +55,10 @@ async function bundleFolder(folder, name) {
     },
     load(id) {
       if (!id.startsWith(lazily)) return null
-      const place = JSON.stringify(id.slice(lazily.length))
-      const module = createRequire(join(made, 'main.js'))(JSON.parse(place))
-      const getters = Object.keys(module).map((key) => `get ${key}() { return require(${place}).${key} }`)
-      const code = typeof module === 'object' ? `{ ${getters.join(', ')} }` : `require(${place})`
+      const place = id.slice(lazily.length)
+      const module = createRequire(join(made, `${name}.js`))(place)
+      const getters = Object.keys(module).map((key) => `get ${key}() { return require('${place}').${key} }`)
+      const code = typeof module === 'object' ? `{ ${getters.join(', ')} }` : `require('${place}')`
       return { code: `module.exports = ${code}`, moduleType: 'js' }
     },
   }

@@ -9,6 +9,7 @@
 //! uses a register of AMX.
 
 use super::cpu::LANES;
+use super::{TILE, Tiled};
 use crate::kernels::product::tile::To;
 use std::arch::asm;
 use std::arch::x86_64::{
@@ -18,22 +19,9 @@ use std::arch::x86_64::{
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-/// Rows, and pairs of a row, that one register of AMX holds.
-pub const TILE: usize = 16;
-
 /// The proof that this processor has AMX, and that the system lets this process use it.
 #[derive(Debug, Clone, Copy)]
 pub struct Amx(());
-
-/// Where a left operand in tiles lies: the pair `(row, step)` of tile `t` and step `s` at `at + t * tile + s * step + row *
-/// self.row`, and `TILE` of them follow each other from there. All are floats, that is to say pairs.
-#[derive(Clone, Copy)]
-pub struct Tiled {
-    pub at: *const f32,
-    pub row: usize,
-    pub step: usize,
-    pub tile: usize,
-}
 
 impl Amx {
     /// Asks the processor, and then the system, which gives the registers' room to whom asks for it. Once a process.

@@ -19,14 +19,28 @@ use super::forward::block_stride;
 use super::tile::{Left, To};
 use crate::kernels::CHANNEL_BLOCK;
 use crate::kernels::simd::Isa;
-use amx::{Amx, Configured, TILE, Tiled};
+use amx::{Amx, Configured};
 use rayon::prelude::*;
 
 /// Columns of a panel: two registers.
 pub const WIDTH: usize = 32;
 
+/// Rows, and pairs of a row, that one register of AMX holds.
+const TILE: usize = 16;
+
 /// Rows of a tile of the weight gradient: one of AMX, two of AVX-512.
 pub const TILE_ROWS: usize = TILE;
+
+/// Where a left operand in tiles lies: the pair `(row, step)` of tile `t` and step `s` at `at + t * tile + s * step + row *
+/// self.row`, and `TILE` of them follow each other from there. All are floats, that is to say pairs.
+#[derive(Clone, Copy)]
+#[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), allow(dead_code))] // Only AMX reads it.
+struct Tiled {
+    at: *const f32,
+    row: usize,
+    step: usize,
+    tile: usize,
+}
 
 /// The proof that this processor has the instruction.
 #[derive(Debug, Clone, Copy)]
@@ -133,7 +147,7 @@ impl Bfloat16 {
     }
 
     /// Gets the processor ready for products. Not while it is: what this gives lives as long as one pass.
-    pub fn begin(self) -> Products {
+    pub(in crate::kernels) fn begin(self) -> Products {
         Products { amx: self.amx.map(Amx::configure) }
     }
 }

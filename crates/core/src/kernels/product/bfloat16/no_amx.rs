@@ -1,23 +1,11 @@
 //! Where AMX can't be had: what `amx.rs` offers, never called, because there is no [`Amx`].
 
+use super::Tiled;
 use crate::kernels::product::tile::To;
-
-/// As there.
-pub const TILE: usize = 16;
 
 /// None can be made.
 #[derive(Debug, Clone, Copy)]
 pub enum Amx {}
-
-/// As there.
-#[derive(Clone, Copy)]
-#[allow(dead_code)] // Nothing reads it here.
-pub struct Tiled {
-    pub at: *const f32,
-    pub row: usize,
-    pub step: usize,
-    pub tile: usize,
-}
 
 impl Amx {
     /// None.
