@@ -2,11 +2,12 @@
 """Training steps and evaluation of this project and of PyTorch on one card, in turns.
 
     python3 scripts/cuda/bench.py [--networks unpadded,cifar,v2-cifar,v3-small-cifar] [--batches 64,1024]
-        [--precisions bfloat16,tf32] [--rounds 7] [--window 0.5] [--modes graph,max-autotune] [--out FILE.json]
+        [--precisions bfloat16,tf32] [--rounds 7] [--window 0.5] [--modes compiled,graph,max-autotune] [--out FILE.json]
 
 PyTorch runs in its best mode, of those in --modes the faster one: channels_last, autocast to bfloat16 or TF32, fused Adam, its
-pictures on the card, where they are cropped, flipped and normalised. `graph`: torch.compile without CUDA graphs of its own, and
-the whole step, optimizer included, recorded as one. `max-autotune`: torch.compile's mode of that name, which records graphs.
+pictures on the card, where they are cropped, flipped and normalised. `compiled`: torch.compile as it is, and the whole step,
+optimizer included, recorded as one CUDA graph. `graph`: the same, tuned by torch.compile's max-autotune-no-cudagraphs, which takes
+minutes for each network. `max-autotune`: torch.compile's mode of that name, which records graphs itself.
 A round is a window of steps of each, one after the other; what is told is the median of the rounds' ratios.
 """
 
@@ -89,7 +90,7 @@ class PyTorch:
                 return model(input)
 
         optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused=True, capturable=True)
-        kind = "max-autotune" if mode == "max-autotune" else "max-autotune-no-cudagraphs"
+        kind = {"compiled": "default", "graph": "max-autotune-no-cudagraphs", "max-autotune": "max-autotune"}[mode]
         prepare = torch.compile(prepared)
         run = torch.compile(loss_of if work == "train" else answer, mode=kind)
 
@@ -111,7 +112,7 @@ class PyTorch:
                 step()
         torch.cuda.current_stream().wait_stream(stream)
         self.step = step
-        if mode == "graph":
+        if mode != "max-autotune":
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph):
                 step()
@@ -174,7 +175,7 @@ def main():
     parser.add_argument("--networks", default="unpadded,cifar,v2-cifar,v3-small-cifar")
     parser.add_argument("--batches", default="64,1024")
     parser.add_argument("--precisions", default="bfloat16,tf32")
-    parser.add_argument("--modes", default="graph,max-autotune", help="empty: this project alone")
+    parser.add_argument("--modes", default="compiled,graph,max-autotune", help="empty: this project alone")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--window", type=float, default=0.5, help="seconds of a side in a round")
     parser.add_argument("--out", default=str(ROOT / "target/cuda-card/bench.json"))

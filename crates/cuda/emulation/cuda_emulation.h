@@ -179,6 +179,28 @@ void shuffle_all(void* const (&operands)[WARP_LANES]) {
   }
 }
 
+struct Matrices {
+  const unsigned* row;
+  unsigned* to;
+};
+
+// Four matrices of 8 x 8 16-bit values; lane 8 i + r has the address of row r of matrix i.
+template <bool TRANSPOSED>
+void load_matrices_all(void* const (&operands)[WARP_LANES]) {
+  const auto value = [&](int matrix, int row, int column) {
+    const unsigned* from = static_cast<const Matrices*>(operands[matrix * 8 + row])->row;
+    return from[column / 2] >> column % 2 * 16 & 0xffffu;
+  };
+  for (unsigned lane = 0; lane < WARP_LANES; lane++) {
+    const auto& own = *static_cast<const Matrices*>(operands[lane]);
+    if (reinterpret_cast<uintptr_t>(own.row) % 16 != 0) fail("a matrix's row that is not aligned to 16 bytes");
+    const int g = lane / 4, t = lane % 4;
+    for (int matrix = 0; matrix < 4; matrix++)
+      own.to[matrix] = TRANSPOSED ? value(matrix, 2 * t, g) | value(matrix, 2 * t + 1, g) << 16
+                                  : value(matrix, g, 2 * t) | value(matrix, g, 2 * t + 1) << 16;
+  }
+}
+
 struct Fragments {
   const unsigned* a;
   const unsigned* b;
@@ -246,6 +268,18 @@ inline unsigned pack_bf16(float low, float high) { return bf16_bits(high) << 16 
 inline unsigned round_tf32(float value) {
   const unsigned word = __float_as_uint(value);
   return std::isfinite(value) ? (word + 0x1000u) & ~0x1fffu : word;
+}
+
+inline float max_nan(float a, float b) { return a != a ? a : (b != b ? b : (a > b ? a : b)); }
+inline float min_nan(float a, float b) { return a != a ? a : (b != b ? b : (a < b ? a : b)); }
+
+inline void load_matrices(unsigned (&to)[4], const unsigned* row) {
+  emulation::Matrices own = {row, to};
+  emulation::warp_collective(emulation::load_matrices_all<false>, &own);
+}
+inline void load_matrices_transposed(unsigned (&to)[4], const unsigned* row) {
+  emulation::Matrices own = {row, to};
+  emulation::warp_collective(emulation::load_matrices_all<true>, &own);
 }
 
 template <int M, int N>

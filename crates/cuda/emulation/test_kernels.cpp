@@ -250,8 +250,8 @@ void sums() {
         doubles(channels, 2.0), room(channels), room(channels), room(channels), room(channels));
     launch<const float*, int, int, const float*, float*>("bias_finish", shape, floats(parts * 2 * channels), parts,
                                                          channels, floats(channels), room(channels));
-    launch<const float*, int, int, float*>("reduce_partials", {{2, 1, 1}, {32, parts == 1 ? 1u : 32u, 1}},
-                                           floats(parts * 37), parts, 37, room(37));
+    launch<const float*, int, int, float*>("reduce_partials", {{2, 1, 1}, {8, parts == 1 ? 1u : 32u, 1}},
+                                           floats(parts * 36), parts, 36, room(36));
   }
   float* variances = floats(17);
   for (int i = 0; i < 17; i++) variances[i] = std::fabs(variances[i]);

@@ -10,6 +10,12 @@ constexpr bool is_same = false;
 template <class A>
 constexpr bool is_same<A, A> = true;
 
+// A value that the compiler knows, as an argument.
+template <bool VALUE>
+struct Is {
+  static constexpr bool value = VALUE;
+};
+
 // ---- What maps are stored in ----
 
 struct bf16 {
@@ -30,6 +36,8 @@ struct Storage<float> {
     values[2] = __uint_as_float(raw.z);
     values[3] = __uint_as_float(raw.w);
   }
+  // Four values of a chunk, by their number; of float32 there are no more.
+  static DEVICE void unpack4(const uint4& raw, int, float (&values)[4]) { unpack(raw, values); }
   // Eight values that lie side by side.
   static DEVICE void load8(const float* from, float (&values)[8]) {
     const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
@@ -58,6 +66,10 @@ struct Storage<bf16> {
     values[2] = low_half(raw.y), values[3] = high_half(raw.y);
     values[4] = low_half(raw.z), values[5] = high_half(raw.z);
     values[6] = low_half(raw.w), values[7] = high_half(raw.w);
+  }
+  static DEVICE void unpack4(const uint4& raw, int part, float (&values)[4]) {
+    const unsigned a = part ? raw.z : raw.x, b = part ? raw.w : raw.y;
+    values[0] = low_half(a), values[1] = high_half(a), values[2] = low_half(b), values[3] = high_half(b);
   }
   static DEVICE void load8(const bf16* from, float (&values)[8]) { unpack(*reinterpret_cast<const uint4*>(from), values); }
   static DEVICE void store8(bf16* to, const float (&v)[8]) {
@@ -88,36 +100,50 @@ struct SumReading {
 };
 
 // min(max(low, n), high) that keeps a NaN, so that a diverged run shows as one.
-DEVICE float cut(float n, float low, float high) { return n < low ? low : (n > high ? high : n); }
+DEVICE float cut(float n, float low, float high) { return min_nan(max_nan(n, low), high); }
 
+// HARD_SWISH: whether it may be one. Where it can't, nothing is computed for it.
+template <bool HARD_SWISH = true>
 DEVICE float curve_at(const Reading& reading, float n) {
-  return reading.hard_swish ? n * cut(fmaf(n, 1.0f / 6.0f, 0.5f), 0.0f, 1.0f) : cut(n, reading.low, reading.high);
+  if (HARD_SWISH && reading.hard_swish) return n * cut(fmaf(n, 1.0f / 6.0f, 0.5f), 0.0f, 1.0f);
+  return cut(n, reading.low, reading.high);
 }
 
 // g times the curve's slope at n.
+template <bool HARD_SWISH = true>
 DEVICE float times_slope(const Reading& reading, float g, float n) {
-  if (reading.hard_swish) {
+  if (HARD_SWISH && reading.hard_swish) {
     const float slope = n > -3.0f ? fmaf(n, 1.0f / 3.0f, 0.5f) : 0.0f;
     return g * (n < 3.0f ? slope : 1.0f);
   }
   return n > reading.low && n < reading.high ? g : 0.0f;
 }
 
+template <bool HARD_SWISH = true>
 DEVICE float read(const Reading& reading, float scale, float shift, float y) {
-  return curve_at(reading, fmaf(y, scale, shift));
+  return curve_at<HARD_SWISH>(reading, fmaf(y, scale, shift));
 }
 
 // The gradient of a stored value y from that of what was read of it.
+template <bool HARD_SWISH = true>
 DEVICE float read_gradient(const Reading& reading, float scale, float shift, float slope, float offset, float g, float y) {
-  return fmaf(times_slope(reading, g, fmaf(y, scale, shift)), scale, fmaf(y, slope, offset));
+  return fmaf(times_slope<HARD_SWISH>(reading, g, fmaf(y, scale, shift)), scale, fmaf(y, slope, offset));
+}
+
+// V numbers side by side, four at a time.
+template <int V>
+DEVICE void load_floats(const float* from, float (&to)[V]) {
+#pragma unroll
+  for (int i = 0; i < V; i += 4) {
+    const float4 four = *reinterpret_cast<const float4*>(from + i);
+    to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
+  }
 }
 
 // ---- Channel pairs: a block is (pairs, lanes), and a thread owns two channels ----
 
 // The threads of a block in that shape.
 constexpr int PAIR_THREADS = 256;
-// Columns of a unit of work of the convolutions.
-constexpr int UNIT_COLUMNS = 8;
 
 // Two channels as they are stored, so that a thread can hold what is still on its way.
 template <class T>
@@ -142,8 +168,9 @@ struct Affine2 {
   float2 scale, shift;
   DEVICE Affine2(const Reading& reading, int channel)
       : scale(Storage<float>::load2(reading.scale + channel)), shift(Storage<float>::load2(reading.shift + channel)) {}
+  template <bool HARD_SWISH = true>
   DEVICE float2 read(const Reading& reading, float2 y) const {
-    return make_float2(::read(reading, scale.x, shift.x, y.x), ::read(reading, scale.y, shift.y, y.y));
+    return make_float2(::read<HARD_SWISH>(reading, scale.x, shift.x, y.x), ::read<HARD_SWISH>(reading, scale.y, shift.y, y.y));
   }
 };
 
@@ -154,9 +181,11 @@ struct Gradient2 {
       : affine(reading.reading, channel),
         slope(Storage<float>::load2(reading.slope + channel)),
         offset(Storage<float>::load2(reading.offset + channel)) {}
+  template <bool HARD_SWISH = true>
   DEVICE float2 read(const Reading& reading, float2 g, float2 y) const {
-    return make_float2(read_gradient(reading, affine.scale.x, affine.shift.x, slope.x, offset.x, g.x, y.x),
-                       read_gradient(reading, affine.scale.y, affine.shift.y, slope.y, offset.y, g.y, y.y));
+    return make_float2(
+        read_gradient<HARD_SWISH>(reading, affine.scale.x, affine.shift.x, slope.x, offset.x, g.x, y.x),
+        read_gradient<HARD_SWISH>(reading, affine.scale.y, affine.shift.y, slope.y, offset.y, g.y, y.y));
   }
 };
 
@@ -170,9 +199,10 @@ struct PairSums {
     second.x = fmaf(y.x, y.x, second.x), second.y = fmaf(y.y, y.y, second.y);
   }
   // And backward: g is the gradient of what was read of y.
+  template <bool HARD_SWISH = true>
   DEVICE void add_gradient(const Reading& reading, const Affine2& affine, float2 mean, float2 g, float2 y) {
-    const float a = times_slope(reading, g.x, fmaf(y.x, affine.scale.x, affine.shift.x));
-    const float b = times_slope(reading, g.y, fmaf(y.y, affine.scale.y, affine.shift.y));
+    const float a = times_slope<HARD_SWISH>(reading, g.x, fmaf(y.x, affine.scale.x, affine.shift.x));
+    const float b = times_slope<HARD_SWISH>(reading, g.y, fmaf(y.y, affine.scale.y, affine.shift.y));
     first.x += a, first.y += b;
     second.x = fmaf(a, y.x - mean.x, second.x), second.y = fmaf(b, y.y - mean.y, second.y);
   }

@@ -1,13 +1,13 @@
 // Depthwise convolution backward: input gradient, weight gradient and the sums of the input's map in one pass.
 //
 // An input pixel at row u = row + padding meets the filter rows y with (u - y) a multiple of the stride S. With u = S q + phase
-// these are y = S d + phase, and the output rows q - d, d from 0 to H = (K - 1) / S. So a unit is R rows q times 8 columns q: a
+// these are y = S d + phase, and the output rows q - d, d from 0 to H = (K - 1) / S. So a unit is R rows q times up to 16 columns q: a
 // thread walks along the columns with a window of the output's gradient in registers, and at each step completes the S x S
 // input pixels of every row. The weight gradient takes the same window: filter place (y, x) gets the pixel's value times the
 // gradient that (y, x) brings to it.
 #include "depthwise_weights.cuh"
 
-template <class T, int K, int S, int R>
+template <class T, int K, int S, int R, bool HARD_SWISH>
 DEVICE void depthwise_backward(const T* gradient, const T* output, const GradientReading& reading, const float* weight,
                                const T* input, const SumReading& input_reading, T* input_gradient, int accumulate,
                                float* weight_partials, float* partials, int pictures, int side, int channels, int padding) {
@@ -15,6 +15,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   const int out = (side + 2 * padding - K) / S + 1, places = (padding + side - 1) / S + 1;
   const int channel = pair_channel();
   const int row_units = ceil_div(places, R), column_units = ceil_div(places, UNIT_COLUMNS);
+  const int unit_columns = ceil_div(places, column_units);
   const int units = pictures * row_units * column_units;
   const Gradient2 output_gradient(reading, channel);
   const Affine2 affine(input_reading.reading, channel);
@@ -29,53 +30,84 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
     const int picture = unit / (row_units * column_units);
-    const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * UNIT_COLUMNS;
-    const size_t from = static_cast<size_t>(picture) * out * out * channels + channel;
-    const size_t to = static_cast<size_t>(picture) * side * side * channels + channel;
+    const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * unit_columns;
+    // Within a picture places are 32-bit numbers, which take half the registers.
+    const size_t first_output = static_cast<size_t>(picture) * out * out * channels + channel;
+    const size_t first_input = static_cast<size_t>(picture) * side * side * channels + channel;
+    const T *gradients = gradient + first_output, *outputs = output + first_output, *inputs = input + first_input;
+    T* input_gradients = input_gradient + first_input;
     // window[r][x]: the gradient at output row first_row - H + r, column - H + x.
     float2 window[R + H][H + 1];
-    const auto load = [&](int column, int at) {
+    Pair<T> coming_gradient[R + H], coming_output[R + H], coming_input[R * S * S];
+    const auto row_of = [&](int pixel) { return (first_row + pixel / (S * S)) * S + pixel / S % S - padding; };
+    const auto column_of = [&](int column, int pixel) { return column * S + pixel % S - padding; };
+    const auto fetch_output = [&](int column) {
 #pragma unroll
       for (int r = 0; r < R + H; r++) {
         const int row = first_row - H + r;
-        const size_t place = from + (static_cast<size_t>(row) * out + column) * channels;
-        window[r][at] = inside(row, column, out)
-            ? output_gradient.read(reading.reading, Storage<T>::load2(gradient + place), Storage<T>::load2(output + place))
-            : make_float2(0.0f, 0.0f);
+        if (!inside(row, column, out)) continue;
+        const int place = (row * out + column) * channels;
+        coming_gradient[r] = load_pair(gradients + place), coming_output[r] = load_pair(outputs + place);
       }
     };
+    const auto fetch_input = [&](int column) {
 #pragma unroll
-    for (int x = 0; x < H; x++) load(first_column - H + x, x + 1);
-    for (int column = first_column; column < min(places, first_column + UNIT_COLUMNS); column++) {
+      for (int pixel = 0; pixel < R * S * S; pixel++) {
+        const int row = row_of(pixel), at = column_of(column, pixel);
+        if (inside(row, at, side))
+          coming_input[pixel] = load_pair(inputs + (row * side + at) * channels);
+      }
+    };
+    const auto take = [&](int column, int at) {
+#pragma unroll
+      for (int r = 0; r < R + H; r++)
+        window[r][at] = inside(first_row - H + r, column, out)
+            ? output_gradient.read<HARD_SWISH>(reading.reading, unpack_pair(coming_gradient[r]), unpack_pair(coming_output[r]))
+            : make_float2(0.0f, 0.0f);
+    };
+#pragma unroll
+    for (int x = 0; x < H; x++) {
+      fetch_output(first_column - H + x);
+      take(first_column - H + x, x + 1);
+    }
+    fetch_output(first_column);
+    fetch_input(first_column);
+    const int end = min(places, first_column + unit_columns);
+    for (int column = first_column; column < end; column++) {
 #pragma unroll
       for (int r = 0; r < R + H; r++)
 #pragma unroll
         for (int x = 0; x < H; x++) window[r][x] = window[r][x + 1];
-      load(column, H);
+      take(column, H);
+      Pair<T> own_input[R * S * S];
 #pragma unroll
-      for (int r = 0; r < R; r++)
+      for (int pixel = 0; pixel < R * S * S; pixel++) own_input[pixel] = coming_input[pixel];
+      // The next column's values are on their way meanwhile.
+      if (column + 1 < end) {
+        fetch_output(column + 1);
+        fetch_input(column + 1);
+      }
 #pragma unroll
-        for (int y_phase = 0; y_phase < S; y_phase++)
+      for (int pixel = 0; pixel < R * S * S; pixel++) {
+        const int r = pixel / (S * S), y_phase = pixel / S % S, x_phase = pixel % S;
+        const int row = row_of(pixel), at_column = column_of(column, pixel);
+        if (!inside(row, at_column, side)) continue;
+        const int place = (row * side + at_column) * channels;
+        const float2 y = unpack_pair(own_input[pixel]);
+        const float2 a = affine.read<HARD_SWISH>(input_reading.reading, y);
+        float2 sum = accumulate ? Storage<T>::load2(input_gradients + place) : make_float2(0.0f, 0.0f);
 #pragma unroll
-          for (int x_phase = 0; x_phase < S; x_phase++) {
-            const int row = (first_row + r) * S + y_phase - padding, at_column = column * S + x_phase - padding;
-            if (!inside(row, at_column, side)) continue;
-            const size_t place = to + (static_cast<size_t>(row) * side + at_column) * channels;
-            const float2 y = Storage<T>::load2(input + place);
-            const float2 a = affine.read(input_reading.reading, y);
-            float2 sum = accumulate ? Storage<T>::load2(input_gradient + place) : make_float2(0.0f, 0.0f);
+        for (int dy = 0; S * dy + y_phase < K; dy++)
 #pragma unroll
-            for (int dy = 0; S * dy + y_phase < K; dy++)
-#pragma unroll
-              for (int dx = 0; S * dx + x_phase < K; dx++) {
-                const int ky = S * dy + y_phase, kx = S * dx + x_phase;
-                const float2 g = window[r + H - dy][H - dx], factor = w.at(ky, kx);
-                sum.x = fmaf(g.x, factor.x, sum.x), sum.y = fmaf(g.y, factor.y, sum.y);
-                dw[ky][kx].x = fmaf(g.x, a.x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a.y, dw[ky][kx].y);
-              }
-            Storage<T>::store2(input_gradient + place, sum.x, sum.y);
-            sums.add_gradient(input_reading.reading, affine, mean, sum, y);
+          for (int dx = 0; S * dx + x_phase < K; dx++) {
+            const int ky = S * dy + y_phase, kx = S * dx + x_phase;
+            const float2 g = window[r + H - dy][H - dx], factor = w.at(ky, kx);
+            sum.x = fmaf(g.x, factor.x, sum.x), sum.y = fmaf(g.y, factor.y, sum.y);
+            dw[ky][kx].x = fmaf(g.x, a.x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a.y, dw[ky][kx].y);
           }
+        Storage<T>::store2(input_gradients + place, sum.x, sum.y);
+        sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, sum, y);
+      }
     }
   }
   write_sums(partials, sums, channel, channels);
@@ -96,15 +128,22 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   (const T* gradient, const T* output, GradientReading reading, const float* weight, const T* input,                    \
    SumReading input_reading, T* input_gradient, int accumulate, float* weight_partials, float* partials, int pictures,  \
    int side, int channels, int padding) {                                                                               \
-    depthwise_backward<T, K, S, R>(gradient, output, reading, weight, input, input_reading, input_gradient, accumulate, \
-                                   weight_partials, partials, pictures, side, channels, padding);                       \
+    const auto pass = [&](auto hard_swish) {                                                                            \
+      depthwise_backward<T, K, S, R, hard_swish.value>(gradient, output, reading, weight, input, input_reading,         \
+                                                       input_gradient, accumulate, weight_partials, partials, pictures, \
+                                                       side, channels, padding);                                        \
+    };                                                                                                                  \
+    reading.reading.hard_swish || input_reading.reading.hard_swish ? pass(Is<true>()) : pass(Is<false>());              \
   }                                                                                                                     \
   END_KERNEL(depthwise_backward_k##K##s##S##_##name)
 
+// As many rows, and as many blocks side by side, as the registers hold.
+// As many rows, and as many blocks side by side, as the registers hold.
 #define DEPTHWISE_BACKWARD_SHAPES(name, T) \
-  DEPTHWISE_BACKWARD(3, 1, 4, 2, name, T)  \
-  DEPTHWISE_BACKWARD(3, 2, 2, 2, name, T)  \
-  DEPTHWISE_BACKWARD(5, 1, 1, 1, name, T)  \
-  DEPTHWISE_BACKWARD(5, 2, 1, 2, name, T)
+  DEPTHWISE_BACKWARD(3, 2, 1, 2, name, T)  \
+  DEPTHWISE_BACKWARD(5, 1, 2, 1, name, T)  \
+  DEPTHWISE_BACKWARD(5, 2, 1, 1, name, T)
+DEPTHWISE_BACKWARD(3, 1, 4, 1, f32, float)
+DEPTHWISE_BACKWARD(3, 1, 2, 2, bf16, bf16)
 DEPTHWISE_BACKWARD_SHAPES(f32, float)
 DEPTHWISE_BACKWARD_SHAPES(bf16, bf16)

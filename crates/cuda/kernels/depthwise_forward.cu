@@ -1,15 +1,16 @@
-// Depthwise convolution forward. A thread owns two channels and works on units of R rows times 8 columns of the output: it walks
+// Depthwise convolution forward. A thread owns two channels and works on units of R rows times up to 16 columns of the output: it walks
 // along the columns with a window of normalised input in registers, so that each input value is loaded once a unit, edges aside.
 // The next column's values are on their way meanwhile.
 #include "depthwise_weights.cuh"
 
-template <class T, int K, int S, int R>
+template <class T, int K, int S, int R, bool HARD_SWISH>
 DEVICE void depthwise_forward(const T* input, const Reading& reading, const float* weight, T* output, float* partials,
                               int pictures, int side, int channels, int padding) {
   constexpr int ROWS = (R - 1) * S + K;
   const int out = (side + 2 * padding - K) / S + 1;
   const int channel = pair_channel();
   const int row_units = ceil_div(out, R), column_units = ceil_div(out, UNIT_COLUMNS);
+  const int unit_columns = ceil_div(out, column_units);
   const int units = pictures * row_units * column_units;
   const Affine2 affine(reading, channel);
   const DepthwiseWeights<K> w(weight, channel, channels);
@@ -17,7 +18,7 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
     const int picture = unit / (row_units * column_units);
-    const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * UNIT_COLUMNS;
+    const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * unit_columns;
     const T* from = input + static_cast<size_t>(picture) * side * side * channels + channel;
     T* to = output + static_cast<size_t>(picture) * out * out * channels + channel;
     const int top = first_row * S - padding;
@@ -36,10 +37,10 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
     const auto take = [&](int column, int x, int at) {
 #pragma unroll
       for (int row = 0; row < ROWS; row++)
-        window[row][at] = inside(top + row, column + x, side) ? affine.read(reading, unpack_pair(coming[row][x]))
+        window[row][at] = inside(top + row, column + x, side) ? affine.read<HARD_SWISH>(reading, unpack_pair(coming[row][x]))
                                                               : make_float2(0.0f, 0.0f);
     };
-    const int left = first_column * S - padding, end = min(out, first_column + UNIT_COLUMNS);
+    const int left = first_column * S - padding, end = min(out, first_column + unit_columns);
     // All columns but the last S of the first output's window, to where they will be moved from.
 #pragma unroll
     for (int x = 0; x < K - S; x += S) {
@@ -80,7 +81,11 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
   CROWDED_KERNEL(depthwise_forward_k##K##s##S##_##name, PAIR_THREADS, BLOCKS)                                   \
   (const T* input, Reading reading, const float* weight, T* output, float* partials, int pictures, int side,    \
    int channels, int padding) {                                                                                 \
-    depthwise_forward<T, K, S, R>(input, reading, weight, output, partials, pictures, side, channels, padding); \
+    const auto pass = [&](auto hard_swish) {                                                                    \
+      depthwise_forward<T, K, S, R, hard_swish.value>(input, reading, weight, output, partials, pictures, side, \
+                                                      channels, padding);                                       \
+    };                                                                                                          \
+    reading.hard_swish ? pass(Is<true>()) : pass(Is<false>());                                                  \
   }                                                                                                             \
   END_KERNEL(depthwise_forward_k##K##s##S##_##name)
 

@@ -2,6 +2,9 @@
 #pragma once
 #include "common.cuh"
 
+// Columns of a unit of work at most: a row of the map is divided evenly.
+constexpr int UNIT_COLUMNS = 16;
+
 // 3x3: in registers. All threads of the block must make it.
 template <int K>
 struct DepthwiseWeights {

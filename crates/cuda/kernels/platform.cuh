@@ -29,6 +29,31 @@ DEVICE unsigned round_tf32(float value) {
   return word;
 }
 
+// The larger and the smaller of two; NaN if one of them is.
+DEVICE float max_nan(float a, float b) {
+  float most;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(most) : "f"(a), "f"(b));
+  return most;
+}
+DEVICE float min_nan(float a, float b) {
+  float least;
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(least) : "f"(a), "f"(b));
+  return least;
+}
+
+// Four matrices of 8 rows of 16 bytes in shared memory, whose addresses 32 lanes give, eight lanes a matrix. A lane gets word
+// lane % 4 of row lane / 4 of each, or (transposed) of the rows' 16-bit values in the column lane / 4 those of two rows.
+DEVICE void load_matrices(unsigned (&to)[4], const unsigned* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row))));
+}
+DEVICE void load_matrices_transposed(unsigned (&to)[4], const unsigned* row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row))));
+}
+
 // Tensor cores: c [16, 8] += a * b, over 16 values of depth in bfloat16, and over 8 in TF32. The fragments are those of the
 // PTX manual, "Matrix Fragments for mma.m16n8k16" and "for mma.m16n8k8": in words of 32 bits both lie alike.
 template <int M, int N>

@@ -28,9 +28,9 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
     if (column >= inputs) continue;
     float scale[8], shift[8], mean[8];
     if (sum) {
-      Storage<float>::load8(r.scale + column, scale);
-      Storage<float>::load8(r.shift + column, shift);
-      Storage<float>::load8(input_reading.mean + column, mean);
+      load_floats(r.scale + column, scale);
+      load_floats(r.shift + column, shift);
+      load_floats(input_reading.mean + column, mean);
     }
 #pragma unroll
     for (int m = 0; m < T::M; m++)
@@ -42,7 +42,8 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
         float values[8];
         eight<T>(sums, m, half, group, values);
         if (factors && !excited) {
-          const float* own = factors + static_cast<size_t>(row / pixels) * inputs + column;
+          float own[8];
+          load_floats(factors + static_cast<size_t>(row / pixels) * inputs + column, own);
 #pragma unroll
           for (int i = 0; i < 8; i++) values[i] *= own[i];
         }
@@ -99,8 +100,8 @@ DEVICE void product_weight_gradient(const typename P::Map* gradient, const typen
       }
 }
 
-#define INPUT_GRADIENT(name, P, BM, BN)                                                                                 \
-  CROWDED_KERNEL(product_input_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, 2)                                       \
+#define INPUT_GRADIENT(name, P, BM, BN, BLOCKS)                                                                         \
+  CROWDED_KERNEL(product_input_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                                  \
   (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Weight* weight, const P::Map* input, \
    SumReading input_reading, const float* factors, int pixels, int excited, P::Map* input_gradient, int accumulate,     \
    float* partials, int rows, int inputs, int outputs) {                                                                \
@@ -109,8 +110,8 @@ DEVICE void product_weight_gradient(const typename P::Map* gradient, const typen
   }                                                                                                                     \
   END_KERNEL(product_input_gradient_##name##_##BM##x##BN)
 
-#define WEIGHT_GRADIENT(name, P, BM, BN)                                                                              \
-  KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS)                                               \
+#define WEIGHT_GRADIENT(name, P, BM, BN, BLOCKS)                                                                      \
+  CROWDED_KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                               \
   (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Map* input, Reading input_reading, \
    const float* factors, int pixels, float* parts, int rows, int rows_per_split, int inputs, int outputs) {           \
     product_weight_gradient<P, Tile<BM, BN>>(gradient, output, reading, input, input_reading, factors, pixels, parts, \
@@ -118,12 +119,13 @@ DEVICE void product_weight_gradient(const typename P::Map* gradient, const typen
   }                                                                                                                   \
   END_KERNEL(product_weight_gradient_##name##_##BM##x##BN)
 
-#define PRODUCT_BACKWARD_TILES(name, P) \
-  INPUT_GRADIENT(name, P, 128, 128)     \
-  INPUT_GRADIENT(name, P, 128, 64)      \
-  INPUT_GRADIENT(name, P, 64, 64)       \
-  WEIGHT_GRADIENT(name, P, 128, 128)    \
-  WEIGHT_GRADIENT(name, P, 64, 64)
-PRODUCT_BACKWARD_TILES(f32, Float32)
-PRODUCT_BACKWARD_TILES(tf32, Tf32)
-PRODUCT_BACKWARD_TILES(bf16, Bf16)
+// As many blocks side by side as the registers hold.
+#define PRODUCT_BACKWARD_TILES(name, P, BLOCKS) \
+  INPUT_GRADIENT(name, P, 128, 128, BLOCKS)     \
+  INPUT_GRADIENT(name, P, 128, 64, 2)           \
+  INPUT_GRADIENT(name, P, 64, 64, 3)            \
+  WEIGHT_GRADIENT(name, P, 128, 128, BLOCKS)    \
+  WEIGHT_GRADIENT(name, P, 64, 64, 3)
+PRODUCT_BACKWARD_TILES(f32, Float32, 1)
+PRODUCT_BACKWARD_TILES(tf32, Tf32, 2)
+PRODUCT_BACKWARD_TILES(bf16, Bf16, 2)

@@ -40,8 +40,8 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
   if (partials) write_column_sums<T>(partials, row_tile, first_column, outputs, first, second);
 }
 
-#define PRODUCT_FORWARD(name, P, BM, BN)                                                                               \
-  CROWDED_KERNEL(product_forward_##name##_##BM##x##BN, PRODUCT_THREADS, 2)                                             \
+#define PRODUCT_FORWARD(name, P, BM, BN, BLOCKS)                                                                             \
+  CROWDED_KERNEL(product_forward_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                                        \
   (const P::Map* input, Reading reading, const float* factors, int pixels, const P::Weight* weight, const float* bias, \
    P::Map* output, float* partials, int rows, int inputs, int outputs) {                                               \
     product_forward<P, Tile<BM, BN>>(input, reading, factors, pixels, weight, bias, output, partials, rows, inputs,    \
@@ -50,9 +50,9 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
   END_KERNEL(product_forward_##name##_##BM##x##BN)
 
 #define PRODUCT_FORWARD_TILES(name, P) \
-  PRODUCT_FORWARD(name, P, 128, 128)   \
-  PRODUCT_FORWARD(name, P, 128, 64)    \
-  PRODUCT_FORWARD(name, P, 64, 64)
+  PRODUCT_FORWARD(name, P, 128, 128, 2) \
+  PRODUCT_FORWARD(name, P, 128, 64, 2) \
+  PRODUCT_FORWARD(name, P, 64, 64, 3)
 PRODUCT_FORWARD_TILES(f32, Float32)
 PRODUCT_FORWARD_TILES(tf32, Tf32)
 PRODUCT_FORWARD_TILES(bf16, Bf16)

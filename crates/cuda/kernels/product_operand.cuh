@@ -4,7 +4,7 @@
 // words: two bfloat16, or one TF32 or float32. While a slab is multiplied, the next one's raw values are already in registers.
 // The two kinds of operands:
 // - DeepOperand: memory is contiguous along the depth. Words lie [row or column][depth], 20 words apart.
-// - WideOperand: memory is contiguous along the rows or columns. Words lie [depth][row or column].
+// - WideOperand: memory is contiguous along the rows or columns. Words lie [depth][row or column], bfloat16 as rows of the depth.
 // Distances are such that the eight times four words of a fragment fall into 32 banks.
 #pragma once
 #include "common.cuh"
@@ -56,9 +56,12 @@ DEVICE int column_of_slot(int slot) {
 
 // ---- Where values come from ----
 
+// Each makes four values at a time of a chunk of V, for which it first takes what it has for these channels.
+
 // What is read of a map, times factors.
 template <class T>
 struct ReadSource {
+  static constexpr int V = Storage<T>::PER_CHUNK;
   const T* map;
   Reading reading;
   const float* factors;
@@ -66,19 +69,33 @@ struct ReadSource {
   struct Raw {
     uint4 y;
   };
+  struct Coefficients {
+    float scale[4], shift[4];
+  };
   static constexpr bool PLAIN = false;
   DEVICE Raw fetch(int row, int channel) const {
     return {*reinterpret_cast<const uint4*>(map + static_cast<size_t>(row) * channels + channel)};
   }
-  template <int V>
-  DEVICE void values(const Raw& raw, int row, int channel, float (&to)[V]) const {
-    Storage<T>::unpack(raw.y, to);
+  DEVICE Coefficients coefficients(int channel) const {
+    Coefficients c;
+    load_floats(reading.scale + channel, c.scale);
+    load_floats(reading.shift + channel, c.shift);
+    return c;
+  }
+  DEVICE void values(const Raw& raw, int part, const Coefficients& c, int row, int channel, float (&to)[4]) const {
+    Storage<T>::unpack4(raw.y, part, to);
+    if (reading.hard_swish) {
 #pragma unroll
-    for (int i = 0; i < V; i++) to[i] = read(reading, reading.scale[channel + i], reading.shift[channel + i], to[i]);
+      for (int i = 0; i < 4; i++) to[i] = read<true>(reading, c.scale[i], c.shift[i], to[i]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < 4; i++) to[i] = read<false>(reading, c.scale[i], c.shift[i], to[i]);
+    }
     if (factors) {
-      const float* own = factors + static_cast<size_t>(row / pixels) * channels + channel;
+      float own[4];
+      load_floats(factors + static_cast<size_t>(row / pixels) * channels + channel, own);
 #pragma unroll
-      for (int i = 0; i < V; i++) to[i] *= own[i];
+      for (int i = 0; i < 4; i++) to[i] *= own[i];
     }
   }
 };
@@ -86,6 +103,7 @@ struct ReadSource {
 // The gradient of a map from the gradient of what was read of it.
 template <class T>
 struct GradientSource {
+  static constexpr int V = Storage<T>::PER_CHUNK;
   const T* gradient;
   const T* map;
   GradientReading reading;
@@ -93,48 +111,96 @@ struct GradientSource {
   struct Raw {
     uint4 g, y;
   };
+  struct Coefficients {
+    float scale[4], shift[4], slope[4], offset[4];
+  };
   static constexpr bool PLAIN = false;
   DEVICE Raw fetch(int row, int channel) const {
     const size_t at = static_cast<size_t>(row) * channels + channel;
     return {*reinterpret_cast<const uint4*>(gradient + at), *reinterpret_cast<const uint4*>(map + at)};
   }
-  template <int V>
-  DEVICE void values(const Raw& raw, int, int channel, float (&to)[V]) const {
-    float y[V];
-    Storage<T>::unpack(raw.g, to);
-    Storage<T>::unpack(raw.y, y);
+  DEVICE Coefficients coefficients(int channel) const {
+    Coefficients c;
+    load_floats(reading.reading.scale + channel, c.scale);
+    load_floats(reading.reading.shift + channel, c.shift);
+    load_floats(reading.slope + channel, c.slope);
+    load_floats(reading.offset + channel, c.offset);
+    return c;
+  }
+  DEVICE void values(const Raw& raw, int part, const Coefficients& c, int, int, float (&to)[4]) const {
+    float y[4];
+    Storage<T>::unpack4(raw.g, part, to);
+    Storage<T>::unpack4(raw.y, part, y);
     const Reading& r = reading.reading;
+    if (r.hard_swish) {
 #pragma unroll
-    for (int i = 0; i < V; i++)
-      to[i] = read_gradient(r, r.scale[channel + i], r.shift[channel + i], reading.slope[channel + i],
-                            reading.offset[channel + i], to[i], y[i]);
+      for (int i = 0; i < 4; i++) to[i] = read_gradient<true>(r, c.scale[i], c.shift[i], c.slope[i], c.offset[i], to[i], y[i]);
+    } else {
+#pragma unroll
+      for (int i = 0; i < 4; i++) to[i] = read_gradient<false>(r, c.scale[i], c.shift[i], c.slope[i], c.offset[i], to[i], y[i]);
+    }
   }
 };
 
 // A weight as it is.
 template <class W>
 struct WeightSource {
+  static constexpr int V = Storage<W>::PER_CHUNK;
   const W* weight;
   int channels;
   struct Raw {
     uint4 w;
   };
+  struct Coefficients {};
   static constexpr bool PLAIN = true;
   DEVICE Raw fetch(int row, int channel) const {
     return {*reinterpret_cast<const uint4*>(weight + static_cast<size_t>(row) * channels + channel)};
   }
-  template <int V>
-  DEVICE void values(const Raw& raw, int, int, float (&to)[V]) const {
-    Storage<W>::unpack(raw.w, to);
+  DEVICE Coefficients coefficients(int) const { return {}; }
+  DEVICE void values(const Raw& raw, int part, const Coefficients&, int, int, float (&to)[4]) const {
+    Storage<W>::unpack4(raw.w, part, to);
   }
 };
 
+// CHUNKS chunks of the same channels as words of the product: of rows row_of(chunk), zeros where that is not below `rows`.
+template <class P, class Source, int CHUNKS, class RowOf>
+DEVICE void pack_chunks(const Source& source, const typename Source::Raw (&raw)[CHUNKS], int channel, int channels,
+                        const RowOf& row_of, int rows, uint4 (&to)[CHUNKS]) {
+#pragma unroll
+  for (int chunk = 0; chunk < CHUNKS; chunk++) to[chunk] = make_uint4(0, 0, 0, 0);
+  if (channel >= channels) return;
+  if constexpr (Source::PLAIN && P::DEPTH_PER_WORD == 2) {
+#pragma unroll
+    for (int chunk = 0; chunk < CHUNKS; chunk++)
+      if (row_of(chunk) < rows) to[chunk] = raw[chunk].w;
+  } else {
+#pragma unroll
+    for (int part = 0; part < Source::V / 4; part++) {
+      const typename Source::Coefficients coefficients = source.coefficients(channel + 4 * part);
+#pragma unroll
+      for (int chunk = 0; chunk < CHUNKS; chunk++) {
+        if (row_of(chunk) >= rows) continue;
+        float v[4];
+        source.values(raw[chunk], part, coefficients, row_of(chunk), channel + 4 * part, v);
+        if constexpr (P::DEPTH_PER_WORD == 1) {
+          to[chunk] = make_uint4(P::pack(v[0]), P::pack(v[1]), P::pack(v[2]), P::pack(v[3]));
+        } else if (part == 0) {
+          to[chunk].x = pack_bf16(v[0], v[1]), to[chunk].y = pack_bf16(v[2], v[3]);
+        } else {
+          to[chunk].z = pack_bf16(v[0], v[1]), to[chunk].w = pack_bf16(v[2], v[3]);
+        }
+      }
+    }
+  }
+}
+
 // ---- Operands ----
+// Each gives the tensor cores' fragments of M tiles of 16 rows, or N tiles of 8 columns, at word `k` of the depth.
 
 // `SIZE` rows or columns of the tile, contiguous along the depth. SLOTS: they are columns, and are put into their slots.
 template <class P, class Source, int SIZE, bool SLOTS>
 struct DeepOperand {
-  static constexpr int V = Storage<typename P::Map>::PER_CHUNK;
+  static constexpr int V = Source::V;
   static constexpr int CHUNKS = SIZE * 4 / PRODUCT_THREADS;
   static constexpr int WORDS = SIZE * DEEP_PITCH;
   static_assert(V / P::DEPTH_PER_WORD == 4 && CHUNKS >= 1);
@@ -144,93 +210,157 @@ struct DeepOperand {
   int slab;
 
   DEVICE int place(int chunk) const { return (threadIdx.x + chunk * PRODUCT_THREADS) / 4; }
-  DEVICE bool inside(int chunk) const { return first + place(chunk) < end && channel() < depth; }
   DEVICE int channel() const { return slab + threadIdx.x % 4 * V; }
 
   DEVICE void fetch(int from) {
     slab = from;
+    if (channel() >= depth) return;
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++)
-      if (inside(chunk)) raw[chunk] = source.fetch(first + place(chunk), channel());
+      if (first + place(chunk) < end) raw[chunk] = source.fetch(first + place(chunk), channel());
   }
   DEVICE void store(unsigned* words) const {
+    uint4 packed[CHUNKS];
+    pack_chunks<P>(source, raw, channel(), depth, [&](int chunk) { return first + place(chunk); }, end, packed);
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-      uint4 packed = make_uint4(0, 0, 0, 0);
-      if (inside(chunk)) {
-        float values[V];
-        source.values(raw[chunk], first + place(chunk), channel(), values);
-        if constexpr (P::DEPTH_PER_WORD == 2) {
-          packed = make_uint4(pack_bf16(values[0], values[1]), pack_bf16(values[2], values[3]),
-                              pack_bf16(values[4], values[5]), pack_bf16(values[6], values[7]));
-        } else {
-          packed = make_uint4(P::pack(values[0]), P::pack(values[1]), P::pack(values[2]), P::pack(values[3]));
-        }
-      }
       const int at = SLOTS ? slot_of_column(place(chunk)) : place(chunk);
-      *reinterpret_cast<uint4*>(words + at * DEEP_PITCH + threadIdx.x % 4 * 4) = packed;
+      *reinterpret_cast<uint4*>(words + at * DEEP_PITCH + threadIdx.x % 4 * 4) = packed[chunk];
     }
   }
   static DEVICE unsigned word(const unsigned* words, int at, int depth_word) { return words[at * DEEP_PITCH + depth_word]; }
+  template <int M>
+  static DEVICE void rows(const unsigned* words, int row, int k, unsigned (&a)[M][4]) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int m = 0; m < M; m++) load_matrices(a[m], words + (row + m * 16 + lane % 16) * DEEP_PITCH + k + lane / 16 * 4);
+  }
+  template <int N>
+  static DEVICE void columns(const unsigned* words, int column, int k, unsigned (&b)[N][2]) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int n = 0; n < N; n += 2) {
+      unsigned both[4];
+      load_matrices(both, words + (column + n * 8 + lane / 16 * 8 + lane % 8) * DEEP_PITCH + k + lane / 8 % 2 * 4);
+      b[n][0] = both[0], b[n][1] = both[1], b[n + 1][0] = both[2], b[n + 1][1] = both[3];
+    }
+  }
 };
 
-// `SIZE` rows or columns of the tile, which memory is contiguous along. SLOTS: they are columns.
+// `SIZE` rows or columns of the tile, which memory is contiguous along, of one value a word. SLOTS: they are columns.
 template <class P, class Source, int SIZE, bool SLOTS>
 struct WideOperand {
-  static constexpr int V = Storage<typename P::Map>::PER_CHUNK;
-  static constexpr int D = P::DEPTH_PER_WORD;
+  static constexpr int V = Source::V;
   static constexpr int CHUNKS_A_ROW = SIZE / V;
-  static constexpr int ALL = SLAB_WORDS * CHUNKS_A_ROW;
-  static constexpr int CHUNKS = (ALL + PRODUCT_THREADS - 1) / PRODUCT_THREADS;
+  static constexpr int CHUNKS = SLAB_WORDS * CHUNKS_A_ROW / PRODUCT_THREADS;
   // A fragment's lanes read columns 0, 1, 8, 9, .. of a group (slots), or rows 0 to 7.
   static constexpr int PITCH = SIZE + (SLOTS ? 2 : 8);
   static constexpr int WORDS = SLAB_WORDS * PITCH;
+  static_assert(CHUNKS >= 1 && PRODUCT_THREADS % CHUNKS_A_ROW == 0 && V == 4);
   Source source;
   int first, end, depth;
-  typename Source::Raw raw[CHUNKS][D];
+  typename Source::Raw raw[CHUNKS];
   int slab;
 
-  DEVICE int unit(int chunk) const { return threadIdx.x + chunk * PRODUCT_THREADS; }
-  DEVICE int place(int chunk) const { return unit(chunk) % CHUNKS_A_ROW * V; }
-  DEVICE int row(int chunk, int d) const { return slab + unit(chunk) / CHUNKS_A_ROW * D + d; }
-  DEVICE bool inside(int chunk, int d) const { return row(chunk, d) < depth && first + place(chunk) < end; }
+  DEVICE int place() const { return threadIdx.x % CHUNKS_A_ROW * V; }
+  DEVICE int deep(int chunk) const { return (threadIdx.x + chunk * PRODUCT_THREADS) / CHUNKS_A_ROW; }
 
   DEVICE void fetch(int from) {
     slab = from;
+    if (first + place() >= end) return;
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++)
-#pragma unroll
-      for (int d = 0; d < D; d++)
-        if (unit(chunk) < ALL && inside(chunk, d)) raw[chunk][d] = source.fetch(row(chunk, d), first + place(chunk));
+      if (slab + deep(chunk) < depth) raw[chunk] = source.fetch(slab + deep(chunk), first + place());
   }
   DEVICE void store(unsigned* words) const {
+    uint4 packed[CHUNKS];
+    pack_chunks<P>(source, raw, first + place(), end, [&](int chunk) { return slab + deep(chunk); }, depth, packed);
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-      if (unit(chunk) >= ALL) continue;
-      float values[D][V];
-#pragma unroll
-      for (int d = 0; d < D; d++) {
-        if (inside(chunk, d)) {
-          source.values(raw[chunk][d], row(chunk, d), first + place(chunk), values[d]);
-        } else {
-#pragma unroll
-          for (int i = 0; i < V; i++) values[d][i] = 0.0f;
-        }
-      }
-      unsigned* to = words + unit(chunk) / CHUNKS_A_ROW * PITCH + place(chunk);
-#pragma unroll
-      for (int i = 0; i < V; i += 2) {
-        uint2 packed;
-        if constexpr (D == 2) {
-          packed = make_uint2(pack_bf16(values[0][i], values[1][i]), pack_bf16(values[0][i + 1], values[1][i + 1]));
-        } else {
-          packed = make_uint2(P::pack(values[0][i]), P::pack(values[0][i + 1]));
-        }
-        *reinterpret_cast<uint2*>(to + i) = packed;
-      }
+      const uint4 four = packed[chunk];
+      uint2* to = reinterpret_cast<uint2*>(words + deep(chunk) * PITCH + place());
+      to[0] = make_uint2(four.x, four.y), to[1] = make_uint2(four.z, four.w);
     }
   }
   static DEVICE unsigned word(const unsigned* words, int at, int depth_word) {
     return words[depth_word * PITCH + (SLOTS ? column_of_slot(at) : at)];
+  }
+  template <int M>
+  static DEVICE void rows(const unsigned* words, int row, int k, unsigned (&a)[M][4]) {
+    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+#pragma unroll
+      for (int i = 0; i < 4; i++) a[m][i] = word(words, row + m * 16 + i % 2 * 8 + g, k + i / 2 * 4 + t);
+  }
+  template <int N>
+  static DEVICE void columns(const unsigned* words, int column, int k, unsigned (&b)[N][2]) {
+    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+#pragma unroll
+    for (int n = 0; n < N; n++)
+#pragma unroll
+      for (int i = 0; i < 2; i++) b[n][i] = word(words, column + n * 8 + g, k + i * 4 + t);
+  }
+};
+
+// The same of two bfloat16 a word. Rows of the depth lie one after the other, and are transposed where they are loaded.
+template <class Source, int SIZE, bool SLOTS>
+struct WideOperand<Bf16, Source, SIZE, SLOTS> {
+  static constexpr int V = Source::V;
+  static constexpr int CHUNKS_A_ROW = SIZE / V;
+  static constexpr int CHUNKS = SLAB_DEPTH<Bf16> * CHUNKS_A_ROW / PRODUCT_THREADS;
+  // Eight rows' 16 bytes fall into 32 banks.
+  static constexpr int PITCH = SIZE / 2 + 4;
+  static constexpr int WORDS = SLAB_DEPTH<Bf16> * PITCH;
+  static_assert(CHUNKS >= 1 && PRODUCT_THREADS % CHUNKS_A_ROW == 0 && V == 8);
+  Source source;
+  int first, end, depth;
+  typename Source::Raw raw[CHUNKS];
+  int slab;
+
+  DEVICE int place() const { return threadIdx.x % CHUNKS_A_ROW * V; }
+  DEVICE int deep(int chunk) const { return (threadIdx.x + chunk * PRODUCT_THREADS) / CHUNKS_A_ROW; }
+
+  DEVICE void fetch(int from) {
+    slab = from;
+    if (first + place() >= end) return;
+#pragma unroll
+    for (int chunk = 0; chunk < CHUNKS; chunk++)
+      if (slab + deep(chunk) < depth) raw[chunk] = source.fetch(slab + deep(chunk), first + place());
+  }
+  DEVICE void store(unsigned* words) const {
+    uint4 packed[CHUNKS];
+    pack_chunks<Bf16>(source, raw, first + place(), end, [&](int chunk) { return slab + deep(chunk); }, depth, packed);
+#pragma unroll
+    for (int chunk = 0; chunk < CHUNKS; chunk++) {
+      const uint4 four = packed[chunk];
+      unsigned* to = words + deep(chunk) * PITCH;
+      if constexpr (SLOTS) {
+        // Two columns side by side stay so, in the tile of their own.
+        to += slot_of_column(place()) / 2;
+        to[0] = four.x, to[4] = four.y, to[8] = four.z, to[12] = four.w;
+      } else {
+        *reinterpret_cast<uint4*>(to + place() / 2) = four;
+      }
+    }
+  }
+  template <int M>
+  static DEVICE void rows(const unsigned* words, int row, int k, unsigned (&a)[M][4]) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int m = 0; m < M; m++)
+      load_matrices_transposed(
+          a[m], words + (2 * k + lane / 16 * 8 + lane % 8) * PITCH + (row + m * 16 + lane / 8 % 2 * 8) / 2);
+  }
+  template <int N>
+  static DEVICE void columns(const unsigned* words, int column, int k, unsigned (&b)[N][2]) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int n = 0; n < N; n += 2) {
+      unsigned both[4];
+      load_matrices_transposed(
+          both, words + (2 * k + lane / 8 % 2 * 8 + lane % 8) * PITCH + (column + n * 8 + lane / 16 * 8) / 2);
+      b[n][0] = both[0], b[n][1] = both[1], b[n + 1][0] = both[2], b[n + 1][1] = both[3];
+    }
   }
 };

@@ -39,9 +39,9 @@ DEVICE void eight(const Sums<T>& sums, int m, int half, int group, float (&to)[8
 
 template <class P, class T, class A, class B>
 DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums<T>& sums) {
-  const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
   const int row = Place<T>::warp_row(), column = Place<T>::warp_column();
   if constexpr (is_same<P, Float32>) {
+    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     for (int k = 0; k < SLAB_WORDS; k++) {
       float a[T::M][2], b[T::N][2];
 #pragma unroll
@@ -64,14 +64,8 @@ DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums
 #pragma unroll
     for (int k = 0; k < SLAB_WORDS; k += 8) {
       unsigned a[T::M][4], b[T::N][2];
-#pragma unroll
-      for (int m = 0; m < T::M; m++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) a[m][i] = A::word(a_words, row + m * 16 + i % 2 * 8 + g, k + i / 2 * 4 + t);
-#pragma unroll
-      for (int n = 0; n < T::N; n++)
-#pragma unroll
-        for (int i = 0; i < 2; i++) b[n][i] = B::word(b_words, column + n * 8 + g, k + i * 4 + t);
+      A::rows(a_words, row, k, a);
+      B::columns(b_words, column, k, b);
       if constexpr (is_same<P, Tf32>) {
         mma_tf32(sums, a, b);
       } else {

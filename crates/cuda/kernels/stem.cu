@@ -3,6 +3,8 @@
 #include "common.cuh"
 
 constexpr int TAPS = 27;
+// Columns of a unit of work.
+constexpr int STEM_COLUMNS = 8;
 
 // One value of a patch; what lies outside of the picture is 0.
 DEVICE float patch_value(const float* picture, int side, int top, int left, int tap) {
@@ -14,7 +16,7 @@ DEVICE float patch_value(const float* picture, int side, int top, int left, int 
 template <class T>
 DEVICE void stem_forward(const float* input, const float* weight, const float* bias, T* output, float* partials,
                          int pictures, int side, int outputs, int stride, int padding) {
-  const int out = (side + 2 * padding - 3) / stride + 1, column_units = ceil_div(out, UNIT_COLUMNS);
+  const int out = (side + 2 * padding - 3) / stride + 1, column_units = ceil_div(out, STEM_COLUMNS);
   const int channel = pair_channel(), units = pictures * out * column_units;
   float2 w[TAPS];
 #pragma unroll
@@ -24,10 +26,10 @@ DEVICE void stem_forward(const float* input, const float* weight, const float* b
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
     const int picture = unit / (out * column_units), row = unit / column_units % out;
-    const int first_column = unit % column_units * UNIT_COLUMNS;
+    const int first_column = unit % column_units * STEM_COLUMNS;
     const float* from = input + static_cast<size_t>(picture) * side * side * 3;
     T* to = output + (static_cast<size_t>(picture) * out + row) * out * outputs + channel;
-    for (int column = first_column; column < min(out, first_column + UNIT_COLUMNS); column++) {
+    for (int column = first_column; column < min(out, first_column + STEM_COLUMNS); column++) {
       float2 sum = make_float2(0.0f, 0.0f);
 #pragma unroll
       for (int tap = 0; tap < TAPS; tap++) {
@@ -45,7 +47,7 @@ DEVICE void stem_forward(const float* input, const float* weight, const float* b
 template <class T>
 DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T* output, const GradientReading& reading,
                                  float* weight_partials, int pictures, int side, int outputs, int stride, int padding) {
-  const int out = (side + 2 * padding - 3) / stride + 1, column_units = ceil_div(out, UNIT_COLUMNS);
+  const int out = (side + 2 * padding - 3) / stride + 1, column_units = ceil_div(out, STEM_COLUMNS);
   const int channel = pair_channel(), units = pictures * out * column_units;
   const Gradient2 output_gradient(reading, channel);
   float2 dw[TAPS + 1];
@@ -54,10 +56,10 @@ DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T*
 
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
     const int picture = unit / (out * column_units), row = unit / column_units % out;
-    const int first_column = unit % column_units * UNIT_COLUMNS;
+    const int first_column = unit % column_units * STEM_COLUMNS;
     const float* from = input + static_cast<size_t>(picture) * side * side * 3;
     const size_t at = (static_cast<size_t>(picture) * out + row) * out * outputs + channel;
-    for (int column = first_column; column < min(out, first_column + UNIT_COLUMNS); column++) {
+    for (int column = first_column; column < min(out, first_column + STEM_COLUMNS); column++) {
       const size_t place = at + static_cast<size_t>(column) * outputs;
       const float2 g =
           output_gradient.read(reading.reading, Storage<T>::load2(gradient + place), Storage<T>::load2(output + place));

@@ -1,5 +1,5 @@
 // What is made of partial sums: batch norm's factors, its gradients, and weight gradients. Always in float64 and in the order of
-// the parts, a lane every blockDim.y-th and then the lanes one after the other.
+// the parts, a lane every blockDim.y-th and then the lanes in a tree.
 #include "common.cuh"
 
 constexpr int FINISH_CHANNELS = 16;
@@ -18,11 +18,12 @@ struct Totals {
     }
     firsts[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = first;
     seconds[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = second;
-    __syncthreads();
-    if (threadIdx.y > 0) return;
-    for (int lane = 1; lane < FINISH_LANES; lane++) {
-      first += firsts[lane * FINISH_CHANNELS + threadIdx.x];
-      second += seconds[lane * FINISH_CHANNELS + threadIdx.x];
+    for (int half = FINISH_LANES / 2; half > 0; half /= 2) {
+      __syncthreads();
+      if (threadIdx.y >= half) continue;
+      const int own = threadIdx.y * FINISH_CHANNELS + threadIdx.x, other = own + half * FINISH_CHANNELS;
+      firsts[own] = first += firsts[other];
+      seconds[own] = second += seconds[other];
     }
   }
 };
@@ -83,19 +84,17 @@ KERNEL(bias_finish, FINISH_CHANNELS* FINISH_LANES)
 }
 END_KERNEL(bias_finish)
 
-KERNEL(reduce_partials, 1024)(const float* partials, int parts, int count, float* to) {
-  SHARED(float, lanes, 1024);
-  const int at = blockIdx.x * 32 + threadIdx.x;
-  float sum = 0.0f;
+KERNEL(reduce_partials, PAIR_THREADS)(const float* partials, int parts, int count, float* to) {
+  const int at = 4 * flat_index();
+  float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   if (at < count) {
 #pragma unroll 4
-    for (int part = threadIdx.y; part < parts; part += blockDim.y) sum += partials[static_cast<size_t>(part) * count + at];
+    for (int part = threadIdx.y; part < parts; part += blockDim.y) {
+      const float4 four = *reinterpret_cast<const float4*>(partials + static_cast<size_t>(part) * count + at);
+      sum = make_float4(sum.x + four.x, sum.y + four.y, sum.z + four.z, sum.w + four.w);
+    }
   }
-  lanes[threadIdx.y * 32 + threadIdx.x] = sum;
-  for (int half = blockDim.y / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.y < half) lanes[threadIdx.y * 32 + threadIdx.x] += lanes[(threadIdx.y + half) * 32 + threadIdx.x];
-  }
-  if (threadIdx.y == 0 && at < count) to[at] = lanes[threadIdx.x];
+  sum = sum_lanes(sum);
+  if (threadIdx.y == 0 && at < count) *reinterpret_cast<float4*>(to + at) = sum;
 }
 END_KERNEL(reduce_partials)

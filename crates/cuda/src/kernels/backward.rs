@@ -2,7 +2,7 @@
 
 use super::forward::Map;
 use super::reading::{GradientReading, SumReading};
-use super::sizes::{depthwise_backward_units, stem_units};
+use super::sizes::{SMALL_BLOCKS, depthwise_backward_units, stem_units};
 use super::{Kernels, Norms, Product, Storage, grid, input_values};
 use crate::driver::{Arguments, Slice};
 use mobilenet_core::Result;
@@ -37,7 +37,7 @@ impl Kernels {
         [gradient, map, partials]: [Slice; 3],
         reading: SumReading,
     ) -> Result<usize> {
-        let parted = grid::channel_pairs(channels, rows, self.multiprocessors);
+        let parted = grid::channel_pairs(channels, rows, self.multiprocessors, SMALL_BLOCKS);
         let bytes = storage.bytes() * rows * channels;
         let arguments = Arguments::new()
             .with(gradient.with(bytes)?)
@@ -200,7 +200,7 @@ impl Kernels {
         [features_gradient, factors, partials]: [Slice; 3],
     ) -> Result<usize> {
         let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
-        let parted = grid::channel_pairs(channels, pictures * pixels, self.multiprocessors);
+        let parted = grid::channel_pairs(channels, pictures * pixels, self.multiprocessors, SMALL_BLOCKS);
         let bytes = storage.bytes() * pictures * pixels * channels;
         let arguments = Arguments::new()
             .with(input.values.with(bytes)?)
@@ -227,8 +227,8 @@ impl Kernels {
         [weight, room, weight_gradient, partials]: [Slice; 4],
     ) -> Result<usize> {
         let channels = padded(layer.outputs);
-        let parted =
-            grid::channel_pairs(channels, depthwise_backward_units(layer, pictures), self.multiprocessors);
+        let (units, blocks) = depthwise_backward_units(layer, pictures);
+        let parted = grid::channel_pairs(channels, units, self.multiprocessors, blocks);
         let (output_bytes, input_bytes) = (
             storage.bytes() * pictures * layer.map_floats(),
             storage.bytes() * pictures * input_values(layer),
@@ -266,7 +266,7 @@ impl Kernels {
         [input, room, weight_gradient]: [Slice; 3],
     ) -> Result<()> {
         let outputs = padded(layer.outputs);
-        let parted = grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors);
+        let parted = grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
         let bytes = storage.bytes() * pictures * layer.map_floats();
         let arguments = Arguments::new()
             .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)

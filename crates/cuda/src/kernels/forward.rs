@@ -1,7 +1,7 @@
 //! The forward pass's kernels. Each gives how many partial sums it left, where it was given room for them.
 
 use super::reading::Reading;
-use super::sizes::{depthwise_units, stem_units};
+use super::sizes::{SMALL_BLOCKS, depthwise_units, stem_units};
 use super::{Kernels, Norms, Product, Storage, grid, input_values};
 use crate::driver::{Arguments, Slice};
 use mobilenet_core::Result;
@@ -26,7 +26,7 @@ impl Kernels {
         [input, weight, bias, output, partials]: [Slice; 5],
     ) -> Result<usize> {
         let outputs = padded(layer.outputs);
-        let parted = grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors);
+        let parted = grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
         let arguments = Arguments::new()
             .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)
             .with(weight.with(4 * PATCH * outputs)?)
@@ -53,7 +53,8 @@ impl Kernels {
         [weight, output, partials]: [Slice; 3],
     ) -> Result<usize> {
         let channels = padded(layer.outputs);
-        let parted = grid::channel_pairs(channels, depthwise_units(layer, pictures), self.multiprocessors);
+        let (units, blocks) = depthwise_units(layer, pictures);
+        let parted = grid::channel_pairs(channels, units, self.multiprocessors, blocks);
         let arguments = Arguments::new()
             .with(input.values.with(storage.bytes() * pictures * input_values(layer))?)
             .with(input.reading)

@@ -31,12 +31,13 @@ fn grid(blocks: [usize; 3], threads: [usize; 3]) -> Grid {
     Grid { blocks: size(blocks), threads: size(threads), shared_bytes: 0 }
 }
 
-/// A thread a pair of channels, `units` pieces of work along the other direction.
-pub fn channel_pairs(channels: usize, units: usize, multiprocessors: usize) -> Parted {
+/// A thread a pair of channels, `units` pieces of work along the other direction; no more than `most_blocks` blocks a
+/// multiprocessor.
+pub fn channel_pairs(channels: usize, units: usize, multiprocessors: usize, most_blocks: usize) -> Parted {
     let pairs = channels / 2;
     let wide = [32, 16, 8].into_iter().find(|wide| pairs.is_multiple_of(*wide)).unwrap_or(8);
     let (columns, deep) = (pairs / wide, THREADS / wide);
-    let most = (8 * multiprocessors / columns).max(1);
+    let most = (most_blocks * multiprocessors / columns).max(1);
     let parts = units.div_ceil(deep).clamp(1, most);
     Parted { grid: grid([columns, parts, 1], [wide, deep, 1]), parts }
 }
@@ -51,10 +52,11 @@ pub fn finish(channels: usize) -> Grid {
     grid([channels / 16, 1, 1], [16, 32, 1])
 }
 
-/// Of `reduce_partials`.
+/// Of `reduce_partials`: four values a thread. Where there are many of them, few lanes fill the card as well.
 pub fn reduce(parts: usize, count: usize) -> Grid {
-    let deep = parts.next_power_of_two().min(32);
-    grid([count.div_ceil(32), 1, 1], [32, deep, 1])
+    let deep = parts.next_power_of_two().min(if count < 1 << 16 { 32 } else { 4 });
+    let wide = THREADS / deep;
+    grid([(count / 4).div_ceil(wide), 1, 1], [wide, deep, 1])
 }
 
 /// So many blocks of so many threads.
@@ -62,11 +64,19 @@ pub fn blocks(blocks: usize, threads: usize) -> Grid {
     grid([blocks, 1, 1], [threads, 1, 1])
 }
 
-/// Of a product with `rows` and `columns` of the result.
+/// Of a product with `rows` and `columns` of the result: the tile with which the busiest multiprocessor has the least to do.
 pub fn product(rows: usize, columns: usize, multiprocessors: usize) -> (Tile, Parted) {
     let blocks = |tile: Tile| rows.div_ceil(tile.rows) * columns.div_ceil(tile.columns);
-    let large = Tile { rows: 128, columns: if columns <= 64 { 64 } else { 128 } };
-    let tile = if blocks(large) < 2 * multiprocessors { Tile { rows: 64, columns: 64 } } else { large };
+    // What an output costs beside those of the largest tile (smaller ones load more for each), in tenths; and how many blocks a
+    // multiprocessor needs so that one works while others wait.
+    let costs = [(128, 128, 10, 2), (128, 64, 12, 2), (64, 64, 15, 3)];
+    let cost = |(rows, columns, tenths, resident): (usize, usize, usize, usize)| {
+        blocks(Tile { rows, columns }).div_ceil(multiprocessors).max(resident) * rows * columns * tenths
+    };
+    let wide_enough = |of: &(usize, usize, usize, usize)| of.1 == 64 || columns > 64;
+    let (tile_rows, tile_columns, ..) =
+        costs.into_iter().filter(wide_enough).min_by_key(|of| cost(*of)).unwrap_or(costs[0]);
+    let tile = Tile { rows: tile_rows, columns: tile_columns };
     (tile, Parted { grid: grid([blocks(tile), 1, 1], [THREADS, 1, 1]), parts: rows.div_ceil(tile.rows) })
 }
 
@@ -84,7 +94,9 @@ pub fn weight_gradient(rows: usize, inputs: usize, outputs: usize, multiprocesso
     let side = if outputs > 64 && inputs > 64 { 128 } else { 64 };
     let tile = Tile { rows: side, columns: side };
     let tiles = outputs.div_ceil(side) * inputs.div_ceil(side);
-    let wanted = (2 * multiprocessors).div_ceil(tiles).clamp(1, rows.div_ceil(256).max(1));
+    // So many blocks are resident; one more would have a card to itself.
+    let resident = multiprocessors * if side == 128 { 2 } else { 3 };
+    let wanted = (resident / tiles).clamp(1, rows.div_ceil(256).max(1));
     let rows_per_split = rows.div_ceil(wanted).next_multiple_of(32);
     let splits = rows.div_ceil(rows_per_split);
     WeightGradient { tile, grid: grid([tiles * splits, 1, 1], [THREADS, 1, 1]), splits, rows_per_split }
@@ -98,7 +110,7 @@ mod tests {
     fn pairs_fill_a_block_and_no_more_parts_than_there_is_work() {
         for channels in (16..=1280).step_by(16) {
             for units in [1, 7, 100, 1 << 20] {
-                let Parted { grid, parts } = channel_pairs(channels, units, 132);
+                let Parted { grid, parts } = channel_pairs(channels, units, 132, 8);
                 assert_eq!(grid.threads[0] * grid.threads[1], 256);
                 assert_eq!((grid.blocks[0] * grid.threads[0] * 2) as usize, channels);
                 assert_eq!(grid.blocks[1] as usize, parts);
@@ -126,5 +138,7 @@ mod tests {
         assert_eq!(product(100_000, 64, 132).0.name(), "128x64");
         let (tile, parted) = product(100, 512, 132);
         assert_eq!((tile.name().as_str(), parted.parts, parted.grid.blocks[0]), ("64x64", 2, 16));
+        // 128 blocks would leave a block alone on each of 132 multiprocessors.
+        assert_eq!(product(4096, 512, 132).0.name(), "64x64");
     }
 }

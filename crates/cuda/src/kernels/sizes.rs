@@ -14,6 +14,9 @@ pub struct Workspaces {
     pub weight_gradients: usize,
 }
 
+/// Blocks a multiprocessor of the passes that need few registers.
+pub const SMALL_BLOCKS: usize = 8;
+
 impl Workspaces {
     /// The most that a training step of up to `pictures` pictures needs. A smaller batch never needs more: no grid has
     /// more parts for less work.
@@ -29,20 +32,24 @@ impl Workspaces {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let rows = pictures * layer.output_side() * layer.output_side();
         let input_rows = pictures * layer.input_side * layer.input_side;
-        let pairs =
-            |channels: usize, units: usize| grid::channel_pairs(channels, units, multiprocessors).parts;
+        let pairs = |channels: usize, units: usize, most_blocks: usize| {
+            grid::channel_pairs(channels, units, multiprocessors, most_blocks).parts
+        };
         // Sums of the layer's own map, or of its input's, by a pass of their own.
-        let mut sums = (2 * outputs * pairs(outputs, rows)).max(2 * inputs * pairs(inputs, input_rows));
+        let mut sums = (2 * outputs * pairs(outputs, rows, SMALL_BLOCKS))
+            .max(2 * inputs * pairs(inputs, input_rows, SMALL_BLOCKS));
         let mut weights = 0;
         match layer.operation {
             Operation::Stem => {
-                let parts = pairs(outputs, stem_units(layer, pictures));
+                let parts = pairs(outputs, stem_units(layer, pictures), SMALL_BLOCKS);
                 sums = sums.max(2 * outputs * parts);
                 weights = parts * PATCH * outputs;
             }
             Operation::Depthwise => {
-                let forward = pairs(outputs, depthwise_units(layer, pictures));
-                let backward = pairs(outputs, depthwise_backward_units(layer, pictures));
+                let (units, blocks) = depthwise_units(layer, pictures);
+                let forward = pairs(outputs, units, blocks);
+                let (units, blocks) = depthwise_backward_units(layer, pictures);
+                let backward = pairs(outputs, units, blocks);
                 sums = sums.max(2 * outputs * forward.max(backward));
                 weights = backward * layer.kernel * layer.kernel * outputs;
             }
@@ -67,19 +74,18 @@ pub fn stem_units(layer: &Layer, pictures: usize) -> usize {
     pictures * layer.output_side() * layer.output_side().div_ceil(8)
 }
 
-/// Rows that a thread of a depthwise convolution has in its registers.
-fn depthwise_rows(layer: &Layer) -> usize {
-    if layer.kernel == 3 && layer.stride == 1 { 4 } else { 2 }
+/// Columns of a piece of a depthwise convolution's work at most: `depthwise_weights.cuh`.
+const DEPTHWISE_COLUMNS: usize = 16;
+
+/// Pieces of a depthwise convolution's forward pass, and how many of its blocks a multiprocessor holds.
+pub fn depthwise_units(layer: &Layer, pictures: usize) -> (usize, usize) {
+    let (side, rows) = (layer.output_side(), if (layer.kernel, layer.stride) == (3, 1) { 4 } else { 1 });
+    (pictures * side.div_ceil(rows) * side.div_ceil(DEPTHWISE_COLUMNS), 2)
 }
 
-/// Pieces of a depthwise convolution's forward pass.
-pub fn depthwise_units(layer: &Layer, pictures: usize) -> usize {
-    let side = layer.output_side();
-    pictures * side.div_ceil(depthwise_rows(layer)) * side.div_ceil(8)
-}
-
-/// Pieces of its backward pass.
-pub fn depthwise_backward_units(layer: &Layer, pictures: usize) -> usize {
+/// The same of its backward pass.
+pub fn depthwise_backward_units(layer: &Layer, pictures: usize) -> (usize, usize) {
     let side = (layer.padding + layer.input_side - 1) / layer.stride + 1;
-    pictures * side.div_ceil(depthwise_rows(layer)) * side.div_ceil(8)
+    let (rows, blocks) = (if layer.stride == 1 { 2 } else { 1 }, if layer.kernel == 3 { 2 } else { 1 });
+    (pictures * side.div_ceil(rows) * side.div_ceil(DEPTHWISE_COLUMNS), blocks)
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How far each kernel of a training step is from the card's limits, by NVIDIA's Nsight Compute (`ncu`).
 
-    python3 scripts/cuda/profile.py [NETWORK] [BATCH] [float32|tf32|bfloat16]
+    python3 scripts/cuda/kernels.py [NETWORK] [BATCH] [float32|tf32|bfloat16]
 
 Every kernel is launched by itself, without a graph. Prints a line a kernel: its launches, their time together, and weighted by
 time the share of what the card's memory, its L2 cache and its multiprocessors could do.
