@@ -160,18 +160,18 @@ void products(const std::string& way) {
       for (const int accumulate : {0, 1}) {
         factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
         launch<const M*, const M*, GradientReading, const W*, const M*, SumReading, const float*, int, int, M*, int,
-               float*, int, int, int>(
+               M*, float*, int, int, int>(
             "product_input_gradient_" + tile, grid(row_tiles * ceil_div(inputs, bn)), map<M>(out), map<M>(out),
             gradient_reading(outputs), map<W>(weights), map<M>(in), sum_reading(inputs), factors, pixels, 0,
-            changed<M>(in), accumulate, room(size_t(row_tiles) * 2 * inputs), rows, inputs, outputs);
+            changed<M>(in), accumulate, changed<M>(out), room(size_t(row_tiles) * 2 * inputs), rows, inputs, outputs);
       }
       if (bm != bn) continue;
       const int rows_per_split = 64, splits = ceil_div(rows, rows_per_split);
       factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
-      launch<const M*, const M*, GradientReading, const M*, Reading, const float*, int, float*, int, int, int, int>(
+      launch<const M*, const M*, Reading, const float*, int, float*, int, int, int, int>(
           "product_weight_gradient_" + tile, grid(ceil_div(outputs, bm) * ceil_div(inputs, bn) * splits), map<M>(out),
-          map<M>(out), gradient_reading(outputs), map<M>(in), reading(inputs, true), factors, pixels,
-          room(splits * weights), rows, rows_per_split, inputs, outputs);
+          map<M>(in), reading(inputs, true), factors, pixels, room(splits * weights), rows, rows_per_split, inputs,
+          outputs);
     }
 }
 

@@ -1,5 +1,5 @@
 // A product backward. The gradient of the output is made on load from the gradient of what was read of it (batch norm's and
-// the activation's backward), so it is never stored.
+// the activation's backward). The pass for the input's gradient comes first and leaves it for that of the weights.
 #include "product_tile.cuh"
 
 template <class P, class T>
@@ -7,17 +7,25 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
                                    const GradientReading& reading, const typename P::Weight* weight,
                                    const typename P::Map* input, const SumReading& input_reading, const float* factors,
                                    int pixels, int excited, typename P::Map* input_gradient, int accumulate,
-                                   float* partials, int rows, int inputs, int outputs) {
+                                   typename P::Map* output_gradient, float* partials, int rows, int inputs, int outputs) {
   using Map = typename P::Map;
-  using A = DeepOperand<P, GradientSource<Map>, T::BM, false>;
-  using B = WideOperand<P, WeightSource<typename P::Weight>, T::BN, true>;
+  using A = DeepOperand<P, GradientSource<Map, false>, T::BM, false>;
+  using General = DeepOperand<P, GradientSource<Map, true>, T::BM, false>;
+  using B = WideOperand<P, PlainSource<typename P::Weight>, T::BN, true>;
   const int column_tiles = ceil_div(inputs, T::BN);
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
   const int first_row = row_tile * T::BM;
-  A a{{gradient, output, reading, outputs}, first_row, rows, outputs};
-  B b{{weight, inputs}, first_column, inputs, outputs};
+  const B b({weight, inputs}, first_column, inputs, outputs);
+  uint4* const kept = first_column == 0 ? reinterpret_cast<uint4*>(output_gradient) : nullptr;
+  SLABS(slabs, A, B);
   Sums<T> sums;
-  multiply<P, T>(a, b, 0, outputs, sums);
+  if (reading.reading.hard_swish) {
+    const General a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
+    multiply<P, T>(a, b, 0, outputs, slabs, sums);
+  } else {
+    const A a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
+    multiply<P, T>(a, b, 0, outputs, slabs, sums);
+  }
 
   const bool sum = partials && !excited;
   const Reading& r = input_reading.reading;
@@ -69,21 +77,27 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
 }
 
 template <class P, class T>
-DEVICE void product_weight_gradient(const typename P::Map* gradient, const typename P::Map* output,
-                                    const GradientReading& reading, const typename P::Map* input,
+DEVICE void product_weight_gradient(const typename P::Map* output_gradient, const typename P::Map* input,
                                     const Reading& input_reading, const float* factors, int pixels, float* parts, int rows,
                                     int rows_per_split, int inputs, int outputs) {
   using Map = typename P::Map;
-  using A = WideOperand<P, GradientSource<Map>, T::BM, false>;
-  using B = WideOperand<P, ReadSource<Map>, T::BN, true>;
+  using A = WideOperand<P, PlainSource<Map>, T::BM, false>;
+  using B = WideOperand<P, ReadSource<Map, false>, T::BN, true>;
+  using General = WideOperand<P, ReadSource<Map, true>, T::BN, true>;
   const int input_tiles = ceil_div(inputs, T::BN), tiles = ceil_div(outputs, T::BM) * input_tiles;
   const int split = blockIdx.x / tiles, tile = blockIdx.x % tiles;
   const int first_output = tile / input_tiles * T::BM, first_input = tile % input_tiles * T::BN;
   const int start = split * rows_per_split, end = min(rows, start + rows_per_split);
-  A a{{gradient, output, reading, outputs}, first_output, outputs, end};
-  B b{{input, input_reading, factors, pixels, inputs}, first_input, inputs, end};
+  const A a({output_gradient, outputs}, first_output, outputs, end);
+  SLABS(slabs, A, B);
   Sums<T> sums;
-  multiply<P, T>(a, b, start, end, sums);
+  if (input_reading.hard_swish || factors) {
+    const General b({input, input_reading, factors, pixels, inputs}, first_input, inputs, end);
+    multiply<P, T>(a, b, start, end, slabs, sums);
+  } else {
+    const B b({input, input_reading, nullptr, 1, inputs}, first_input, inputs, end);
+    multiply<P, T>(a, b, start, end, slabs, sums);
+  }
 
   float* to = parts + static_cast<size_t>(split) * outputs * inputs;
 #pragma unroll
@@ -104,19 +118,20 @@ DEVICE void product_weight_gradient(const typename P::Map* gradient, const typen
   CROWDED_KERNEL(product_input_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                                  \
   (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Weight* weight, const P::Map* input, \
    SumReading input_reading, const float* factors, int pixels, int excited, P::Map* input_gradient, int accumulate,     \
-   float* partials, int rows, int inputs, int outputs) {                                                                \
+   P::Map* output_gradient, float* partials, int rows, int inputs, int outputs) {                                       \
     product_input_gradient<P, Tile<BM, BN>>(gradient, output, reading, weight, input, input_reading, factors, pixels,   \
-                                            excited, input_gradient, accumulate, partials, rows, inputs, outputs);      \
+                                            excited, input_gradient, accumulate, output_gradient, partials, rows,       \
+                                            inputs, outputs);                                                           \
   }                                                                                                                     \
   END_KERNEL(product_input_gradient_##name##_##BM##x##BN)
 
-#define WEIGHT_GRADIENT(name, P, BM, BN, BLOCKS)                                                                      \
-  CROWDED_KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                               \
-  (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Map* input, Reading input_reading, \
-   const float* factors, int pixels, float* parts, int rows, int rows_per_split, int inputs, int outputs) {           \
-    product_weight_gradient<P, Tile<BM, BN>>(gradient, output, reading, input, input_reading, factors, pixels, parts, \
-                                             rows, rows_per_split, inputs, outputs);                                  \
-  }                                                                                                                   \
+#define WEIGHT_GRADIENT(name, P, BM, BN, BLOCKS)                                                                     \
+  CROWDED_KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                              \
+  (const P::Map* output_gradient, const P::Map* input, Reading input_reading, const float* factors, int pixels,      \
+   float* parts, int rows, int rows_per_split, int inputs, int outputs) {                                            \
+    product_weight_gradient<P, Tile<BM, BN>>(output_gradient, input, input_reading, factors, pixels, parts, rows,    \
+                                             rows_per_split, inputs, outputs);                                       \
+  }                                                                                                                  \
   END_KERNEL(product_weight_gradient_##name##_##BM##x##BN)
 
 // As many blocks side by side as the registers hold.

@@ -6,15 +6,22 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
                             const typename P::Weight* weight, const float* bias, typename P::Map* output, float* partials,
                             int rows, int inputs, int outputs) {
   using Map = typename P::Map;
-  using A = DeepOperand<P, ReadSource<Map>, T::BM, false>;
-  using B = DeepOperand<P, WeightSource<typename P::Weight>, T::BN, true>;
+  using A = DeepOperand<P, ReadSource<Map, false>, T::BM, false>;
+  using General = DeepOperand<P, ReadSource<Map, true>, T::BM, false>;
+  using B = DeepOperand<P, PlainSource<typename P::Weight>, T::BN, true>;
   const int column_tiles = ceil_div(outputs, T::BN);
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
   const int first_row = row_tile * T::BM;
-  A a{{input, reading, factors, pixels, inputs}, first_row, rows, inputs};
-  B b{{weight, inputs}, first_column, outputs, inputs};
+  const B b({weight, inputs}, first_column, outputs, inputs);
+  SLABS(slabs, A, B);
   Sums<T> sums;
-  multiply<P, T>(a, b, 0, inputs, sums);
+  if (reading.hard_swish || factors) {
+    const General a({input, reading, factors, pixels, inputs}, first_row, rows, inputs);
+    multiply<P, T>(a, b, 0, inputs, slabs, sums);
+  } else {
+    const A a({input, reading, nullptr, 1, inputs}, first_row, rows, inputs);
+    multiply<P, T>(a, b, 0, inputs, slabs, sums);
+  }
 
   float first[T::N / 4][8] = {}, second[T::N / 4][8] = {};
 #pragma unroll

@@ -55,11 +55,11 @@ DEVICE int column_of_slot(int slot) {
 }
 
 // ---- Where values come from ----
+// A chunk is V values of a row side by side, of 16 bytes; its place is counted in chunks, so that 32 bits reach 64 GiB. Each source
+// makes four values at a time, for which it first takes what it has for these channels.
 
-// Each makes four values at a time of a chunk of V, for which it first takes what it has for these channels.
-
-// What is read of a map, times factors.
-template <class T>
+// What is read of a map; GENERAL: it may be a hard swish, or multiplied by factors.
+template <class T, bool GENERAL>
 struct ReadSource {
   static constexpr int V = Storage<T>::PER_CHUNK;
   const T* map;
@@ -72,10 +72,8 @@ struct ReadSource {
   struct Coefficients {
     float scale[4], shift[4];
   };
-  static constexpr bool PLAIN = false;
-  DEVICE Raw fetch(int row, int channel) const {
-    return {*reinterpret_cast<const uint4*>(map + static_cast<size_t>(row) * channels + channel)};
-  }
+  static constexpr bool PLAIN = false, KEEPS = false;
+  DEVICE Raw fetch(unsigned chunk) const { return {reinterpret_cast<const uint4*>(map)[chunk]}; }
   DEVICE Coefficients coefficients(int channel) const {
     Coefficients c;
     load_floats(reading.scale + channel, c.scale);
@@ -84,14 +82,9 @@ struct ReadSource {
   }
   DEVICE void values(const Raw& raw, int part, const Coefficients& c, int row, int channel, float (&to)[4]) const {
     Storage<T>::unpack4(raw.y, part, to);
-    if (reading.hard_swish) {
 #pragma unroll
-      for (int i = 0; i < 4; i++) to[i] = read<true>(reading, c.scale[i], c.shift[i], to[i]);
-    } else {
-#pragma unroll
-      for (int i = 0; i < 4; i++) to[i] = read<false>(reading, c.scale[i], c.shift[i], to[i]);
-    }
-    if (factors) {
+    for (int i = 0; i < 4; i++) to[i] = read<GENERAL>(reading, c.scale[i], c.shift[i], to[i]);
+    if (GENERAL && factors) {
       float own[4];
       load_floats(factors + static_cast<size_t>(row / pixels) * channels + channel, own);
 #pragma unroll
@@ -100,24 +93,25 @@ struct ReadSource {
   }
 };
 
-// The gradient of a map from the gradient of what was read of it.
-template <class T>
+// The gradient of a map from the gradient of what was read of it; GENERAL: by what may be a hard swish. It is left in `kept`
+// as the product takes it, if that is not null.
+template <class T, bool GENERAL>
 struct GradientSource {
   static constexpr int V = Storage<T>::PER_CHUNK;
   const T* gradient;
   const T* map;
   GradientReading reading;
   int channels;
+  uint4* kept;
   struct Raw {
     uint4 g, y;
   };
   struct Coefficients {
     float scale[4], shift[4], slope[4], offset[4];
   };
-  static constexpr bool PLAIN = false;
-  DEVICE Raw fetch(int row, int channel) const {
-    const size_t at = static_cast<size_t>(row) * channels + channel;
-    return {*reinterpret_cast<const uint4*>(gradient + at), *reinterpret_cast<const uint4*>(map + at)};
+  static constexpr bool PLAIN = false, KEEPS = true;
+  DEVICE Raw fetch(unsigned chunk) const {
+    return {reinterpret_cast<const uint4*>(gradient)[chunk], reinterpret_cast<const uint4*>(map)[chunk]};
   }
   DEVICE Coefficients coefficients(int channel) const {
     Coefficients c;
@@ -131,55 +125,43 @@ struct GradientSource {
     float y[4];
     Storage<T>::unpack4(raw.g, part, to);
     Storage<T>::unpack4(raw.y, part, y);
-    const Reading& r = reading.reading;
-    if (r.hard_swish) {
 #pragma unroll
-      for (int i = 0; i < 4; i++) to[i] = read_gradient<true>(r, c.scale[i], c.shift[i], c.slope[i], c.offset[i], to[i], y[i]);
-    } else {
-#pragma unroll
-      for (int i = 0; i < 4; i++) to[i] = read_gradient<false>(r, c.scale[i], c.shift[i], c.slope[i], c.offset[i], to[i], y[i]);
-    }
+    for (int i = 0; i < 4; i++)
+      to[i] = read_gradient<GENERAL>(reading.reading, c.scale[i], c.shift[i], c.slope[i], c.offset[i], to[i], y[i]);
   }
 };
 
-// A weight as it is.
+// Weights, or a gradient that was kept: as it is.
 template <class W>
-struct WeightSource {
+struct PlainSource {
   static constexpr int V = Storage<W>::PER_CHUNK;
-  const W* weight;
+  const W* stored;
   int channels;
   struct Raw {
     uint4 w;
   };
   struct Coefficients {};
-  static constexpr bool PLAIN = true;
-  DEVICE Raw fetch(int row, int channel) const {
-    return {*reinterpret_cast<const uint4*>(weight + static_cast<size_t>(row) * channels + channel)};
-  }
+  static constexpr bool PLAIN = true, KEEPS = false;
+  DEVICE Raw fetch(unsigned chunk) const { return {reinterpret_cast<const uint4*>(stored)[chunk]}; }
   DEVICE Coefficients coefficients(int) const { return {}; }
   DEVICE void values(const Raw& raw, int part, const Coefficients&, int, int, float (&to)[4]) const {
     Storage<W>::unpack4(raw.w, part, to);
   }
 };
 
-// CHUNKS chunks of the same channels as words of the product: of rows row_of(chunk), zeros where that is not below `rows`.
+// CHUNKS chunks of the same channels as words of the product; row_of(chunk) is a chunk's row.
 template <class P, class Source, int CHUNKS, class RowOf>
-DEVICE void pack_chunks(const Source& source, const typename Source::Raw (&raw)[CHUNKS], int channel, int channels,
-                        const RowOf& row_of, int rows, uint4 (&to)[CHUNKS]) {
-#pragma unroll
-  for (int chunk = 0; chunk < CHUNKS; chunk++) to[chunk] = make_uint4(0, 0, 0, 0);
-  if (channel >= channels) return;
+DEVICE void pack_chunks(const Source& source, const typename Source::Raw (&raw)[CHUNKS], int channel, const RowOf& row_of,
+                        uint4 (&to)[CHUNKS]) {
   if constexpr (Source::PLAIN && P::DEPTH_PER_WORD == 2) {
 #pragma unroll
-    for (int chunk = 0; chunk < CHUNKS; chunk++)
-      if (row_of(chunk) < rows) to[chunk] = raw[chunk].w;
+    for (int chunk = 0; chunk < CHUNKS; chunk++) to[chunk] = raw[chunk].w;
   } else {
 #pragma unroll
     for (int part = 0; part < Source::V / 4; part++) {
       const typename Source::Coefficients coefficients = source.coefficients(channel + 4 * part);
 #pragma unroll
       for (int chunk = 0; chunk < CHUNKS; chunk++) {
-        if (row_of(chunk) >= rows) continue;
         float v[4];
         source.values(raw[chunk], part, coefficients, row_of(chunk), channel + 4 * part, v);
         if constexpr (P::DEPTH_PER_WORD == 1) {
@@ -196,9 +178,12 @@ DEVICE void pack_chunks(const Source& source, const typename Source::Raw (&raw)[
 
 // ---- Operands ----
 // Each gives the tensor cores' fragments of M tiles of 16 rows, or N tiles of 8 columns, at word `k` of the depth.
+//
+// Rows and columns behind the last are read as the last: what they give is not used. So is what lies behind the depth's end, but
+// that is used: there the second operand, whose rows are the tile's COLUMNS, is zero.
 
-// `SIZE` rows or columns of the tile, contiguous along the depth. SLOTS: they are columns, and are put into their slots.
-template <class P, class Source, int SIZE, bool SLOTS>
+// `SIZE` rows or columns of the tile, contiguous along the depth. Columns are put into their slots.
+template <class P, class Source, int SIZE, bool COLUMNS>
 struct DeepOperand {
   static constexpr int V = Source::V;
   static constexpr int CHUNKS = SIZE * 4 / PRODUCT_THREADS;
@@ -206,25 +191,36 @@ struct DeepOperand {
   static_assert(V / P::DEPTH_PER_WORD == 4 && CHUNKS >= 1);
   Source source;
   int first, end, depth;  // rows or columns first .. end, and the depth's end
+  unsigned start[CHUNKS];  // where the chunk's row begins
   typename Source::Raw raw[CHUNKS];
   int slab;
 
+  DEVICE DeepOperand(const Source& source, int first, int end, int depth)
+      : source(source), first(first), end(end), depth(depth) {
+#pragma unroll
+    for (int chunk = 0; chunk < CHUNKS; chunk++) start[chunk] = static_cast<unsigned>(row(chunk)) * (source.channels / V);
+  }
   DEVICE int place(int chunk) const { return (threadIdx.x + chunk * PRODUCT_THREADS) / 4; }
+  DEVICE int row(int chunk) const { return min(first + place(chunk), end - 1); }
   DEVICE int channel() const { return slab + threadIdx.x % 4 * V; }
 
   DEVICE void fetch(int from) {
     slab = from;
-    if (channel() >= depth) return;
+    const unsigned at = static_cast<unsigned>(min(channel(), depth - V)) / V;
 #pragma unroll
-    for (int chunk = 0; chunk < CHUNKS; chunk++)
-      if (first + place(chunk) < end) raw[chunk] = source.fetch(first + place(chunk), channel());
+    for (int chunk = 0; chunk < CHUNKS; chunk++) raw[chunk] = source.fetch(start[chunk] + at);
   }
   DEVICE void store(unsigned* words) const {
-    uint4 packed[CHUNKS];
-    pack_chunks<P>(source, raw, channel(), depth, [&](int chunk) { return first + place(chunk); }, end, packed);
+    uint4 packed[CHUNKS] = {};
+    pack_chunks<P>(source, raw, min(channel(), depth - V), [&](int chunk) { return row(chunk); }, packed);
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-      const int at = SLOTS ? slot_of_column(place(chunk)) : place(chunk);
+      if constexpr (Source::KEEPS) {
+        if (source.kept && first + place(chunk) < end && channel() < depth)
+          source.kept[start[chunk] + static_cast<unsigned>(channel()) / V] = packed[chunk];
+      }
+      if (COLUMNS && channel() >= depth) packed[chunk] = make_uint4(0, 0, 0, 0);
+      const int at = COLUMNS ? slot_of_column(place(chunk)) : place(chunk);
       *reinterpret_cast<uint4*>(words + at * DEEP_PITCH + threadIdx.x % 4 * 4) = packed[chunk];
     }
   }
@@ -247,43 +243,59 @@ struct DeepOperand {
   }
 };
 
-// `SIZE` rows or columns of the tile, which memory is contiguous along, of one value a word. SLOTS: they are columns.
-template <class P, class Source, int SIZE, bool SLOTS>
-struct WideOperand {
+// What both kinds of wide operands share: memory is contiguous along the `SIZE` rows or columns of the tile.
+template <class P, class Source, int SIZE, bool COLUMNS>
+struct WideChunks {
   static constexpr int V = Source::V;
   static constexpr int CHUNKS_A_ROW = SIZE / V;
-  static constexpr int CHUNKS = SLAB_WORDS * CHUNKS_A_ROW / PRODUCT_THREADS;
-  // A fragment's lanes read columns 0, 1, 8, 9, .. of a group (slots), or rows 0 to 7.
-  static constexpr int PITCH = SIZE + (SLOTS ? 2 : 8);
-  static constexpr int WORDS = SLAB_WORDS * PITCH;
-  static_assert(CHUNKS >= 1 && PRODUCT_THREADS % CHUNKS_A_ROW == 0 && V == 4);
+  static constexpr int CHUNKS = SLAB_DEPTH<P> * CHUNKS_A_ROW / PRODUCT_THREADS;
+  static_assert(CHUNKS >= 1 && PRODUCT_THREADS % CHUNKS_A_ROW == 0);
   Source source;
   int first, end, depth;
   typename Source::Raw raw[CHUNKS];
   int slab;
 
+  DEVICE WideChunks(const Source& source, int first, int end, int depth)
+      : source(source), first(first), end(end), depth(depth) {}
   DEVICE int place() const { return threadIdx.x % CHUNKS_A_ROW * V; }
+  DEVICE int channel() const { return min(first + place(), end - V); }
   DEVICE int deep(int chunk) const { return (threadIdx.x + chunk * PRODUCT_THREADS) / CHUNKS_A_ROW; }
+  DEVICE int row(int chunk) const { return min(slab + deep(chunk), depth - 1); }
 
   DEVICE void fetch(int from) {
     slab = from;
-    if (first + place() >= end) return;
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++)
-      if (slab + deep(chunk) < depth) raw[chunk] = source.fetch(slab + deep(chunk), first + place());
+      raw[chunk] = source.fetch(static_cast<unsigned>(row(chunk)) * (source.channels / V) + channel() / V);
   }
+  DEVICE void pack(uint4 (&packed)[CHUNKS]) const {
+    pack_chunks<P>(source, raw, channel(), [&](int chunk) { return row(chunk); }, packed);
+#pragma unroll
+    for (int chunk = 0; chunk < CHUNKS; chunk++)
+      if (COLUMNS && slab + deep(chunk) >= depth) packed[chunk] = make_uint4(0, 0, 0, 0);
+  }
+};
+
+// Of one value a word: words lie [depth][row or column].
+template <class P, class Source, int SIZE, bool COLUMNS>
+struct WideOperand : WideChunks<P, Source, SIZE, COLUMNS> {
+  using Chunks = WideChunks<P, Source, SIZE, COLUMNS>;
+  using Chunks::Chunks, Chunks::CHUNKS;
+  // A fragment's lanes read columns 0, 1, 8, 9, .. of a group, or rows 0 to 7.
+  static constexpr int PITCH = SIZE + (COLUMNS ? 2 : 8);
+  static constexpr int WORDS = SLAB_WORDS * PITCH;
+
   DEVICE void store(unsigned* words) const {
-    uint4 packed[CHUNKS];
-    pack_chunks<P>(source, raw, first + place(), end, [&](int chunk) { return slab + deep(chunk); }, depth, packed);
+    uint4 packed[CHUNKS] = {};
+    this->pack(packed);
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-      const uint4 four = packed[chunk];
-      uint2* to = reinterpret_cast<uint2*>(words + deep(chunk) * PITCH + place());
-      to[0] = make_uint2(four.x, four.y), to[1] = make_uint2(four.z, four.w);
+      uint2* to = reinterpret_cast<uint2*>(words + this->deep(chunk) * PITCH + this->place());
+      to[0] = make_uint2(packed[chunk].x, packed[chunk].y), to[1] = make_uint2(packed[chunk].z, packed[chunk].w);
     }
   }
   static DEVICE unsigned word(const unsigned* words, int at, int depth_word) {
-    return words[depth_word * PITCH + (SLOTS ? column_of_slot(at) : at)];
+    return words[depth_word * PITCH + (COLUMNS ? column_of_slot(at) : at)];
   }
   template <int M>
   static DEVICE void rows(const unsigned* words, int row, int k, unsigned (&a)[M][4]) {
@@ -303,44 +315,27 @@ struct WideOperand {
   }
 };
 
-// The same of two bfloat16 a word. Rows of the depth lie one after the other, and are transposed where they are loaded.
-template <class Source, int SIZE, bool SLOTS>
-struct WideOperand<Bf16, Source, SIZE, SLOTS> {
-  static constexpr int V = Source::V;
-  static constexpr int CHUNKS_A_ROW = SIZE / V;
-  static constexpr int CHUNKS = SLAB_DEPTH<Bf16> * CHUNKS_A_ROW / PRODUCT_THREADS;
+// Of bfloat16: rows of the depth lie one after the other, and are transposed where they are loaded.
+template <class Source, int SIZE, bool COLUMNS>
+struct WideOperand<Bf16, Source, SIZE, COLUMNS> : WideChunks<Bf16, Source, SIZE, COLUMNS> {
+  using Chunks = WideChunks<Bf16, Source, SIZE, COLUMNS>;
+  using Chunks::Chunks, Chunks::CHUNKS;
   // Eight rows' 16 bytes fall into 32 banks.
   static constexpr int PITCH = SIZE / 2 + 4;
   static constexpr int WORDS = SLAB_DEPTH<Bf16> * PITCH;
-  static_assert(CHUNKS >= 1 && PRODUCT_THREADS % CHUNKS_A_ROW == 0 && V == 8);
-  Source source;
-  int first, end, depth;
-  typename Source::Raw raw[CHUNKS];
-  int slab;
 
-  DEVICE int place() const { return threadIdx.x % CHUNKS_A_ROW * V; }
-  DEVICE int deep(int chunk) const { return (threadIdx.x + chunk * PRODUCT_THREADS) / CHUNKS_A_ROW; }
-
-  DEVICE void fetch(int from) {
-    slab = from;
-    if (first + place() >= end) return;
-#pragma unroll
-    for (int chunk = 0; chunk < CHUNKS; chunk++)
-      if (slab + deep(chunk) < depth) raw[chunk] = source.fetch(slab + deep(chunk), first + place());
-  }
   DEVICE void store(unsigned* words) const {
-    uint4 packed[CHUNKS];
-    pack_chunks<Bf16>(source, raw, first + place(), end, [&](int chunk) { return slab + deep(chunk); }, depth, packed);
+    uint4 packed[CHUNKS] = {};
+    this->pack(packed);
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
-      const uint4 four = packed[chunk];
-      unsigned* to = words + deep(chunk) * PITCH;
-      if constexpr (SLOTS) {
+      unsigned* to = words + this->deep(chunk) * PITCH;
+      if constexpr (COLUMNS) {
         // Two columns side by side stay so, in the tile of their own.
-        to += slot_of_column(place()) / 2;
-        to[0] = four.x, to[4] = four.y, to[8] = four.z, to[12] = four.w;
+        to += slot_of_column(this->place()) / 2;
+        to[0] = packed[chunk].x, to[4] = packed[chunk].y, to[8] = packed[chunk].z, to[12] = packed[chunk].w;
       } else {
-        *reinterpret_cast<uint4*>(to + place() / 2) = four;
+        *reinterpret_cast<uint4*>(to + this->place() / 2) = packed[chunk];
       }
     }
   }

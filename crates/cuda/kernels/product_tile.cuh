@@ -75,13 +75,16 @@ DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums
   }
 }
 
+// Room for slabs of both operands, two of each: while one is multiplied, the next is written.
+#define SLABS(name, A, B)                        \
+  SHARED(uint4, name##_a, 2 * A::WORDS / 4);     \
+  SHARED(uint4, name##_b, 2 * B::WORDS / 4);     \
+  unsigned* const name[2] = {reinterpret_cast<unsigned*>(name##_a), reinterpret_cast<unsigned*>(name##_b)}
+
 // sums = a * b over the depth from `start` to `end`, of which both operands know the end, too.
 template <class P, class T, class A, class B>
-DEVICE void multiply(A& a, B& b, int start, int end, Sums<T>& sums) {
-  SHARED(uint4, a_shared, 2 * A::WORDS / 4);
-  SHARED(uint4, b_shared, 2 * B::WORDS / 4);
-  unsigned* a_words = reinterpret_cast<unsigned*>(a_shared);
-  unsigned* b_words = reinterpret_cast<unsigned*>(b_shared);
+DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums) {
+  unsigned *a_words = slabs[0], *b_words = slabs[1];
 #pragma unroll
   for (int m = 0; m < T::M; m++)
 #pragma unroll

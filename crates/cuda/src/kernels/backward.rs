@@ -96,15 +96,15 @@ impl Kernels {
         unsafe { self.launch("bias_finish", grid::finish(channels), &arguments) }
     }
 
-    /// A product's input gradient. With factors that are an excitation's (`excited`), it stays that of the multiplied map,
-    /// and no sums are gathered.
+    /// A product's input gradient; leaves `output_gradient` for that of its weights. With factors that are an excitation's
+    /// (`excited`), the input gradient stays that of the multiplied map, and no sums are gathered.
     pub fn product_input_gradient(
         &self,
         layer: &Layer,
         product: Product,
         pictures: usize,
         (output, input): (Output, Input),
-        [weight, factors, partials]: [Slice; 3],
+        [weight, factors, output_gradient, partials]: [Slice; 4],
         excited: bool,
     ) -> Result<usize> {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
@@ -123,6 +123,7 @@ impl Kernels {
             .int(usize::from(excited))
             .with(input.gradient.with(bytes * rows * inputs)?)
             .int(usize::from(input.accumulate))
+            .with(output_gradient.with(bytes * rows * outputs)?)
             .with(partials.if_any(8 * inputs * parted.parts)?)
             .int(rows)
             .int(inputs)
@@ -133,13 +134,13 @@ impl Kernels {
         Ok(parted.parts)
     }
 
-    /// A product's weight gradient; `room` is for partial ones.
+    /// A product's weight gradient from what the pass for its input gradient left; `room` is for partial ones.
     pub fn product_weight_gradient(
         &self,
         layer: &Layer,
         product: Product,
         pictures: usize,
-        (output, input): (Output, Map),
+        (output_gradient, input): (Slice, Map),
         [factors, room, weight_gradient]: [Slice; 3],
     ) -> Result<()> {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
@@ -149,9 +150,7 @@ impl Kernels {
             grid::weight_gradient(rows, inputs, outputs, self.multiprocessors);
         let parts = if splits == 1 { weight_gradient } else { room };
         let arguments = Arguments::new()
-            .with(output.gradient.with(bytes * rows * outputs)?)
-            .with(output.values.with(bytes * rows * outputs)?)
-            .with(output.reading)
+            .with(output_gradient.with(bytes * rows * outputs)?)
             .with(input.values.with(bytes * rows * inputs)?)
             .with(input.reading)
             .with(factors.if_any(4 * pictures * inputs)?)

@@ -24,6 +24,8 @@ pub struct Gradients {
     pub partials: DeviceBuffer<f32>,
     /// Room for partial weight gradients.
     room: DeviceBuffer<f32>,
+    /// Room for the gradient of a product's output, which the pass for its input leaves to that for its weights.
+    output: DeviceBuffer<u8>,
 }
 
 /// One backward pass.
@@ -50,6 +52,8 @@ impl Gradients {
         let stream = kernels.stream();
         let size = |index: usize| map_bytes(&maps.network.layers[index], maps.storages[index], capacity);
         let (places, bytes) = place_gradients(&maps.network, size);
+        let layers = &maps.network.layers;
+        let products = (0..layers.len()).filter(|index| layers[*index].is_product());
         Ok(Self {
             buffers: bytes
                 .into_iter()
@@ -59,6 +63,7 @@ impl Gradients {
             parameters: DeviceBuffer::zeros(stream, weights.parameters.len())?,
             partials: DeviceBuffer::zeros(stream, sums)?,
             room: DeviceBuffer::zeros(stream, room)?,
+            output: DeviceBuffer::zeros(stream, products.map(size).max().unwrap_or(0))?,
         })
     }
 
@@ -70,7 +75,8 @@ impl Gradients {
     /// Bytes on the card.
     pub fn bytes(&self) -> usize {
         let buffers: usize = self.buffers.iter().map(DeviceBuffer::bytes).sum();
-        buffers + self.parameters.bytes() + self.partials.bytes() + self.room.bytes()
+        let rooms = self.partials.bytes() + self.room.bytes() + self.output.bytes();
+        buffers + self.parameters.bytes() + rooms
     }
 
     /// Computes the gradient of every parameter from that of the logits. `input` and `pictures` are those of the last
@@ -192,12 +198,13 @@ impl Pass<'_> {
             product,
             self.pictures,
             (output, input),
-            [weight, factors, partials],
+            [weight, factors, self.gradients.output.all(), partials],
             excited,
         )?;
         self.parts.set(parts);
         let arrays = [factors, self.gradients.room.all(), self.weight_gradient(index)];
-        self.kernels.product_weight_gradient(layer, product, self.pictures, (output, map), arrays)?;
+        let operands = (self.gradients.output.all(), map);
+        self.kernels.product_weight_gradient(layer, product, self.pictures, operands, arrays)?;
         let Some(excitation) = layer.excitation else { return Ok(()) };
         let shape = (self.pictures, layer.output_side() * layer.output_side(), padded(layer.inputs));
         let to = self.gradients.of(excitation);
