@@ -219,9 +219,9 @@ void maps(const std::string& storage) {
     const int rows = pictures * pixels;
     const size_t values = size_t(rows) * channels, ones = size_t(pictures) * channels;
     int parts;
-    launch<const M*, Reading, float*, int, int, int>("pool_forward" + storage, flat(ones / 2), map<M>(values),
+    launch<const M*, Reading, float*, int, int, int>("pool_forward" + storage, pairs(channels, 16, parts), map<M>(values),
                                                      reading(channels, true), room(ones), pictures, pixels, channels);
-    launch<const M*, const M*, Reading, float*, int, int, int>("excitation_gradient" + storage, flat(ones / 2),
+    launch<const M*, const M*, Reading, float*, int, int, int>("excitation_gradient" + storage, pairs(channels, 16, parts),
                                                                map<M>(values), map<M>(values), reading(channels, true),
                                                                room(ones), pictures, pixels, channels);
     const Shape shape = pairs(channels, rows, parts);

@@ -1,46 +1,46 @@
 // Passes over maps that no convolution does: pooling, shortcuts, factors, and sums by themselves.
 #include "common.cuh"
 
-// A flat thread's two channels of one picture: for passes that go over a picture's pixels.
-struct PicturePair {
-  int picture, channel;
-  DEVICE PicturePair(int channels) {
-    const size_t at = 2 * flat_index();
-    picture = static_cast<int>(at / channels), channel = static_cast<int>(at % channels);
+// Passes over a picture's pixels: a block's lanes share them, and add up what they have; it goes on with the picture gridDim.y
+// further. `term` gives a thread's summand at a place of the maps, `finish` takes two channels' sums.
+template <class Term, class Finish>
+DEVICE void sum_pixels(int pictures, int pixels, int channels, const Term& term, const Finish& finish) {
+  const int channel = pair_channel();
+  for (int picture = blockIdx.y; picture < pictures; picture += gridDim.y) {
+    const size_t from = static_cast<size_t>(picture) * pixels * channels + channel;
+    float2 sum = make_float2(0.0f, 0.0f);
+#pragma unroll 4
+    for (int pixel = threadIdx.y; pixel < pixels; pixel += blockDim.y)
+      term(from + static_cast<size_t>(pixel) * channels, sum);
+    const float4 total = sum_lanes(make_float4(sum.x, sum.y, 0.0f, 0.0f));
+    if (threadIdx.y == 0) finish(static_cast<size_t>(picture) * channels + channel, total.x, total.y);
   }
-};
+}
 
 template <class T>
 DEVICE void pool_forward(const T* map, const Reading& reading, float* features, int pictures, int pixels, int channels) {
-  const PicturePair own(channels);
-  if (own.picture >= pictures) return;
-  const Affine2 affine(reading, own.channel);
-  const T* from = map + static_cast<size_t>(own.picture) * pixels * channels + own.channel;
-  float2 sum = make_float2(0.0f, 0.0f);
-#pragma unroll 4
-  for (int pixel = 0; pixel < pixels; pixel++) {
-    const float2 a = affine.read(reading, Storage<T>::load2(from + static_cast<size_t>(pixel) * channels));
-    sum.x += a.x, sum.y += a.y;
-  }
+  const Affine2 affine(reading, pair_channel());
   const float share = 1.0f / static_cast<float>(pixels);
-  Storage<float>::store2(features + static_cast<size_t>(own.picture) * channels + own.channel, sum.x * share, sum.y * share);
+  sum_pixels(
+      pictures, pixels, channels,
+      [&](size_t at, float2& sum) {
+        const float2 a = affine.read(reading, Storage<T>::load2(map + at));
+        sum.x += a.x, sum.y += a.y;
+      },
+      [&](size_t at, float a, float b) { Storage<float>::store2(features + at, a * share, b * share); });
 }
 
 template <class T>
 DEVICE void excitation_gradient(const T* gradient, const T* map, const Reading& reading, float* factors_gradient,
                                 int pictures, int pixels, int channels) {
-  const PicturePair own(channels);
-  if (own.picture >= pictures) return;
-  const Affine2 affine(reading, own.channel);
-  const size_t from = static_cast<size_t>(own.picture) * pixels * channels + own.channel;
-  float2 sum = make_float2(0.0f, 0.0f);
-#pragma unroll 4
-  for (int pixel = 0; pixel < pixels; pixel++) {
-    const size_t at = from + static_cast<size_t>(pixel) * channels;
-    const float2 a = affine.read(reading, Storage<T>::load2(map + at)), g = Storage<T>::load2(gradient + at);
-    sum.x = fmaf(g.x, a.x, sum.x), sum.y = fmaf(g.y, a.y, sum.y);
-  }
-  Storage<float>::store2(factors_gradient + static_cast<size_t>(own.picture) * channels + own.channel, sum.x, sum.y);
+  const Affine2 affine(reading, pair_channel());
+  sum_pixels(
+      pictures, pixels, channels,
+      [&](size_t at, float2& sum) {
+        const float2 a = affine.read(reading, Storage<T>::load2(map + at)), g = Storage<T>::load2(gradient + at);
+        sum.x = fmaf(g.x, a.x, sum.x), sum.y = fmaf(g.y, a.y, sum.y);
+      },
+      [&](size_t at, float a, float b) { Storage<float>::store2(factors_gradient + at, a, b); });
 }
 
 template <class T>
@@ -92,12 +92,12 @@ DEVICE void add_forward(const T* a, const Reading& a_reading, const T* b, const 
 }
 
 #define MAPS(name, T)                                                                                                  \
-  KERNEL(pool_forward_##name, 256)                                                                                     \
+  KERNEL(pool_forward_##name, PAIR_THREADS)                                                                            \
   (const T* map, Reading reading, float* features, int pictures, int pixels, int channels) {                           \
     pool_forward<T>(map, reading, features, pictures, pixels, channels);                                               \
   }                                                                                                                    \
   END_KERNEL(pool_forward_##name)                                                                                      \
-  KERNEL(excitation_gradient_##name, 256)                                                                              \
+  KERNEL(excitation_gradient_##name, PAIR_THREADS)                                                                     \
   (const T* gradient, const T* map, Reading reading, float* factors_gradient, int pictures, int pixels, int channels) { \
     excitation_gradient<T>(gradient, map, reading, factors_gradient, pictures, pixels, channels);                      \
   }                                                                                                                    \

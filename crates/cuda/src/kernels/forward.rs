@@ -119,7 +119,7 @@ impl Kernels {
             .int(pictures)
             .int(pixels)
             .int(channels);
-        let grid = grid::flat(pictures * channels / 2);
+        let grid = grid::pictures(channels, pictures);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&format!("pool_forward_{}", storage.name()), grid, &arguments) }
     }

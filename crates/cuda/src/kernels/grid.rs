@@ -42,6 +42,14 @@ pub fn channel_pairs(channels: usize, units: usize, multiprocessors: usize, most
     Parted { grid: grid([columns, parts, 1], [wide, deep, 1]), parts }
 }
 
+/// A thread a pair of channels of a picture, whose pixels it shares with the others of its column.
+pub fn pictures(channels: usize, pictures: usize) -> Grid {
+    // No grid is higher; blocks go on with further pictures.
+    const HIGHEST: usize = 65_535;
+    let Grid { blocks: [columns, ..], threads, shared_bytes } = channel_pairs(channels, 1, 1, 1).grid;
+    Grid { blocks: [columns, pictures.clamp(1, HIGHEST) as u32, 1], threads, shared_bytes }
+}
+
 /// A thread a value.
 pub fn flat(count: usize) -> Grid {
     grid([count.div_ceil(THREADS).max(1), 1, 1], [THREADS, 1, 1])
