@@ -161,8 +161,8 @@ DEVICE Pair<bf16> load_pair(const bf16* from) { return {*reinterpret_cast<const 
 DEVICE float2 unpack_pair(Pair<float> pair) { return pair.values; }
 DEVICE float2 unpack_pair(Pair<bf16> pair) { return make_float2(low_half(pair.word), high_half(pair.word)); }
 
-// Whether there is such a pixel.
-DEVICE bool inside(int row, int column, int side) { return row >= 0 && row < side && column >= 0 && column < side; }
+// The values, or zeros: a choice between two numbers, where a branch around what makes them would cost more.
+DEVICE float2 only_if(bool so, float2 values) { return make_float2(so ? values.x : 0.0f, so ? values.y : 0.0f); }
 
 struct Affine2 {
   float2 scale, shift;

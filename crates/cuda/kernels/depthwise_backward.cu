@@ -12,6 +12,8 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
                                const T* input, const SumReading& input_reading, T* input_gradient, int accumulate,
                                float* weight_partials, float* partials, int pictures, int side, int channels, int padding) {
   constexpr int H = (K - 1) / S;
+  // As in the forward pass: for so many columns the window's columns change places instead of being moved.
+  constexpr int PHASES = K == 3 ? H + 1 : 1;
   const int out = (side + 2 * padding - K) / S + 1, places = (padding + side - 1) / S + 1;
   const int channel = pair_channel();
   const int row_units = ceil_div(places, R), column_units = ceil_div(places, UNIT_COLUMNS);
@@ -38,75 +40,85 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
     T* input_gradients = input_gradient + first_input;
     // window[r][x]: the gradient at output row first_row - H + r, column - H + x.
     float2 window[R + H][H + 1];
-    Pair<T> coming_gradient[R + H], coming_output[R + H], coming_input[R * S * S];
-    const auto row_of = [&](int pixel) { return (first_row + pixel / (S * S)) * S + pixel / S % S - padding; };
-    const auto column_of = [&](int column, int pixel) { return column * S + pixel % S - padding; };
+    Pair<T> coming_gradient[R + H] = {}, coming_output[R + H] = {}, coming_input[R * S * S] = {};
+    const Rows<R + H> output_rows(first_row - H, out, channels);
+    const Rows<R * S> input_rows(first_row * S - padding, side, channels);
     const auto fetch_output = [&](int column) {
+      if (column < 0 || column >= out) return;
 #pragma unroll
       for (int r = 0; r < R + H; r++) {
-        const int row = first_row - H + r;
-        if (!inside(row, column, out)) continue;
-        const int place = (row * out + column) * channels;
+        const int place = output_rows.place[r] + column * channels;
         coming_gradient[r] = load_pair(gradients + place), coming_output[r] = load_pair(outputs + place);
       }
     };
     const auto fetch_input = [&](int column) {
 #pragma unroll
-      for (int pixel = 0; pixel < R * S * S; pixel++) {
-        const int row = row_of(pixel), at = column_of(column, pixel);
-        if (inside(row, at, side))
-          coming_input[pixel] = load_pair(inputs + (row * side + at) * channels);
+      for (int x = 0; x < S; x++) {
+        const int at = column * S + x - padding;
+        if (at < 0 || at >= side) continue;
+#pragma unroll
+        for (int row = 0; row < R * S; row++)
+          coming_input[row * S + x] = load_pair(inputs + input_rows.place[row] + at * channels);
       }
     };
     const auto take = [&](int column, int at) {
+      const bool inside = column >= 0 && column < out;
 #pragma unroll
       for (int r = 0; r < R + H; r++)
-        window[r][at] = inside(first_row - H + r, column, out)
-            ? output_gradient.read<HARD_SWISH>(reading.reading, unpack_pair(coming_gradient[r]), unpack_pair(coming_output[r]))
-            : make_float2(0.0f, 0.0f);
+        window[r][at] = only_if(inside && output_rows.inside(r),
+                                output_gradient.read<HARD_SWISH>(reading.reading, unpack_pair(coming_gradient[r]),
+                                                                 unpack_pair(coming_output[r])));
     };
 #pragma unroll
     for (int x = 0; x < H; x++) {
       fetch_output(first_column - H + x);
-      take(first_column - H + x, x + 1);
+      take(first_column - H + x, x);
     }
     fetch_output(first_column);
     fetch_input(first_column);
     const int end = min(places, first_column + unit_columns);
-    for (int column = first_column; column < end; column++) {
+    for (int first = first_column; first < end; first += PHASES) {
 #pragma unroll
-      for (int r = 0; r < R + H; r++)
+      for (int phase = 0; phase < PHASES; phase++) {
+        const int column = first + phase;
+        if (column >= end) break;
+        const auto slot = [&](int x) { return (x + phase) % (H + 1); };
+        take(column, slot(H));
+        Pair<T> own_input[R * S * S];
 #pragma unroll
-        for (int x = 0; x < H; x++) window[r][x] = window[r][x + 1];
-      take(column, H);
-      Pair<T> own_input[R * S * S];
+        for (int pixel = 0; pixel < R * S * S; pixel++) own_input[pixel] = coming_input[pixel];
+        // The next column's values are on their way meanwhile.
+        if (column + 1 < end) {
+          fetch_output(column + 1);
+          fetch_input(column + 1);
+        }
 #pragma unroll
-      for (int pixel = 0; pixel < R * S * S; pixel++) own_input[pixel] = coming_input[pixel];
-      // The next column's values are on their way meanwhile.
-      if (column + 1 < end) {
-        fetch_output(column + 1);
-        fetch_input(column + 1);
-      }
+        for (int pixel = 0; pixel < R * S * S; pixel++) {
+          const int row = pixel / S, r = row / S, y_phase = row % S, x_phase = pixel % S;
+          const int at_column = column * S + x_phase - padding;
+          if (at_column < 0 || at_column >= side || !input_rows.inside(row)) continue;
+          const int place = input_rows.place[row] + at_column * channels;
+          const float2 y = unpack_pair(own_input[pixel]);
+          const float2 a = affine.read<HARD_SWISH>(input_reading.reading, y);
+          float2 sum = accumulate ? Storage<T>::load2(input_gradients + place) : make_float2(0.0f, 0.0f);
 #pragma unroll
-      for (int pixel = 0; pixel < R * S * S; pixel++) {
-        const int r = pixel / (S * S), y_phase = pixel / S % S, x_phase = pixel % S;
-        const int row = row_of(pixel), at_column = column_of(column, pixel);
-        if (!inside(row, at_column, side)) continue;
-        const int place = (row * side + at_column) * channels;
-        const float2 y = unpack_pair(own_input[pixel]);
-        const float2 a = affine.read<HARD_SWISH>(input_reading.reading, y);
-        float2 sum = accumulate ? Storage<T>::load2(input_gradients + place) : make_float2(0.0f, 0.0f);
+          for (int dy = 0; S * dy + y_phase < K; dy++)
 #pragma unroll
-        for (int dy = 0; S * dy + y_phase < K; dy++)
+            for (int dx = 0; S * dx + x_phase < K; dx++) {
+              const int ky = S * dy + y_phase, kx = S * dx + x_phase;
+              const float2 g = window[r + H - dy][slot(H - dx)], factor = w.at(ky, kx);
+              sum.x = fmaf(g.x, factor.x, sum.x), sum.y = fmaf(g.y, factor.y, sum.y);
+              dw[ky][kx].x = fmaf(g.x, a.x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a.y, dw[ky][kx].y);
+            }
+          Storage<T>::store2(input_gradients + place, sum.x, sum.y);
+          sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, sum, y);
+        }
+        if constexpr (PHASES == 1) {
 #pragma unroll
-          for (int dx = 0; S * dx + x_phase < K; dx++) {
-            const int ky = S * dy + y_phase, kx = S * dx + x_phase;
-            const float2 g = window[r + H - dy][H - dx], factor = w.at(ky, kx);
-            sum.x = fmaf(g.x, factor.x, sum.x), sum.y = fmaf(g.y, factor.y, sum.y);
-            dw[ky][kx].x = fmaf(g.x, a.x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a.y, dw[ky][kx].y);
-          }
-        Storage<T>::store2(input_gradients + place, sum.x, sum.y);
-        sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, sum, y);
+          for (int r = 0; r < R + H; r++)
+#pragma unroll
+            for (int x = 0; x < H; x++) window[r][x] = window[r][x + 1];
+        }
       }
     }
   }

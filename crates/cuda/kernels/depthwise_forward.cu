@@ -7,6 +7,8 @@ template <class T, int K, int S, int R, bool HARD_SWISH>
 DEVICE void depthwise_forward(const T* input, const Reading& reading, const float* weight, T* output, float* partials,
                               int pictures, int side, int channels, int padding) {
   constexpr int ROWS = (R - 1) * S + K;
+  // So many columns have code of their own, in which the window's columns have changed places: then none has to be moved.
+  constexpr int PHASES = K == 3 ? K : 1;
   const int out = (side + 2 * padding - K) / S + 1;
   const int channel = pair_channel();
   const int row_units = ceil_div(out, R), column_units = ceil_div(out, UNIT_COLUMNS);
@@ -21,56 +23,68 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
     const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * unit_columns;
     const T* from = input + static_cast<size_t>(picture) * side * side * channels + channel;
     T* to = output + static_cast<size_t>(picture) * out * out * channels + channel;
-    const int top = first_row * S - padding;
+    const Rows<ROWS> rows(first_row * S - padding, side, channels);
     float2 window[ROWS][K];
-    Pair<T> coming[ROWS][S];
+    Pair<T> coming[ROWS][S] = {};
     // Columns column .. column + S of the unit's rows.
     const auto fetch = [&](int column) {
 #pragma unroll
-      for (int row = 0; row < ROWS; row++)
+      for (int x = 0; x < S; x++) {
+        if (column + x < 0 || column + x >= side) continue;
+        const T* at = from + (column + x) * channels;
 #pragma unroll
-        for (int x = 0; x < S; x++)
-          if (inside(top + row, column + x, side))
-            coming[row][x] = load_pair(from + (static_cast<size_t>(top + row) * side + column + x) * channels);
+        for (int row = 0; row < ROWS; row++) coming[row][x] = load_pair(at + rows.place[row]);
+      }
     };
     // Of these, column x becomes the window's column `at`.
     const auto take = [&](int column, int x, int at) {
+      const bool inside = column + x >= 0 && column + x < side;
 #pragma unroll
       for (int row = 0; row < ROWS; row++)
-        window[row][at] = inside(top + row, column + x, side) ? affine.read<HARD_SWISH>(reading, unpack_pair(coming[row][x]))
-                                                              : make_float2(0.0f, 0.0f);
+        window[row][at] =
+            only_if(inside && rows.inside(row), affine.read<HARD_SWISH>(reading, unpack_pair(coming[row][x])));
     };
     const int left = first_column * S - padding, end = min(out, first_column + unit_columns);
-    // All columns but the last S of the first output's window, to where they will be moved from.
+    const int unit_rows = min(R, out - first_row);
+    // All columns but the last S of the first output's window.
 #pragma unroll
     for (int x = 0; x < K - S; x += S) {
       fetch(left + x);
 #pragma unroll
-      for (int i = 0; i < S && x + i < K - S; i++) take(left + x, i, x + i + S);
+      for (int i = 0; i < S && x + i < K - S; i++) take(left + x, i, x + i);
     }
     fetch(left + K - S);
-    for (int column = first_column; column < end; column++) {
+    for (int first = first_column; first < end; first += PHASES) {
 #pragma unroll
-      for (int row = 0; row < ROWS; row++)
+      for (int phase = 0; phase < PHASES; phase++) {
+        const int column = first + phase;
+        if (column >= end) break;
+        const auto slot = [&](int x) { return (x + phase * S) % K; };
+        const int newest = column * S - padding + K - S;
 #pragma unroll
-        for (int x = 0; x < K - S; x++) window[row][x] = window[row][x + S];
-      const int newest = column * S - padding + K - S;
+        for (int x = 0; x < S; x++) take(newest, x, slot(K - S + x));
+        if (column + 1 < end) fetch(newest + S);
+        T* at = to + (first_row * out + column) * channels;
 #pragma unroll
-      for (int x = 0; x < S; x++) take(newest, x, K - S + x);
-      if (column + 1 < end) fetch(newest + S);
+        for (int r = 0; r < R; r++) {
+          if (r >= unit_rows) continue;
+          float2 sum = make_float2(0.0f, 0.0f);
 #pragma unroll
-      for (int r = 0; r < R; r++) {
-        if (first_row + r >= out) continue;
-        float2 sum = make_float2(0.0f, 0.0f);
+          for (int y = 0; y < K; y++)
 #pragma unroll
-        for (int y = 0; y < K; y++)
+            for (int x = 0; x < K; x++) {
+              const float2 value = window[r * S + y][slot(x)], factor = w.at(y, x);
+              sum.x = fmaf(value.x, factor.x, sum.x), sum.y = fmaf(value.y, factor.y, sum.y);
+            }
+          Storage<T>::store2(at + r * out * channels, sum.x, sum.y);
+          sums.add_value(sum);
+        }
+        if constexpr (PHASES == 1) {
 #pragma unroll
-          for (int x = 0; x < K; x++) {
-            const float2 value = window[r * S + y][x], factor = w.at(y, x);
-            sum.x = fmaf(value.x, factor.x, sum.x), sum.y = fmaf(value.y, factor.y, sum.y);
-          }
-        Storage<T>::store2(to + (static_cast<size_t>(first_row + r) * out + column) * channels, sum.x, sum.y);
-        sums.add_value(sum);
+          for (int row = 0; row < ROWS; row++)
+#pragma unroll
+            for (int x = 0; x < K - S; x++) window[row][x] = window[row][x + S];
+        }
       }
     }
   }

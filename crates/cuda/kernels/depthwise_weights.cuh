@@ -1,4 +1,4 @@
-// A depthwise filter, two channels a thread.
+// A depthwise filter, two channels a thread, and the rows that it is laid on.
 #pragma once
 #include "common.cuh"
 
@@ -31,4 +31,20 @@ struct DepthwiseWeights<5> {
     own = values + threadIdx.x;
   }
   DEVICE float2 at(int y, int x) const { return own[(y * 5 + x) * MOST_PAIRS]; }
+};
+
+// Where COUNT rows of a map begin, from `first` on. One outside of the map is read as the nearest, so that it can be read.
+template <int COUNT>
+struct Rows {
+  int place[COUNT];
+  unsigned inside_bits = 0;
+  DEVICE Rows(int first, int side, int channels) {
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) {
+      const int row = first + i, nearest = min(max(row, 0), side - 1);
+      place[i] = nearest * side * channels;
+      inside_bits |= row == nearest ? 1u << i : 0u;
+    }
+  }
+  DEVICE bool inside(int i) const { return inside_bits >> i & 1; }
 };

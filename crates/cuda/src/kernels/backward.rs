@@ -265,7 +265,8 @@ impl Kernels {
         [input, room, weight_gradient]: [Slice; 3],
     ) -> Result<()> {
         let outputs = padded(layer.outputs);
-        let parted = grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
+        let parted =
+            grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
         let bytes = storage.bytes() * pictures * layer.map_floats();
         let arguments = Arguments::new()
             .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)

@@ -26,7 +26,8 @@ impl Kernels {
         [input, weight, bias, output, partials]: [Slice; 5],
     ) -> Result<usize> {
         let outputs = padded(layer.outputs);
-        let parted = grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
+        let parted =
+            grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
         let arguments = Arguments::new()
             .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)
             .with(weight.with(4 * PATCH * outputs)?)

@@ -19,6 +19,7 @@ use mobilenet_core::config::Precision;
 use mobilenet_core::model::network::{Layer, Network, Operation};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 /// All kernels, compiled by nvcc to PTX, which the driver compiles for its card.
 const PTX: &[u8] = include_bytes!("../../ptx/kernels.ptx.gz");
@@ -136,19 +137,29 @@ pub struct Kernels {
     stream: Arc<Stream>,
     multiprocessors: usize,
     records: bool,
+    /// Whether each kernel's time is told.
+    timed: bool,
 }
 
+/// How often a kernel is launched once more to know its time: the driver takes a few microseconds for a launch, and goes on while the
+/// card works.
+const TIMED_LAUNCHES: u32 = 20;
+
 impl Kernels {
-    /// With a stream of its own; `records` says whether plans may record what they do.
+    /// With a stream of its own; `records` says whether plans may record what they do. Where the environment has
+    /// `MOBILENET_NATIVE_CUDA_TIMES`, nothing is recorded, and each kernel's time is told to the standard error: what it
+    /// computes is then no good.
     ///
     /// # Errors
     /// When the driver fails.
     pub fn new(context: &Arc<Context>, library: Arc<Library>, records: bool) -> Result<Self> {
+        let timed = std::env::var_os("MOBILENET_NATIVE_CUDA_TIMES").is_some();
         Ok(Self {
             library,
             stream: Stream::new(context)?,
             multiprocessors: context.card().multiprocessors.max(1),
-            records,
+            records: records && !timed,
+            timed,
         })
     }
 
@@ -174,7 +185,17 @@ impl Kernels {
     unsafe fn launch(&self, name: &str, grid: Grid, arguments: &Arguments) -> Result<()> {
         let function = self.library.function(name)?;
         // SAFETY: the caller's promise.
-        unsafe { function.launch(&self.stream, grid, arguments) }
+        let launch = || unsafe { function.launch(&self.stream, grid, arguments) };
+        launch()?;
+        if self.timed {
+            self.stream.synchronize()?;
+            let start = Instant::now();
+            (0..TIMED_LAUNCHES).try_for_each(|_| launch())?;
+            self.stream.synchronize()?;
+            let microseconds = (start.elapsed() / TIMED_LAUNCHES).as_secs_f64() * 1e6;
+            eprintln!("{name}\t{microseconds:.1} us\t{:?} blocks of {:?}", grid.blocks, grid.threads);
+        }
+        Ok(())
     }
 }
 

@@ -62,7 +62,9 @@ fn an_excitations_gradient_is_the_sum_over_the_pixels() {
             .int(pictures)
             .int(pixels)
             .int(channels);
-        card.run_pairs(&format!("excitation_gradient_{}", storage.name()), channels, 9, |_| arguments.clone());
+        card.run_pairs(&format!("excitation_gradient_{}", storage.name()), channels, 9, |_| {
+            arguments.clone()
+        });
         assert_sums("factors", &card.read(&factors), &expected, pixels, 2.0, Storage::F32);
     }
 }
