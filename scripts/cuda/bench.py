@@ -2,16 +2,21 @@
 """Training steps and evaluation of this project and of PyTorch on one card, in turns.
 
     python3 scripts/cuda/bench.py [--networks unpadded,cifar,v2-cifar,v3-small-cifar] [--batches 64,1024]
-        [--precisions bfloat16,tf32] [--rounds 7] [--window 0.5] [--modes compiled,graph,max-autotune] [--out FILE.json]
+        [--precisions bfloat16,tf32] [--rounds 7] [--window 0.5] [--modes compiled,graph,max-autotune] [--jobs 8] [--out FILE.json]
 
 PyTorch runs in its best mode, of those in --modes the faster one: channels_last, autocast to bfloat16 or TF32, fused Adam, its
 pictures on the card, where they are cropped, flipped and normalised. `compiled`: torch.compile as it is, and the whole step,
 optimizer included, recorded as one CUDA graph. `graph`: the same, tuned by torch.compile's max-autotune-no-cudagraphs, which takes
 minutes for each network. `max-autotune`: torch.compile's mode of that name, which records graphs itself.
 A round is a window of steps of each, one after the other; what is told is the median of the rounds' ratios.
+
+PyTorch takes about a minute to compile a network, and with max-autotune several: so all are first compiled by --jobs processes side
+by side, of which its caches remain. What tunes itself meanwhile is disturbed by the others; --jobs 1 leaves that out.
 """
 
 import argparse
+import concurrent.futures
+import itertools
 import json
 import pathlib
 import statistics
@@ -169,6 +174,14 @@ def compare(work, network, batch, precision, modes, rounds, window):
     return result
 
 
+def compile_all(lists, jobs):
+    """Fills PyTorch's caches; what fails here is told when it is measured."""
+    works = itertools.product(lists["works"], lists["networks"], lists["batches"], lists["precisions"], lists["modes"])
+    commands = [[sys.executable, __file__, "--compile", ",".join(work)] for work in works]
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda command: subprocess.run(command, capture_output=True), commands))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--works", default="train,evaluate")
@@ -178,8 +191,14 @@ def main():
     parser.add_argument("--modes", default="compiled,graph,max-autotune", help="empty: this project alone")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--window", type=float, default=0.5, help="seconds of a side in a round")
+    parser.add_argument("--jobs", type=int, default=8, help="processes that compile PyTorch's networks first")
+    parser.add_argument("--compile", help=argparse.SUPPRESS)
     parser.add_argument("--out", default=str(ROOT / "target/cuda-card/bench.json"))
     arguments = parser.parse_args()
+    if arguments.compile:
+        work, network, batch, precision, mode = arguments.compile.split(",")
+        PyTorch(work, network, int(batch), precision, mode)
+        return
     lists = {name: [one for one in getattr(arguments, name).split(",") if one]
              for name in ["works", "networks", "batches", "precisions", "modes"]}
     versions = {"python": sys.version.split()[0]}
@@ -187,6 +206,10 @@ def main():
         import torch
 
         versions |= {"torch": torch.__version__, "cuda": torch.version.cuda, "gpu": torch.cuda.get_device_name()}
+        if arguments.jobs > 1:
+            start = time.perf_counter()
+            compile_all(lists, arguments.jobs)
+            print(f"PyTorch's networks were compiled in {time.perf_counter() - start:.0f} s", flush=True)
     results = []
     for network in lists["networks"]:
         for precision in lists["precisions"]:
