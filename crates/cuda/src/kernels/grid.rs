@@ -147,6 +147,7 @@ mod tests {
         let (tile, parted) = product(100, 512, 132);
         assert_eq!((tile.name().as_str(), parted.parts, parted.grid.blocks[0]), ("64x64", 2, 16));
         // 128 blocks would leave a block alone on each of 132 multiprocessors.
-        assert_eq!(product(4096, 512, 132).0.name(), "64x64");
+        assert_eq!(product(4096, 512, 132).0.name(), "128x64");
+        assert_eq!(product(1024, 1024, 132).0.name(), "64x64");
     }
 }
