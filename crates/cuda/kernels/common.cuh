@@ -18,6 +18,16 @@ struct Is {
 
 // ---- What maps are stored in ----
 
+// V numbers side by side, four at a time.
+template <int V>
+DEVICE void load_floats(const float* from, float (&to)[V]) {
+#pragma unroll
+  for (int i = 0; i < V; i += 4) {
+    const float4 four = *reinterpret_cast<const float4*>(from + i);
+    to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
+  }
+}
+
 struct bf16 {
   unsigned short bits;
 };
@@ -39,11 +49,7 @@ struct Storage<float> {
   // Four values of a chunk, by their number; of float32 there are no more.
   static DEVICE void unpack4(const uint4& raw, int, float (&values)[4]) { unpack(raw, values); }
   // Eight values that lie side by side.
-  static DEVICE void load8(const float* from, float (&values)[8]) {
-    const float4 a = reinterpret_cast<const float4*>(from)[0], b = reinterpret_cast<const float4*>(from)[1];
-    values[0] = a.x, values[1] = a.y, values[2] = a.z, values[3] = a.w;
-    values[4] = b.x, values[5] = b.y, values[6] = b.z, values[7] = b.w;
-  }
+  static DEVICE void load8(const float* from, float (&values)[8]) { load_floats(from, values); }
   static DEVICE void store8(float* to, const float (&v)[8]) {
     reinterpret_cast<float4*>(to)[0] = make_float4(v[0], v[1], v[2], v[3]);
     reinterpret_cast<float4*>(to)[1] = make_float4(v[4], v[5], v[6], v[7]);
@@ -128,16 +134,6 @@ DEVICE float read(const Reading& reading, float scale, float shift, float y) {
 template <bool HARD_SWISH = true>
 DEVICE float read_gradient(const Reading& reading, float scale, float shift, float slope, float offset, float g, float y) {
   return fmaf(times_slope<HARD_SWISH>(reading, g, fmaf(y, scale, shift)), scale, fmaf(y, slope, offset));
-}
-
-// V numbers side by side, four at a time.
-template <int V>
-DEVICE void load_floats(const float* from, float (&to)[V]) {
-#pragma unroll
-  for (int i = 0; i < V; i += 4) {
-    const float4 four = *reinterpret_cast<const float4*>(from + i);
-    to[i] = four.x, to[i + 1] = four.y, to[i + 2] = four.z, to[i + 3] = four.w;
-  }
 }
 
 // ---- Channel pairs: a block is (pairs, lanes), and a thread owns two channels ----

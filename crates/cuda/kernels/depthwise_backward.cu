@@ -1,8 +1,8 @@
 // Depthwise convolution backward: input gradient, weight gradient and the sums of the input's map in one pass.
 //
 // An input pixel at row u = row + padding meets the filter rows y with (u - y) a multiple of the stride S. With u = S q + phase
-// these are y = S d + phase, and the output rows q - d, d from 0 to H = (K - 1) / S. So a unit is R rows q times up to 16 columns q: a
-// thread walks along the columns with a window of the output's gradient in registers, and at each step completes the S x S
+// these are y = S d + phase, and the output rows q - d, d from 0 to H = (K - 1) / S. So a unit is R rows q times up to 16 columns
+// q: a thread walks along the columns with a window of the output's gradient in registers, and at each step completes the S x S
 // input pixels of every row. The weight gradient takes the same window: filter place (y, x) gets the pixel's value times the
 // gradient that (y, x) brings to it.
 #include "depthwise_weights.cuh"
@@ -149,7 +149,6 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   }                                                                                                                     \
   END_KERNEL(depthwise_backward_k##K##s##S##_##name)
 
-// As many rows, and as many blocks side by side, as the registers hold.
 // As many rows, and as many blocks side by side, as the registers hold.
 #define DEPTHWISE_BACKWARD_SHAPES(name, T) \
   DEPTHWISE_BACKWARD(3, 2, 1, 2, name, T)  \

@@ -1,5 +1,5 @@
-// Depthwise convolution forward. A thread owns two channels and works on units of R rows times up to 16 columns of the output: it walks
-// along the columns with a window of normalised input in registers, so that each input value is loaded once a unit, edges aside.
+// Depthwise convolution forward. A thread owns two channels and works on units of R rows times up to 16 columns of the output: it
+// walks along the columns with a window of normalised input in registers, so that each input value is loaded once a unit, edges aside.
 // The next column's values are on their way meanwhile.
 #include "depthwise_weights.cuh"
 

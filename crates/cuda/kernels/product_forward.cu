@@ -47,7 +47,7 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
   if (partials) write_column_sums<T>(partials, row_tile, first_column, outputs, first, second);
 }
 
-#define PRODUCT_FORWARD(name, P, BM, BN, BLOCKS)                                                                             \
+#define PRODUCT_FORWARD(name, P, BM, BN, BLOCKS)                                                                       \
   CROWDED_KERNEL(product_forward_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                                        \
   (const P::Map* input, Reading reading, const float* factors, int pixels, const P::Weight* weight, const float* bias, \
    P::Map* output, float* partials, int rows, int inputs, int outputs) {                                               \
@@ -56,9 +56,9 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
   }                                                                                                                    \
   END_KERNEL(product_forward_##name##_##BM##x##BN)
 
-#define PRODUCT_FORWARD_TILES(name, P) \
+#define PRODUCT_FORWARD_TILES(name, P)  \
   PRODUCT_FORWARD(name, P, 128, 128, 2) \
-  PRODUCT_FORWARD(name, P, 128, 64, 2) \
+  PRODUCT_FORWARD(name, P, 128, 64, 2)  \
   PRODUCT_FORWARD(name, P, 64, 64, 3)
 PRODUCT_FORWARD_TILES(f32, Float32)
 PRODUCT_FORWARD_TILES(tf32, Tf32)

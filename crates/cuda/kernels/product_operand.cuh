@@ -182,6 +182,17 @@ DEVICE void pack_chunks(const Source& source, const typename Source::Raw (&raw)[
 // Rows and columns behind the last are read as the last: what they give is not used. So is what lies behind the depth's end, but
 // that is used: there the second operand, whose rows are the tile's COLUMNS, is zero.
 
+// The fragments of N tiles of columns, of which `load` gives two at once: those of tiles n and n + 1.
+template <int N, class Load>
+DEVICE void load_columns(unsigned (&b)[N][2], const Load& load) {
+#pragma unroll
+  for (int n = 0; n < N; n += 2) {
+    unsigned both[4];
+    load(n, both);
+    b[n][0] = both[0], b[n][1] = both[1], b[n + 1][0] = both[2], b[n + 1][1] = both[3];
+  }
+}
+
 // `SIZE` rows or columns of the tile, contiguous along the depth. Columns are put into their slots.
 template <class P, class Source, int SIZE, bool COLUMNS>
 struct DeepOperand {
@@ -234,12 +245,9 @@ struct DeepOperand {
   template <int N>
   static DEVICE void columns(const unsigned* words, int column, int k, unsigned (&b)[N][2]) {
     const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int n = 0; n < N; n += 2) {
-      unsigned both[4];
+    load_columns(b, [&](int n, unsigned (&both)[4]) {
       load_matrices(both, words + (column + n * 8 + lane / 16 * 8 + lane % 8) * DEEP_PITCH + k + lane / 8 % 2 * 4);
-      b[n][0] = both[0], b[n][1] = both[1], b[n + 1][0] = both[2], b[n + 1][1] = both[3];
-    }
+    });
   }
 };
 
@@ -350,12 +358,9 @@ struct WideOperand<Bf16, Source, SIZE, COLUMNS> : WideChunks<Bf16, Source, SIZE,
   template <int N>
   static DEVICE void columns(const unsigned* words, int column, int k, unsigned (&b)[N][2]) {
     const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int n = 0; n < N; n += 2) {
-      unsigned both[4];
+    load_columns(b, [&](int n, unsigned (&both)[4]) {
       load_matrices_transposed(
           both, words + (2 * k + lane / 8 % 2 * 8 + lane % 8) * PITCH + (column + n * 8 + lane / 16 * 8) / 2);
-      b[n][0] = both[0], b[n][1] = both[1], b[n + 1][0] = both[2], b[n + 1][1] = both[3];
-    }
+    });
   }
 };
