@@ -39,6 +39,7 @@ use zune_core::options::DecoderOptions;
 use crate::decoder::IDCTPtr;
 use crate::idct::scalar::idct_int_1x1;
 
+mod avx2;
 pub mod portable;
 pub mod scalar;
 
@@ -52,7 +53,7 @@ pub fn choose_idct_func(options: &DecoderOptions) -> IDCTPtr {
             debug!("Using vector integer IDCT");
             return |a: &mut [i32; 64], b: &mut [i16], c: usize| {
                 // SAFETY: `options.use_avx2()` only returns true if avx2 is supported.
-                unsafe { portable::idct_avx2(a, b, c) }
+                unsafe { avx2::idct(a, b, c) }
             };
         }
     }

@@ -8,18 +8,21 @@
 
 use core::convert::TryInto;
 
-// Bt.601 Full Range inverse coefficients computed with 14 bits of precision with MPFR.
-// This is important to keep them in i16.
-// In most cases LLVM will detect what we're doing i16 widening to i32 math and will use
-// appropriate optimizations.
-pub(crate) const Y_CF: i16 = 16384;
-pub(crate) const CR_CF: i16 = 22970;
-pub(crate) const CB_CF: i16 = 29032;
-pub(crate) const C_G_CR_COEF_1: i16 = -11700;
-pub(crate) const C_G_CB_COEF_2: i16 = -5638;
-pub(crate) const YUV_PREC: i16 = 14;
-// Rounding const for YUV -> RGB conversion: floating equivalent 0.499(9).
-pub(crate) const YUV_RND: i16 = (1 << (YUV_PREC - 1)) - 1;
+// libjpeg's coefficients (`jdcolor.c`) with 16 bits of precision: 1.402, 0.34414, 0.71414 and 1.772.
+pub(crate) const CR_R: i32 = 91_881;
+pub(crate) const CB_G: i32 = -22_554;
+pub(crate) const CR_G: i32 = -46_802;
+pub(crate) const CB_B: i32 = 116_130;
+pub(crate) const PRECISION: u32 = 16;
+pub(crate) const ROUNDING: i32 = 1 << (PRECISION - 1);
+
+/// Red, green and blue of one pixel, with libjpeg's rounding.
+#[inline]
+fn rgb(y: i16, cb: i16, cr: i16) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
+    let rounded = |sum: i32| clamp(y + ((sum + ROUNDING) >> PRECISION));
+    [rounded(CR_R * cr), rounded(CB_G * cb + CR_G * cr), rounded(CB_B * cb)]
+}
 
 /// Limit values to 0 and 255
 #[inline]
@@ -51,27 +54,16 @@ pub fn ycbcr_to_rgba_inner_16_scalar<const BGRA: bool>(
         .zip(cb.iter().zip(cr.iter()))
         .zip(opt.chunks_exact_mut(4))
     {
-        let cr = cr - 128;
-        let cb = cb - 128;
-
-        let y0 = i32::from(y) * i32::from(Y_CF) + i32::from(YUV_RND);
-
-        let r = (y0 + i32::from(cr) * i32::from(CR_CF)) >> YUV_PREC;
-        let g = (y0
-            + i32::from(cr) * i32::from(C_G_CR_COEF_1)
-            + i32::from(cb) * i32::from(C_G_CB_COEF_2))
-            >> YUV_PREC;
-        let b = (y0 + i32::from(cb) * i32::from(CB_CF)) >> YUV_PREC;
-
+        let [r, g, b] = rgb(y, *cb, *cr);
         if BGRA {
-            out[0] = clamp(b);
-            out[1] = clamp(g);
-            out[2] = clamp(r);
+            out[0] = b;
+            out[1] = g;
+            out[2] = r;
             out[3] = 255;
         } else {
-            out[0] = clamp(r);
-            out[1] = clamp(g);
-            out[2] = clamp(b);
+            out[0] = r;
+            out[1] = g;
+            out[2] = b;
             out[3] = 255;
         }
     }
@@ -100,26 +92,15 @@ pub fn ycbcr_to_rgb_inner_16_scalar<const BGRA: bool>(
         .zip(cb.iter().zip(cr.iter()))
         .zip(opt.chunks_exact_mut(3))
     {
-        let cr = cr - 128;
-        let cb = cb - 128;
-
-        let y0 = i32::from(y) * i32::from(Y_CF) + i32::from(YUV_RND);
-
-        let r = (y0 + i32::from(cr) * i32::from(CR_CF)) >> YUV_PREC;
-        let g = (y0
-            + i32::from(cr) * i32::from(C_G_CR_COEF_1)
-            + i32::from(cb) * i32::from(C_G_CB_COEF_2))
-            >> YUV_PREC;
-        let b = (y0 + i32::from(cb) * i32::from(CB_CF)) >> YUV_PREC;
-
+        let [r, g, b] = rgb(y, *cb, *cr);
         if BGRA {
-            out[0] = clamp(b);
-            out[1] = clamp(g);
-            out[2] = clamp(r);
+            out[0] = b;
+            out[1] = g;
+            out[2] = r;
         } else {
-            out[0] = clamp(r);
-            out[1] = clamp(g);
-            out[2] = clamp(b);
+            out[0] = r;
+            out[1] = g;
+            out[2] = b;
         }
     }
 

@@ -27,33 +27,13 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<DynamicImage, Fail
     decoder.decode_headers().map_err(reason)?;
     let (width, height) = decoder.dimensions().ok_or_else(|| Failure::new("it has no dimensions"))?;
     let _turn = limits.check(width as u64, height as u64, 3 * width as u64 * height as u64)?;
-    // Its own conversion rounds otherwise than libjpeg's.
-    let ours = decoder.input_colorspace() == Some(ColorSpace::YCbCr);
-    if ours {
-        decoder.set_options(options.jpeg_set_out_colorspace(ColorSpace::YCbCr));
-    }
-    let mut pixels = decoder.decode().map_err(reason)?;
-    if ours {
-        to_rgb(&mut pixels);
-    }
+    let pixels = decoder.decode().map_err(reason)?;
     let picture = RgbImage::from_raw(width as u32, height as u32, pixels)
         .ok_or_else(|| Failure::new("its data are not as long as its dimensions ask for"))?;
     let mut picture = DynamicImage::ImageRgb8(picture);
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     picture.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
     Ok(picture)
-}
-
-/// Luminance and chroma to red, green and blue as `jdcolor.c` of libjpeg does it: in fixed point of 16 bits.
-fn to_rgb(pixels: &mut [u8]) {
-    const HALF: i32 = 1 << 15;
-    for pixel in pixels.as_chunks_mut::<3>().0 {
-        let [luminance, blue, red] = pixel.map(i32::from);
-        let (blue, red) = (blue - 128, red - 128);
-        // 1.402, 0.34414, 0.71414 and 1.772 times 2^16.
-        let sums = [91_881 * red, -22_554 * blue - 46_802 * red, 116_130 * blue];
-        *pixel = sums.map(|sum| (luminance + ((sum + HALF) >> 16)).clamp(0, 255) as u8);
-    }
 }
 
 fn reason(error: DecodeErrors) -> Failure {

@@ -201,17 +201,59 @@ pub fn mean_rows<S: Simd>(
     assert!(affine.scale.len() >= channels && affine.shift.len() >= channels);
     let curve = CurveRegisters::new(simd, affine.curve);
     let share = simd.splat_f32s(1.0 / rows as f32);
-    for channel in (0..channels).step_by(lanes::<S>()) {
-        // SAFETY: row < rows and channel + lanes <= channels: within what was checked above.
+    let mut channel = 0;
+    while channel < channels {
+        // SAFETY: row < rows, and channel and the registers' lanes <= channels: within what was checked above.
         unsafe {
-            let scale = load::<S>(affine.scale.as_ptr().add(channel));
-            let shift = load::<S>(affine.shift.as_ptr().add(channel));
-            let mut sum = simd.splat_f32s(0.0);
-            for row in 0..rows {
-                let y = load::<S>(from.values.as_ptr().add(row * from.stride + channel));
-                sum = simd.add_f32s(sum, curve.at(simd, multiply_add(simd, y, scale, shift)));
+            if channels - channel >= MEANS * lanes::<S>() {
+                means::<S, MEANS>(simd, from, rows, channel, affine, curve, share, to);
+                channel += MEANS * lanes::<S>();
+            } else {
+                means::<S, 1>(simd, from, rows, channel, affine, curve, share, to);
+                channel += lanes::<S>();
             }
-            store::<S>(to.as_mut_ptr().add(channel), simd.mul_f32s(sum, share));
+        }
+    }
+}
+
+/// Registers of means that are summed side by side: one sum alone waits four cycles for every row, and reads one line of
+/// the cache of each.
+const MEANS: usize = 4;
+
+/// N registers of means.
+///
+/// # Safety
+/// From `channel` on there are N registers of channels in `from`'s rows, in `affine` and in `to`.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // As its caller.
+unsafe fn means<S: Simd, const N: usize>(
+    simd: S,
+    from: Rows<'_>,
+    rows: usize,
+    channel: usize,
+    affine: &Affine,
+    curve: CurveRegisters<S>,
+    share: S::f32s,
+    to: &mut [f32],
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let (mut scale, mut shift) = ([share; N], [share; N]);
+        for n in 0..N {
+            scale[n] = load::<S>(affine.scale.as_ptr().add(channel + n * lanes::<S>()));
+            shift[n] = load::<S>(affine.shift.as_ptr().add(channel + n * lanes::<S>()));
+        }
+        let mut sums = [simd.splat_f32s(0.0); N];
+        for row in 0..rows {
+            let row = from.values.as_ptr().add(row * from.stride + channel);
+            for (n, sum) in sums.iter_mut().enumerate() {
+                let y = load::<S>(row.add(n * lanes::<S>()));
+                *sum = simd.add_f32s(*sum, curve.at(simd, multiply_add(simd, y, scale[n], shift[n])));
+            }
+        }
+        for (n, sum) in sums.iter().enumerate() {
+            let to = to.as_mut_ptr().add(channel + n * lanes::<S>());
+            store::<S>(to, simd.mul_f32s(*sum, share));
         }
     }
 }

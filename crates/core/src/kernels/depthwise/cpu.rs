@@ -118,27 +118,107 @@ unsafe fn many<S: Simd>(
     add: bool,
     finish: Option<Finish<'_>>,
 ) {
-    for channel in (0..channels).step_by(lanes::<S>()) {
-        for i in 0..count {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let (mut even, mut odd) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
-                for (t, tap) in taps.iter().enumerate() {
-                    let weight = load::<S>(tap.weight.as_ptr().add(channel));
-                    let value = load::<S>(tap.pixels.as_ptr().add(i * step + channel));
-                    if t % 2 == 0 {
-                        even = multiply_add(simd, weight, value, even);
-                    } else {
-                        odd = multiply_add(simd, weight, value, odd);
+    let block = Block { taps, step, to: to.as_mut_ptr(), to_step, add, finish };
+    // SAFETY: the caller's promise; no block reaches beyond the channels or the outputs.
+    unsafe {
+        if count == 1 {
+            // An output at a picture's edge has its taps to itself.
+            let several = TOGETHER * lanes::<S>();
+            let whole = channels / several * several;
+            for channel in (0..whole).step_by(several) {
+                block.run::<S, TOGETHER, 1>(simd, channel, 0);
+            }
+            for channel in (whole..channels).step_by(lanes::<S>()) {
+                block.run::<S, 1, 1>(simd, channel, 0);
+            }
+            return;
+        }
+        let whole = count / TOGETHER * TOGETHER;
+        for channel in (0..channels).step_by(lanes::<S>()) {
+            for i in (0..whole).step_by(TOGETHER) {
+                block.run::<S, 1, TOGETHER>(simd, channel, i);
+            }
+            match count - whole {
+                0 => {}
+                1 => block.run::<S, 1, 1>(simd, channel, whole),
+                2 => block.run::<S, 1, 2>(simd, channel, whole),
+                _ => block.run::<S, 1, 3>(simd, channel, whole),
+            }
+        }
+    }
+}
+
+/// Sums that a tap is loaded for once, those of outputs side by side or of registers of one output: a sum alone takes four
+/// loads for each multiply-add, of which a core does two a cycle, and waits four cycles for the one before it.
+const TOGETHER: usize = 4;
+
+/// What the blocks of a row have in common, as [`sum_taps`] is given it.
+struct Block<'a> {
+    taps: &'a [Tap<'a>],
+    step: usize,
+    to: *mut f32,
+    to_step: usize,
+    add: bool,
+    finish: Option<Finish<'a>>,
+}
+
+impl Block<'_> {
+    /// R registers from `channel` on of N outputs from `i` on.
+    ///
+    /// # Safety
+    /// These channels and outputs are among those that [`sum_taps`] has checked.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const R: usize, const N: usize>(&self, simd: S, channel: usize, i: usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut even = [[simd.splat_f32s(0.0); N]; R];
+            let mut odd = even;
+            let (pairs, rest) = self.taps.as_chunks::<2>();
+            for [first, second] in pairs {
+                self.add_tap(simd, first, channel, i, &mut even);
+                self.add_tap(simd, second, channel, i, &mut odd);
+            }
+            if let [last] = rest {
+                self.add_tap(simd, last, channel, i, &mut even);
+            }
+            for r in 0..R {
+                let channel = channel + r * lanes::<S>();
+                let finish = FinishRegister::load(simd, self.finish, channel);
+                for n in 0..N {
+                    let to = self.to.add((i + n) * self.to_step + channel);
+                    let mut sum = simd.add_f32s(even[r][n], odd[r][n]);
+                    if self.add {
+                        sum = simd.add_f32s(load::<S>(to), sum);
                     }
+                    store::<S>(to, finish.apply(simd, sum));
                 }
-                let finish = FinishRegister::load(simd, finish, channel);
-                let to = to.as_mut_ptr().add(i * to_step + channel);
-                let mut sum = simd.add_f32s(even, odd);
-                if add {
-                    sum = simd.add_f32s(load::<S>(to), sum);
+            }
+        }
+    }
+
+    /// Adds a tap's products.
+    ///
+    /// # Safety
+    /// As for [`Self::run`].
+    #[inline(always)]
+    unsafe fn add_tap<S: Simd, const R: usize, const N: usize>(
+        &self,
+        simd: S,
+        tap: &Tap<'_>,
+        channel: usize,
+        i: usize,
+        sums: &mut [[S::f32s; N]; R],
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let weight = tap.weight.as_ptr().add(channel);
+            let pixels = tap.pixels.as_ptr().add(i * self.step + channel);
+            for (r, sums) in sums.iter_mut().enumerate() {
+                let weight = load::<S>(weight.add(r * lanes::<S>()));
+                for (n, sum) in sums.iter_mut().enumerate() {
+                    let value = load::<S>(pixels.add(n * self.step + r * lanes::<S>()));
+                    *sum = multiply_add(simd, weight, value, *sum);
                 }
-                store::<S>(to, finish.apply(simd, sum));
             }
         }
     }
