@@ -98,7 +98,9 @@ const seconds = (performance.now() - begin) / 1000
 console.log(`undisturbed: ${seconds.toFixed(1)} s`)
 
 const moments = random(Number(values.seed))
+const allSteps = (await readRun(whole)).steps.length
 let done = 0
+let left = 1
 for (;;) {
   const resume = existsSync(join(killed, 'last.safetensors'))
   const args = resume ? ['--resume', killed, ...recipe] : [...options, ...recipe, '--out', killed]
@@ -107,8 +109,8 @@ for (;;) {
   })
   const closed = new Promise((resolve) => child.on('close', resolve))
   if (done < kills) {
-    // Each gets about its share of the run, so that most of them come before its end.
-    const delay = 0.3 + (moments.next().value * 1.5 * seconds) / kills
+    // Each gets about its share of what is left, so that all of them come before the end.
+    const delay = 0.3 + (moments.next().value * 1.5 * seconds * left) / (kills - done)
     await Promise.race([wait(1000 * delay), closed])
     child.kill('SIGKILL')
   }
@@ -120,6 +122,7 @@ for (;;) {
   done += 1
   if (existsSync(killed)) await check(killed)
   const { epochs, steps } = await readRun(killed).catch(() => ({ epochs: [], steps: [] }))
+  left = 1 - steps.length / allSteps
   console.log(`kill ${done}: after ${epochs.length} epochs, ${steps.length} steps; every file is whole`)
 }
 const same = {
