@@ -109,8 +109,8 @@ for (;;) {
   })
   const closed = new Promise((resolve) => child.on('close', resolve))
   if (done < kills) {
-    // Each gets about its share of what is left, so that all of them come before the end.
-    const delay = 0.3 + (moments.next().value * 1.5 * seconds * left) / (kills - done)
+    // Each gets about its share of what is left, and so does what comes after the last: all of them come before the end.
+    const delay = 0.3 + (moments.next().value * 1.5 * seconds * left) / (kills - done + 1)
     await Promise.race([wait(1000 * delay), closed])
     child.kill('SIGKILL')
   }
