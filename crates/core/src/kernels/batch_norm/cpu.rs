@@ -199,19 +199,15 @@ pub fn mean_rows<S: Simd>(
     from.check(rows, channels);
     assert!(to.len() >= channels && channels.is_multiple_of(lanes::<S>()));
     assert!(affine.scale.len() >= channels && affine.shift.len() >= channels);
-    let curve = CurveRegisters::new(simd, affine.curve);
-    let share = simd.splat_f32s(1.0 / rows as f32);
-    let mut channel = 0;
-    while channel < channels {
-        // SAFETY: row < rows, and channel and the registers' lanes <= channels: within what was checked above.
-        unsafe {
-            if channels - channel >= MEANS * lanes::<S>() {
-                means::<S, MEANS>(simd, from, rows, channel, affine, curve, share, to);
-                channel += MEANS * lanes::<S>();
-            } else {
-                means::<S, 1>(simd, from, rows, channel, affine, curve, share, to);
-                channel += lanes::<S>();
-            }
+    let several = MEANS * lanes::<S>();
+    let whole = channels / several * several;
+    // SAFETY: channel and the registers' lanes <= channels, which were checked above with the rows.
+    unsafe {
+        for channel in (0..whole).step_by(several) {
+            means::<S, MEANS>(simd, from, rows, channel, affine, to);
+        }
+        for channel in (whole..channels).step_by(lanes::<S>()) {
+            means::<S, 1>(simd, from, rows, channel, affine, to);
         }
     }
 }
@@ -225,17 +221,16 @@ const MEANS: usize = 4;
 /// # Safety
 /// From `channel` on there are N registers of channels in `from`'s rows, in `affine` and in `to`.
 #[inline(always)]
-#[allow(clippy::too_many_arguments)] // As its caller.
 unsafe fn means<S: Simd, const N: usize>(
     simd: S,
     from: Rows<'_>,
     rows: usize,
     channel: usize,
     affine: &Affine,
-    curve: CurveRegisters<S>,
-    share: S::f32s,
     to: &mut [f32],
 ) {
+    let curve = CurveRegisters::new(simd, affine.curve);
+    let share = simd.splat_f32s(1.0 / rows as f32);
     // SAFETY: the caller's promise.
     unsafe {
         let (mut scale, mut shift) = ([share; N], [share; N]);

@@ -142,7 +142,8 @@ unsafe fn many<S: Simd>(
                 0 => {}
                 1 => block.run::<S, 1, 1>(simd, channel, whole),
                 2 => block.run::<S, 1, 2>(simd, channel, whole),
-                _ => block.run::<S, 1, 3>(simd, channel, whole),
+                3 => block.run::<S, 1, 3>(simd, channel, whole),
+                _ => unreachable!("fewer than TOGETHER are left"),
             }
         }
     }
