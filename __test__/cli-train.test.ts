@@ -79,6 +79,7 @@ describe('train --json', () => {
       '0.1',
       '--learning-rate',
       '0.002',
+      '--no-nesterov',
       '--no-augment',
       '--seed',
       '7',
@@ -98,7 +99,7 @@ describe('train --json', () => {
     expect(jsonLines(stdout)[0].config).toMatchObject({
       model: { layout: 'cifar', width: 0.25 },
       train: {
-        optimizer: { type: 'adam', learningRate: 0.002 },
+        optimizer: { type: 'sgd', learningRate: 0.002, momentum: 0.9, nesterov: false, weightDecay: 5e-4 },
         schedule: { type: 'step', stepSize: 10, gamma: 0.1 },
         augment: [],
         shuffle: true,

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import {
   type OptimizerConfig,
   type OptimizerOptions,
+  presets,
   resolveRecipe,
   type ScheduleConfig,
   type ScheduleOptions,
@@ -56,7 +57,8 @@ export function addOptimOptions(command: Command): Command {
       number,
     ],
     ['--momentum <x>', `share of the last update that stays${ofOptimizers('momentum')}`, number],
-    ['--nesterov', "Nesterov's momentum, in sgd"],
+    ['--nesterov', `Nesterov's momentum, in sgd${ofPresets('nesterov')}`],
+    ['--no-nesterov', 'plain momentum, in a preset that has the other'],
     ['--beta1 <x>', `share of the gradient's mean that stays${ofOptimizers('beta1')}`, number],
     ['--beta2 <x>', `share of its square's mean that stays${ofOptimizers('beta2')}`, number],
     ['--alpha <x>', `the same in RMSprop${ofOptimizers('alpha')}`, number],
@@ -144,14 +146,29 @@ function over(base: object | undefined, values: Record<string, unknown>): object
   return { ...(alike ? base : {}), ...Object.fromEntries(given) }
 }
 
-/** The default of each optimizer that has this option, for the help. */
+/** The default of each optimizer that has this option, and before these that of presets which have another, for the help. */
 function ofOptimizers(key: string): string {
-  return defaultText(() =>
-    optimizers.map((type) => {
-      const config: Record<string, unknown> = { ...resolveRecipe({ optimizer: { type } }).optimizer }
-      return [type, config[key]]
-    }),
-  )
+  return defaultText(() => [
+    ...otherThanUsual(key),
+    ...optimizers.map((type): [string, unknown] => [type, usual(type)[key]]),
+  ])
+}
+
+/** The presets whose optimizer has another value than it has by itself, for the help. */
+function ofPresets(key: string): string {
+  return defaultText(() => [['sgd', usual('sgd')[key]], ...otherThanUsual(key)])
+}
+
+function otherThanUsual(key: string): [name: string, value: unknown][] {
+  return Object.entries(presets()).flatMap(([name, { train }]): [string, unknown][] => {
+    const config: Record<string, unknown> = { ...train.optimizer }
+    return config[key] === usual(train.optimizer.type)[key] ? [] : [[name, config[key]]]
+  })
+}
+
+/** An optimizer with nothing said about it. */
+function usual(type: OptimizerConfig['type']): Record<string, unknown> {
+  return { ...resolveRecipe({ optimizer: { type } }).optimizer }
 }
 
 /** The default of each schedule that has this option, for the help. */
