@@ -1,7 +1,7 @@
 import type { ComparedNetwork, Comparison, Variant } from '../../../../index.js'
 import { clock, grouped, milliseconds, percent, speedText, wholePercent } from '../../page/format.js'
 import { type Column, numberColumn, type Sheet } from '../../page/sheet.js'
-import { augmentationText, optimizerText, scheduleText } from '../render/recipe.js'
+import { recipeText } from '../render/recipe.js'
 
 /** What people call a variant. */
 export const names: Record<Variant, string> = {
@@ -92,7 +92,7 @@ function training(comparison: Comparison): Sheet {
   return {
     title: 'Accuracy',
     notes: [
-      `All were trained alike: ${recipeText(recipe)}.`,
+      `All were trained alike: ${recipeText(recipe)}${limitText(recipe.limit)}.`,
       `Test accuracy: after the epoch given, ${chosen}. Last epoch: after the last complete one.`,
       'An epoch: mean time with validation and test. Times are hours, minutes and seconds.',
     ],
@@ -109,7 +109,7 @@ function sizes(networks: ComparedNetwork[]): Sheet {
     title: 'Size',
     notes: [
       'Multiply-adds: of one picture, forward. On disk: the checkpoint.',
-      `Memory to train: parameters, gradients, Adam's moments and the buffers of a step of ${batch} pictures.`,
+      `Memory to train: parameters, gradients, the optimizer's state and the buffers of a step of ${batch} pictures.`,
       `Memory to run: weights and buffers of a batch of ${pictures}. Neither counts pictures and the process itself.`,
     ],
     columns: [
@@ -147,31 +147,8 @@ function speeds({ networks, recipe }: Comparison): Sheet {
   }
 }
 
-/** A recipe in a few words. */
-function recipeText({
-  epochs,
-  batchSize,
-  optimizer,
-  schedule,
-  seed,
-  augment,
-  labelSmoothing,
-  limit,
-  precision,
-}: Comparison['recipe']) {
-  const words = [
-    `${epochs} epoch${epochs === 1 ? '' : 's'}`,
-    `batches of ${batchSize}`,
-    optimizerText(optimizer),
-    `schedule ${scheduleText(schedule)}`,
-    `seed ${seed}`,
-    augment.length > 0 ? `augment ${augmentationText(augment)}` : 'no augmentation',
-    precision,
-  ]
-  if (labelSmoothing > 0) words.push(`label smoothing ${labelSmoothing}`)
-  if (limit !== null) words.push(`at most ${grouped(limit)} pictures of each part`)
-  return words.join(', ')
-}
+const limitText = (limit: number | null) =>
+  limit === null ? '' : `, at most ${grouped(limit)} pictures of each part`
 
 function nameColumn(networks: ComparedNetwork[]): Column {
   return { title: 'network', cells: networks.map(({ variant }) => names[variant]) }

@@ -1,4 +1,4 @@
-import type { Augmentation, OptimizerConfig, ScheduleConfig } from '../../../../index.js'
+import type { Augmentation, OptimizerConfig, ScheduleConfig, TrainConfig } from '../../../../index.js'
 
 const optimizers: Record<OptimizerConfig['type'], string> = {
   adam: 'Adam',
@@ -8,8 +8,47 @@ const optimizers: Record<OptimizerConfig['type'], string> = {
   'rmsprop-tf': "TensorFlow's RMSprop",
 }
 
+/** All of a recipe but its pictures, in a few words. */
+export function recipeText(recipe: TrainConfig): string {
+  const {
+    epochs,
+    batchSize,
+    optimizer,
+    schedule,
+    seed,
+    augment,
+    labelSmoothing,
+    classWeights,
+    freeze,
+    freezeEpochs,
+    backboneRate,
+    shuffle,
+    precision,
+    ema,
+    patience,
+  } = recipe
+  const words = [
+    `${epochs} epoch${epochs === 1 ? '' : 's'}`,
+    `batch ${batchSize}`,
+    optimizerText(optimizer),
+    scheduleText(schedule),
+    `seed ${seed}`,
+  ]
+  words.push(augment.length > 0 ? `augment ${augmentationText(augment)}` : 'no augmentation')
+  if (labelSmoothing > 0) words.push(`label smoothing ${labelSmoothing}`)
+  if (classWeights !== null) words.push(`class weights ${[classWeights].flat().join(',')}`)
+  if (freeze !== null)
+    words.push(`backbone frozen${freezeEpochs === null ? '' : ` for ${freezeEpochs} epochs`}`)
+  if (backboneRate !== 1) words.push(`backbone x ${backboneRate}`)
+  if (!shuffle) words.push('no shuffling')
+  if (precision !== 'float32') words.push(precision)
+  if (ema !== null) words.push(`weights averaged with decay ${ema.decay}`)
+  if (patience !== null) words.push(`patience of ${patience} epoch${patience === 1 ? '' : 's'}`)
+  return words.join(', ')
+}
+
 /** An optimizer in a few words. */
-export function optimizerText(optimizer: OptimizerConfig): string {
+function optimizerText(optimizer: OptimizerConfig): string {
   const { type, learningRate, weightDecay, decayNormsAndBiases } = optimizer
   const words = [`${optimizers[type]} at ${learningRate}`]
   if ('momentum' in optimizer && optimizer.momentum > 0) {
@@ -23,7 +62,7 @@ export function optimizerText(optimizer: OptimizerConfig): string {
 }
 
 /** A schedule in a few words. */
-export function scheduleText(schedule: ScheduleConfig): string {
+function scheduleText(schedule: ScheduleConfig): string {
   const text = curveText(schedule)
   if (schedule.warmup === null) return text
   const { epochs } = schedule.warmup

@@ -1,5 +1,5 @@
-import type { ModelConfig, RunConfig, TrainConfig } from '../../../../index.js'
-import { augmentationText, optimizerText, scheduleText } from './recipe.js'
+import type { ModelConfig, RunConfig } from '../../../../index.js'
+import { recipeText } from './recipe.js'
 import { grouped, labelled, wrapped } from './text.js'
 import type { RunFacts } from './view.js'
 
@@ -43,43 +43,5 @@ export function networkText({
     activation,
   ]
   if (dropout > 0) words.push(`dropout ${dropout}`)
-  return words.join(', ')
-}
-
-function recipeText(recipe: TrainConfig): string {
-  const {
-    epochs,
-    batchSize,
-    optimizer,
-    schedule,
-    seed,
-    augment,
-    labelSmoothing,
-    classWeights,
-    freeze,
-    freezeEpochs,
-    backboneRate,
-    shuffle,
-    precision,
-    ema,
-    patience,
-  } = recipe
-  const words = [
-    `${epochs} epoch${epochs === 1 ? '' : 's'}`,
-    `batch ${batchSize}`,
-    optimizerText(optimizer),
-    scheduleText(schedule),
-    `seed ${seed}`,
-  ]
-  words.push(augment.length > 0 ? `augment ${augmentationText(augment)}` : 'no augmentation')
-  if (labelSmoothing > 0) words.push(`label smoothing ${labelSmoothing}`)
-  if (classWeights !== null) words.push(`class weights ${[classWeights].flat().join(',')}`)
-  if (freeze !== null)
-    words.push(`backbone frozen${freezeEpochs === null ? '' : ` for ${freezeEpochs} epochs`}`)
-  if (backboneRate !== 1) words.push(`backbone x ${backboneRate}`)
-  if (!shuffle) words.push('no shuffling')
-  if (precision !== 'float32') words.push(precision)
-  if (ema !== null) words.push(`weights averaged with decay ${ema.decay}`)
-  if (patience !== null) words.push(`patience of ${patience} epoch${patience === 1 ? '' : 's'}`)
   return words.join(', ')
 }
