@@ -49,6 +49,7 @@ const schedules = [
 
 /** Adds the options of the optimizer and of its schedule. */
 export function addOptimOptions(command: Command): Command {
+  const ofOptimizers = optimizerDefaults()
   const rows: [flags: string, text: string, parse?: (text: string) => unknown][] = [
     ['--optimizer <name>', `${optimizers.join(', ')}${defaultOf(({ train }) => train.optimizer.type)}`],
     [
@@ -57,7 +58,7 @@ export function addOptimOptions(command: Command): Command {
       number,
     ],
     ['--momentum <x>', `share of the last update that stays${ofOptimizers('momentum')}`, number],
-    ['--nesterov', `Nesterov's momentum, in sgd${ofPresets('nesterov')}`],
+    ['--nesterov', `Nesterov's momentum, in sgd${ofOptimizers('nesterov')}`],
     ['--no-nesterov', 'plain momentum, in a preset that has the other'],
     ['--beta1 <x>', `share of the gradient's mean that stays${ofOptimizers('beta1')}`, number],
     ['--beta2 <x>', `share of its square's mean that stays${ofOptimizers('beta2')}`, number],
@@ -146,30 +147,26 @@ function over(base: object | undefined, values: Record<string, unknown>): object
   return { ...(alike ? base : {}), ...Object.fromEntries(given) }
 }
 
-/** The default of each optimizer that has this option, and before these that of presets which have another, for the help. */
-function ofOptimizers(key: string): string {
-  return defaultText(() => [
-    ...otherThanUsual(key),
-    ...optimizers.map((type): [string, unknown] => [type, usual(type)[key]]),
-  ])
+/**
+ * What an option is in each optimizer that has it, for the help; before these what it is in presets that have another than
+ * their optimizer by itself. The core is asked once for all options.
+ */
+function optimizerDefaults(): (key: string) => string {
+  let known: { own: [string, ByName][]; ofPresets: [string, ByName][] } | undefined
+  return (key) =>
+    defaultText(() => {
+      known ??= {
+        own: optimizers.map((type) => [type, { ...resolveRecipe({ optimizer: { type } }).optimizer }]),
+        ofPresets: Object.entries(presets()).map(([name, { train }]) => [name, { ...train.optimizer }]),
+      }
+      const usual = new Map(known.own.map(([type, config]) => [type, config[key]]))
+      const others = known.ofPresets.filter(([, config]) => config[key] !== usual.get(`${config.type}`))
+      return [...others, ...known.own].map(([name, config]) => [name, config[key]])
+    })
 }
 
-/** The presets whose optimizer has another value than it has by itself, for the help. */
-function ofPresets(key: string): string {
-  return defaultText(() => [['sgd', usual('sgd')[key]], ...otherThanUsual(key)])
-}
-
-function otherThanUsual(key: string): [name: string, value: unknown][] {
-  return Object.entries(presets()).flatMap(([name, { train }]): [string, unknown][] => {
-    const config: Record<string, unknown> = { ...train.optimizer }
-    return config[key] === usual(train.optimizer.type)[key] ? [] : [[name, config[key]]]
-  })
-}
-
-/** An optimizer with nothing said about it. */
-function usual(type: OptimizerConfig['type']): Record<string, unknown> {
-  return { ...resolveRecipe({ optimizer: { type } }).optimizer }
-}
+/** An optimizer's options by their names. */
+type ByName = Record<string, unknown>
 
 /** The default of each schedule that has this option, for the help. */
 function ofSchedules(key: string): string {
