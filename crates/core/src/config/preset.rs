@@ -14,7 +14,7 @@ pub enum Preset {
     Course,
     /// The paper's network for 32x32, with a recipe tuned for accuracy.
     Cifar,
-    /// The same at half the width: 87 % in about a quarter of an hour on two CPU cores.
+    /// The same at half the width: 87 % in 15 to 20 minutes on two CPU cores.
     Quick,
 }
 
@@ -76,7 +76,7 @@ impl Preset {
         match self {
             Self::Course => (ModelOptions::default(), TrainOptions::default()),
             Self::Cifar => (cifar, one_cycle(60)),
-            // Half the width trains three times as fast, and 28 epochs then take a quarter of an hour on two cores.
+            // Half the width trains three times as fast, and 28 epochs then take 15 to 20 minutes on two cores.
             Self::Quick => (ModelOptions { width: Some(0.5), ..cifar }, one_cycle(28)),
         }
     }
