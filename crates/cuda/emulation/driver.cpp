@@ -63,6 +63,7 @@ std::string report() {
   std::ostringstream to;
   to << "{\"calls\":" << books.calls << ",\"launches\":" << books.launches << ",\"graphLaunches\":" << books.graph_launches
      << ",\"failures\":" << books.failures << ",\"mostBytes\":" << books.most_bytes << ",\"excused\":" << books.excused
+     << ",\"compiledModules\":" << books.compiled_modules
      << ",\"left\":{\"deviceBytes\":" << bytes << ",\"deviceMemory\":" << books.device_memory.size()
      << ",\"hostMemory\":" << books.host_memory.size() << ",\"streams\":" << books.streams.size()
      << ",\"events\":" << books.events.size() << ",\"modules\":" << books.modules.size()

@@ -8,6 +8,7 @@
 //   MOCK_CUDA_DRIVER_VERSION=V     13000 is CUDA 13.0; the default
 //   MOCK_CUDA_DEVICES=N            1
 //   MOCK_CUDA_CAPABILITY=MAJOR.MINOR   9.0
+//   MOCK_CUDA_COMPILED=1           takes machine code that is for the capability, and not only PTX
 //   MOCK_CUDA_MULTIPROCESSORS=N    4: small grids, for a processor
 //   MOCK_CUDA_MEMORY=BYTES         of each card; 8 GiB
 //   MOCK_CUDA_REVERSED=1           threads and blocks run from the last to the first
@@ -88,7 +89,7 @@ struct Event {
 
 struct Module {
   Device* device;
-  std::string text;
+  std::string image;
 };
 
 struct Function {
@@ -107,7 +108,7 @@ struct State {
   std::set<Module*> modules;
   std::set<Function*> functions;
   std::set<Graph*> graphs, graph_execs;
-  uint64_t calls = 0, launches = 0, graph_launches = 0, failures = 0, most_bytes = 0;
+  uint64_t calls = 0, launches = 0, graph_launches = 0, failures = 0, most_bytes = 0, compiled_modules = 0;
   uint64_t fail_at = 0;
   int fail_code = UNKNOWN;
   // An error of work that was done; every later call gives it.

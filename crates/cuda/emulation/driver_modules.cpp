@@ -1,8 +1,9 @@
-// The mock driver's modules: the kernels that the PTX has, as far as the emulation has them, too.
+// The mock driver's modules: the kernels that an image has, as far as the emulation has them, too.
 #include "driver.h"
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 namespace mock {
 namespace {
@@ -20,6 +21,37 @@ int number_behind(const std::string& text, const char* word) {
 int ptx_of_driver() {
   const int version = driver_version();
   return (version / 1000 - 4) * 10 + version % 1000 / 10;
+}
+
+bool is_compiled(const std::string& image) { return image.compare(0, 4, "\x7f""ELF") == 0; }
+
+// PTX up to its zero, or machine code up to the end of its table of sections.
+std::string copy_of(const char* image) {
+  if (std::memcmp(image, "\x7f""ELF", 4) != 0) return image;
+  uint64_t table;
+  uint16_t entry_bytes, entries;
+  std::memcpy(&table, image + 40, sizeof table);
+  std::memcpy(&entry_bytes, image + 58, sizeof entry_bytes);
+  std::memcpy(&entries, image + 60, sizeof entries);
+  return std::string(image, table + size_t{entry_bytes} * entries);
+}
+
+// What the driver says to machine code. The header's flags have what it was compiled for: 90 for 9.0.
+int code_taken(const std::string& image) {
+  const int built_for = static_cast<unsigned char>(image[49]);
+  const bool runs = built_for / 10 == capability().major && built_for % 10 <= capability().minor;
+  return runs && number_from("MOCK_CUDA_COMPILED", 0) ? SUCCESS : NO_BINARY_FOR_GPU;
+}
+
+// What it says to PTX.
+int text_taken(const std::string& text) {
+  const int version = number_behind(text, ".version ");
+  if (version == 0) return INVALID_IMAGE;
+  if (version > ptx_of_driver()) return UNSUPPORTED_PTX_VERSION;
+  int needed = 0;
+  const size_t at = text.find(".target sm_");
+  if (at == std::string::npos || std::sscanf(text.c_str() + at, ".target sm_%d", &needed) != 1) return INVALID_IMAGE;
+  return capability().major * 10 + capability().minor < needed ? NO_BINARY_FOR_GPU : SUCCESS;
 }
 
 // Whether the kernel's parameters in the PTX are as large as the emulation's: else the two are not of the same sources.
@@ -44,15 +76,10 @@ using namespace mock;
 API cuModuleLoadDataEx(void** to, const void* image, unsigned count, int*, void**) {
   CALL();
   if (count > 0) return INVALID_VALUE;
-  std::string text(static_cast<const char*>(image));
-  const int version = number_behind(text, ".version ");
-  if (version == 0) return INVALID_IMAGE;
-  if (version > ptx_of_driver()) return UNSUPPORTED_PTX_VERSION;
-  int needed = 0;
-  const size_t at = text.find(".target sm_");
-  if (at == std::string::npos || std::sscanf(text.c_str() + at, ".target sm_%d", &needed) != 1) return INVALID_IMAGE;
-  if (capability().major * 10 + capability().minor < needed) return NO_BINARY_FOR_GPU;
-  auto* module = new Module{current(), std::move(text)};
+  std::string copy = copy_of(static_cast<const char*>(image));
+  if (const int code = is_compiled(copy) ? code_taken(copy) : text_taken(copy)) return code;
+  books.compiled_modules += is_compiled(copy);
+  auto* module = new Module{current(), std::move(copy)};
   books.modules.insert(module);
   *to = module;
   return SUCCESS;
@@ -82,10 +109,13 @@ API cuModuleGetFunction(void** to, void* handle, const char* name) {
   CALL();
   auto* module = static_cast<Module*>(handle);
   if (!known(books.modules, module)) return INVALID_HANDLE;
-  const size_t entry = module->text.find(".entry " + std::string(name) + "(");
+  const bool compiled = is_compiled(module->image);
+  // With its zero, where it ends a section's name.
+  const std::string sought = compiled ? std::string(".text.") + name + '\0' : std::string(".entry ") + name + "(";
+  const size_t entry = module->image.find(sought);
   const emulation::Kernel* kernel = emulation::find_kernel(name);
   if (entry == std::string::npos || !kernel) return NOT_FOUND;
-  if (!same_parameters(module->text, entry, *kernel)) {
+  if (!compiled && !same_parameters(module->image, entry, *kernel)) {
     std::fprintf(stderr, "mock CUDA: the PTX and the emulation disagree about the parameters of %s\n", name);
     return INVALID_IMAGE;
   }

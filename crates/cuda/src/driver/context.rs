@@ -55,8 +55,13 @@ impl Context {
 
     /// Calls the driver with this context current to the calling thread.
     pub(super) fn call(&self, name: &str, call: impl FnOnce(&Functions) -> Code) -> Result<()> {
+        self.driver.check(name, self.code(call)?)
+    }
+
+    /// The same, for a caller who knows what to do when the driver refuses.
+    pub(super) fn code(&self, call: impl FnOnce(&Functions) -> Code) -> Result<Code> {
         self.enter()?;
-        self.driver.check(name, call(&self.driver.functions))
+        Ok(call(&self.driver.functions))
     }
 
     /// The same where nobody can be told of a failure: when something is dropped.
@@ -68,8 +73,7 @@ impl Context {
 
     /// Calls the driver to allocate `bytes`; where it has not so many, the error says how many are free.
     pub(super) fn allocate(&self, bytes: usize, call: impl FnOnce(&Functions) -> Code) -> Result<()> {
-        self.enter()?;
-        match call(&self.driver.functions) {
+        match self.code(call)? {
             super::types::OUT_OF_MEMORY => {
                 Err(error::out_of_memory(&self.card.device_name(), bytes, self.memory().ok()))
             }

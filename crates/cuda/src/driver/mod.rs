@@ -30,7 +30,7 @@ pub use transfer::{Download, Upload};
 pub use types::{Address, Code};
 
 use library::Found;
-use mobilenet_core::Result;
+use mobilenet_core::{Error, Result};
 use std::ffi::{CStr, OsString};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -111,15 +111,17 @@ impl Driver {
 
     /// An error unless `code` says success.
     fn check(&self, function: &str, code: Code) -> Result<()> {
-        if code == types::SUCCESS {
-            return Ok(());
-        }
+        if code == types::SUCCESS { Ok(()) } else { Err(self.failed(function, code)) }
+    }
+
+    /// The error of a call that gave `code`.
+    fn failed(&self, function: &str, code: Code) -> Error {
         // SAFETY: the pointer's place is given; what is pointed at is a constant of the driver's.
         let name = self.words(|to| unsafe { (self.functions.error_name)(code, to) });
         // SAFETY: the same.
         let text = self.words(|to| unsafe { (self.functions.error_text)(code, to) });
         let (name, text) = (name.as_deref().unwrap_or("an unknown error"), text.as_deref());
-        Err(error::failed(function, code, name, text.unwrap_or("no explanation")))
+        error::failed(function, code, name, text.unwrap_or("no explanation"))
     }
 
     /// A text that the driver points at.

@@ -1,6 +1,8 @@
 //! Kernels: loaded, found by name, launched.
 
-use super::types::{FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, ModuleHandle};
+use super::types::{
+    FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, INVALID_IMAGE, ModuleHandle, NO_BINARY_FOR_GPU, SUCCESS,
+};
 use super::{Context, Stream};
 use flate2::read::GzDecoder;
 use mobilenet_core::{Error, Result};
@@ -25,21 +27,30 @@ unsafe impl Send for Module {}
 unsafe impl Sync for Module {}
 
 impl Module {
-    /// From PTX that was compressed by gzip.
+    /// From PTX or machine code that was compressed by gzip: the first of `images` that the driver takes for this card.
     ///
     /// # Errors
-    /// `DEVICE_UNAVAILABLE` when driver or card are too old for it.
-    pub fn load(context: &Arc<Context>, compressed: &[u8]) -> Result<Arc<Self>> {
-        let mut text = Vec::new();
-        GzDecoder::new(compressed).read_to_end(&mut text).map_err(Error::internal)?;
-        // The driver reads up to a zero.
-        text.push(0);
-        let mut handle = null_mut();
-        // SAFETY: a place for the answer, a text that ends with a zero, and no options.
-        context.call("cuModuleLoadDataEx", |f| unsafe {
-            (f.module_load)(&raw mut handle, text.as_ptr().cast(), 0, null_mut(), null_mut())
-        })?;
-        Ok(Arc::new(Self { context: context.clone(), handle }))
+    /// `DEVICE_UNAVAILABLE` when driver or card are too old for the last of them.
+    pub fn load(context: &Arc<Context>, images: &[&[u8]]) -> Result<Arc<Self>> {
+        let mut code = INVALID_IMAGE;
+        for compressed in images {
+            let mut image = Vec::new();
+            GzDecoder::new(*compressed).read_to_end(&mut image).map_err(Error::internal)?;
+            // The driver reads PTX up to a zero.
+            image.push(0);
+            let mut handle = null_mut();
+            // SAFETY: a place for the answer, a whole image or a text that ends with a zero, and no options.
+            code = context.code(|f| unsafe {
+                (f.module_load)(&raw mut handle, image.as_ptr().cast(), 0, null_mut(), null_mut())
+            })?;
+            if code == SUCCESS {
+                return Ok(Arc::new(Self { context: context.clone(), handle }));
+            }
+            if code != INVALID_IMAGE && code != NO_BINARY_FOR_GPU {
+                break;
+            }
+        }
+        Err(context.driver().failed("cuModuleLoadDataEx", code))
     }
 
     /// A kernel; it may use `shared_bytes` of dynamic shared memory.

@@ -21,9 +21,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// All kernels, compiled by nvcc to PTX, which the driver compiles for its card.
-const PTX: &[u8] = include_bytes!("../../ptx/kernels.ptx.gz");
-
 /// The kernels of a card, which all plans on it share.
 #[derive(Debug)]
 pub struct Library {
@@ -33,12 +30,12 @@ pub struct Library {
 }
 
 impl Library {
-    /// Has the driver compile them.
+    /// Has the driver load them, or compile them where they are not compiled for its card.
     ///
     /// # Errors
     /// `DEVICE_UNAVAILABLE` when driver or card are too old for them.
     pub fn load(context: &Arc<Context>) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { module: Module::load(context, PTX)?, functions: Mutex::default() }))
+        Ok(Arc::new(Self { module: crate::images::load(context)?, functions: Mutex::default() }))
     }
 
     fn function(&self, name: &str) -> Result<Function> {

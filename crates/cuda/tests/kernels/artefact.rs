@@ -1,14 +1,14 @@
 //! The kernels that are checked in.
 
-use crate::card::COMPRESSED;
 use flate2::Crc;
 use flate2::read::GzDecoder;
+use mobilenet_cuda::images::{COMPILED, PTX};
 use std::io::Read;
 use std::path::Path;
 
 fn text() -> String {
     let mut text = String::new();
-    GzDecoder::new(COMPRESSED).read_to_string(&mut text).expect("PTX is text");
+    GzDecoder::new(PTX).read_to_string(&mut text).expect("PTX is text");
     text
 }
 
@@ -37,6 +37,31 @@ fn it_belongs_to_the_sources() {
         Some(&expected[..]),
         "run scripts/cuda-kernels after a change of the kernels"
     );
+}
+
+#[test]
+fn machine_code_is_of_the_same_sources_and_for_the_capability_that_it_is_said_to_be_for() {
+    for ((major, minor), compressed) in COMPILED {
+        let mut decoder = GzDecoder::new(compressed);
+        let name = decoder.header().and_then(|header| header.filename()).map(String::from_utf8_lossy);
+        let expected = format!("kernels-{:08x}.sm_{major}{minor}.cubin", checksum());
+        assert_eq!(
+            name.as_deref(),
+            Some(&expected[..]),
+            "run scripts/cuda-kernels after a change of the kernels"
+        );
+        let mut code = Vec::new();
+        decoder.read_to_end(&mut code).unwrap();
+        assert_eq!((&code[..4], i32::from(code[49])), (&b"\x7fELF"[..], 10 * major + minor));
+        // Nothing in it names the machine that it was made on.
+        let has = |text: &str| code.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(!has("/home/") && !has("/tmp/"));
+        let text = text();
+        let entries = text.lines().filter_map(|line| line.trim().strip_prefix(".visible .entry "));
+        for name in entries.map(|rest| rest.trim_end_matches('(')) {
+            assert!(has(&format!(".text.{name}\0")), "{name} is missing for sm_{major}{minor}");
+        }
+    }
 }
 
 #[test]

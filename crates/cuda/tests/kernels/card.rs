@@ -2,10 +2,8 @@
 
 use crate::mock;
 use mobilenet_cuda::driver::{Arguments, Context, DeviceBuffer, Driver, Element, Grid, Module, Stream};
+use mobilenet_cuda::images;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// The kernels as they are checked in.
-pub const COMPRESSED: &[u8] = include_bytes!("../../ptx/kernels.ptx.gz");
 
 /// A card, for one test at a time.
 pub struct Card {
@@ -25,7 +23,7 @@ pub fn card() -> Option<Card> {
     let card = driver.card(0).expect("there is a card");
     let multiprocessors = card.multiprocessors;
     let context = Context::new(driver, card).expect("a context");
-    let module = Module::load(&context, COMPRESSED).expect("the kernels load");
+    let module = images::load(&context).expect("the kernels load");
     let stream = Stream::new(&context).expect("a stream");
     Some(Card { stream, module, multiprocessors, _alone: alone })
 }

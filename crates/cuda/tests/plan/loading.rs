@@ -3,9 +3,11 @@
 //! What a process sees of the mock follows from its environment, so these tests run themselves again with another one.
 
 use crate::mock;
+use crate::networks::{batch, beginning, engine, every_layer};
 use crate::setup::mock;
 use mobilenet_core::ErrorCode;
-use mobilenet_core::config::DeviceChoice;
+use mobilenet_core::config::{DeviceChoice, TrainConfig};
+use mobilenet_core::engine::backend::Update;
 use mobilenet_cuda::device::{cards, select};
 use mobilenet_cuda::driver::Driver;
 use std::process::Command;
@@ -67,6 +69,36 @@ fn a_process_sees_what_its_driver_can() {
         }
         Ok(other) => panic!("{other}"),
     }
+}
+
+#[test]
+fn machine_code_is_taken_where_there_is_some_for_the_card() {
+    let Some(mock) = mock() else { return };
+    let name = "machine_code_is_taken_where_there_is_some_for_the_card";
+    let cases = [
+        ("8.0", "13000", 1),
+        ("8.9", "13010", 1),
+        ("9.0", "13000", 1),
+        ("9.0", "12080", 0),
+        ("10.0", "13000", 0),
+    ];
+    let Ok(expected) = std::env::var(PART) else {
+        for (capability, version, expected) in cases {
+            let variables = [
+                ("MOCK_CUDA_CAPABILITY", capability),
+                ("MOCK_CUDA_DRIVER_VERSION", version),
+                ("MOCK_CUDA_COMPILED", "1"),
+            ];
+            again(name, &expected.to_string(), &variables);
+        }
+        return;
+    };
+    let (network, config) = (every_layer(), TrainConfig::default());
+    let mut training = engine(&mock.card(), &network, &config, beginning(&network, &config)).unwrap();
+    training.step(batch(&network, 2), Update { rate: 0.01, stream: (1, 0) }).unwrap();
+    training.state().unwrap();
+    let report: serde_json::Value = serde_json::from_str(&mock.books().unwrap().report()).unwrap();
+    assert_eq!(report["compiledModules"].to_string(), expected);
 }
 
 #[test]
