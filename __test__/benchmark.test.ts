@@ -21,7 +21,7 @@ const report = {
   presets: [
     {
       name: 'quick',
-      multiplyAdds: 12_167_168,
+      multiplyAdds: 17_507_328,
       training: {
         batchSize: 64,
         stepSeconds: positive,
@@ -118,7 +118,7 @@ describe('the command bench', () => {
     expect(stdout).toMatch(/^machine +.+, cpu, (avx512|avx2|neon|plain), 2 threads$/m)
     expect(stdout).toMatch(/^peak +[\d.]+ billion multiply-adds a second/m)
     expect(stdout).toMatch(
-      /^quick +v1 cifar, width 0\.5( +[\d.,]+ (ms|img\/s)( +\d+%)?)+ +(\d+ h )?\d+ (min|s)$/m,
+      /^quick +v3-small cifar, width 1( +[\d.,]+ (ms|img\/s)( +\d+%)?)+ +(\d+ h )?\d+ (min|s)$/m,
     )
   })
 

@@ -6,6 +6,7 @@ import {
   resolveRecipe,
   type ScheduleConfig,
   type ScheduleOptions,
+  type TrainConfig,
 } from '../../../index.js'
 import { defaultOf, defaultText, number } from './options.js'
 
@@ -49,7 +50,14 @@ const schedules = [
 
 /** Adds the options of the optimizer and of its schedule. */
 export function addOptimOptions(command: Command): Command {
-  const ofOptimizers = optimizerDefaults()
+  const ofOptimizers = defaultsOfTypes(
+    () => optimizers.map((type) => resolveRecipe({ optimizer: { type } }).optimizer),
+    (train) => train.optimizer,
+  )
+  const ofSchedules = defaultsOfTypes(
+    () => schedules.map((schedule) => resolveRecipe({ schedule }).schedule),
+    (train) => train.schedule,
+  )
   const rows: [flags: string, text: string, parse?: (text: string) => unknown][] = [
     ['--optimizer <name>', `${optimizers.join(', ')}${defaultOf(({ train }) => train.optimizer.type)}`],
     [
@@ -148,16 +156,19 @@ function over(base: object | undefined, values: Record<string, unknown>): object
 }
 
 /**
- * What an option is in each optimizer that has it, for the help; before these what it is in presets that have another than
- * their optimizer by itself. The core is asked once for all options.
+ * What an option is in each of an optimizer's or a schedule's types that has it, for the help; before these what it is in presets
+ * that have another than their type by itself. The core is asked once for all options.
  */
-function optimizerDefaults(): (key: string) => string {
+function defaultsOfTypes<T extends { type: string }>(
+  ofTypes: () => T[],
+  ofPreset: (train: TrainConfig) => T,
+): (key: string) => string {
   let known: { own: [string, ByName][]; ofPresets: [string, ByName][] } | undefined
   return (key) =>
     defaultText(() => {
       known ??= {
-        own: optimizers.map((type) => [type, { ...resolveRecipe({ optimizer: { type } }).optimizer }]),
-        ofPresets: Object.entries(presets()).map(([name, { train }]) => [name, { ...train.optimizer }]),
+        own: ofTypes().map((config) => [config.type, { ...config }]),
+        ofPresets: Object.entries(presets()).map(([name, { train }]) => [name, { ...ofPreset(train) }]),
       }
       const usual = new Map(known.own.map(([type, config]) => [type, config[key]]))
       const others = known.ofPresets.filter(([, config]) => config[key] !== usual.get(`${config.type}`))
@@ -165,18 +176,8 @@ function optimizerDefaults(): (key: string) => string {
     })
 }
 
-/** An optimizer's options by their names. */
+/** An optimizer's or a schedule's options by their names. */
 type ByName = Record<string, unknown>
-
-/** The default of each schedule that has this option, for the help. */
-function ofSchedules(key: string): string {
-  return defaultText(() =>
-    schedules.map((schedule) => {
-      const config: Record<string, unknown> = { ...resolveRecipe({ schedule }).schedule }
-      return [schedule.type, config[key]]
-    }),
-  )
-}
 
 function warmupDefault(key: 'startFactor' | 'every'): string {
   const schedule: ScheduleOptions = { type: 'step', warmup: { epochs: 1 } }
