@@ -43,7 +43,7 @@ describe('compare', () => {
     expect(rest).toEqual([])
     expect(line).toEqual({ type: 'comparison', ...JSON.parse(read('json', 'comparison.json')) })
     expect(line).toMatchObject({
-      recipe: { batchSize: 4, epochs: 10 },
+      recipe: { batchSize: 4, epochs: 9 },
       networks: [{ run: null }, { run: null }],
     })
   })
