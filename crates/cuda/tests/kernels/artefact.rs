@@ -12,6 +12,12 @@ fn text() -> String {
     text
 }
 
+/// The kernels in the PTX.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let entries = text.lines().filter_map(|line| line.trim().strip_prefix(".visible .entry "));
+    entries.map(|rest| rest.trim_end_matches('('))
+}
+
 /// As `scripts/cuda-kernels` sums them up.
 fn checksum() -> u32 {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
@@ -56,9 +62,7 @@ fn machine_code_is_of_the_same_sources_and_for_the_capability_that_it_is_said_to
         // Nothing in it names the machine that it was made on.
         let has = |text: &str| code.windows(text.len()).any(|window| window == text.as_bytes());
         assert!(!has("/home/") && !has("/tmp/"));
-        let text = text();
-        let entries = text.lines().filter_map(|line| line.trim().strip_prefix(".visible .entry "));
-        for name in entries.map(|rest| rest.trim_end_matches('(')) {
+        for name in names(&text()) {
             assert!(has(&format!(".text.{name}\0")), "{name} is missing for sm_{major}{minor}");
         }
     }
@@ -76,9 +80,8 @@ fn drivers_of_cuda_12_and_cards_from_ampere_on_read_it() {
 fn the_list_of_kernels_is_complete() {
     let readme = include_str!("../../kernels/README.md");
     let text = text();
-    let entries = text.lines().filter_map(|line| line.trim().strip_prefix(".visible .entry "));
     let mut count = 0;
-    for name in entries.map(|rest| rest.trim_end_matches('(')) {
+    for name in names(&text) {
         // Up to what stands in braces: product_forward, depthwise_backward_k, optimizer.
         let listed = (1..=name.len()).rev().any(|end| readme.contains(&format!("{}_{{", &name[..end])))
             || (1..=name.len())
