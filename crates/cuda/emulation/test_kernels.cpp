@@ -175,6 +175,29 @@ void products(const std::string& way) {
     }
 }
 
+void pooled_products(const std::string& way) {
+  const int sizes[][3] = {{1, 16, 16}, {3, 48, 80}, {37, 144, 48}};
+  for (const auto& [rows, inputs, outputs] : sizes) {
+    const size_t in = size_t(rows) * inputs, out = size_t(rows) * outputs, weights = size_t(inputs) * outputs;
+    const auto grid = [](int rows, int columns) {
+      return Shape{{unsigned(ceil_div(rows, 32) * ceil_div(columns, 32)), 1, 1}, {256, 1, 1}};
+    };
+    const auto factors = [&] { return rows > 1 ? floats(in) : nullptr; };
+    float* own = factors();
+    launch<const float*, Reading, const float*, const float*, const float*, float*, Reading, float*, int, int, int>(
+        "pooled_forward_" + way, grid(rows, outputs), floats(in), reading(inputs, rows == 3), own, floats(weights),
+        floats(outputs), room(out), reading(outputs, true), room(out), rows, inputs, outputs);
+    own = factors();
+    launch<const float*, const float*, GradientReading, const float*, const float*, float*, int, float*, int, int, int>(
+        "pooled_input_gradient_" + way, grid(rows, inputs), floats(out), floats(out), gradient_reading(outputs),
+        floats(weights), own, changed<float>(in), rows == 3, room(out), rows, inputs, outputs);
+    own = factors();
+    launch<const float*, const float*, Reading, const float*, float*, float*, int, int, int>(
+        "pooled_weight_gradient_" + way, grid(outputs, inputs), floats(out), floats(in), reading(inputs, rows == 37), own,
+        room(weights), room(outputs), rows, inputs, outputs);
+  }
+}
+
 template <class M>
 void convolutions(const std::string& storage) {
   for (const int kernel : {3, 5})
@@ -266,8 +289,6 @@ StepScalars* scalars(int mix) {
 }
 
 void flat_ones() {
-  launch<const float*, Reading, float*, int, int>("read_factors", flat(3 * 16), floats(3 * 16), reading(16, false),
-                                                  room(3 * 16), 3, 16);
   launch<const unsigned*, float, float*, int>("dropout_factors", flat(70), words(3, ~0u), 1.25f, room(70), 70);
   for (const int classes : {1, 10, 45}) {
     const int stride = (classes + 15) / 16 * 16;
@@ -327,6 +348,8 @@ int main() {
   products<float, float>("f32");
   products<float, float>("tf32");
   products<bf16, bf16>("bf16");
+  pooled_products("f32");
+  pooled_products("tf32");
   convolutions<float>("_f32");
   convolutions<bf16>("_bf16");
   maps<float>("_f32");

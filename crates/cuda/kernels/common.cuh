@@ -239,3 +239,17 @@ DEVICE int unit_step() { return gridDim.y * blockDim.y; }
 
 DEVICE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 DEVICE size_t flat_index() { return static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+
+// Goes through first, first + step, .. below end, COUNT at a time: all that load(at) gives is on its way before any of it goes to
+// use(at, loaded). In a loop that is merely unrolled, nothing is loaded before it is known that the loop goes on.
+template <int COUNT, class Load, class Use>
+DEVICE void in_batches(int first, int end, int step, const Load& load, const Use& use) {
+  for (int from = first; from < end; from += COUNT * step) {
+    decltype(load(0)) loaded[COUNT];
+#pragma unroll
+    for (int i = 0; i < COUNT; i++) loaded[i] = load(min(from + i * step, end - 1));
+#pragma unroll
+    for (int i = 0; i < COUNT; i++)
+      if (from + i * step < end) use(from + i * step, loaded[i]);
+  }
+}

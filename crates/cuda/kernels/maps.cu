@@ -1,32 +1,38 @@
-// Passes over maps that no convolution does: pooling, shortcuts, factors, and sums by themselves.
+// Passes over maps that no convolution does: pooling, shortcuts, dropout's factors, and sums by themselves.
 #include "common.cuh"
 
 // Passes over a picture's pixels: a block's lanes share them, and add up what they have; it goes on with the picture gridDim.y
-// further. `term` gives a thread's summand at a place of the maps, `finish` takes two channels' sums.
-template <class Term, class Finish>
-DEVICE void sum_pixels(int pictures, int pixels, int channels, const Term& term, const Finish& finish) {
+// further. `load` gives what a thread takes from a place of the maps, `term` its summand, and `finish` takes two channels' sums.
+template <class Load, class Term, class Finish>
+DEVICE void sum_pixels(int pictures, int pixels, int channels, const Load& load, const Term& term, const Finish& finish) {
   const int channel = pair_channel();
   for (int picture = blockIdx.y; picture < pictures; picture += gridDim.y) {
     const size_t from = static_cast<size_t>(picture) * pixels * channels + channel;
     float2 sum = make_float2(0.0f, 0.0f);
-#pragma unroll 4
-    for (int pixel = threadIdx.y; pixel < pixels; pixel += blockDim.y)
-      term(from + static_cast<size_t>(pixel) * channels, sum);
+    in_batches<8>(
+        threadIdx.y, pixels, blockDim.y, [&](int pixel) { return load(from + static_cast<size_t>(pixel) * channels); },
+        [&](int, const auto& loaded) {
+          const float2 own = term(loaded);
+          sum.x += own.x, sum.y += own.y;
+        });
     const float4 total = sum_lanes(make_float4(sum.x, sum.y, 0.0f, 0.0f));
     if (threadIdx.y == 0) finish(static_cast<size_t>(picture) * channels + channel, total.x, total.y);
   }
 }
+
+// A place of a map, and of the gradient of what is read of it.
+template <class T>
+struct Both {
+  Pair<T> gradient, value;
+};
 
 template <class T>
 DEVICE void pool_forward(const T* map, const Reading& reading, float* features, int pictures, int pixels, int channels) {
   const Affine2 affine(reading, pair_channel());
   const float share = 1.0f / static_cast<float>(pixels);
   sum_pixels(
-      pictures, pixels, channels,
-      [&](size_t at, float2& sum) {
-        const float2 a = affine.read(reading, Storage<T>::load2(map + at));
-        sum.x += a.x, sum.y += a.y;
-      },
+      pictures, pixels, channels, [&](size_t at) { return load_pair(map + at); },
+      [&](Pair<T> value) { return affine.read(reading, unpack_pair(value)); },
       [&](size_t at, float a, float b) { Storage<float>::store2(features + at, a * share, b * share); });
 }
 
@@ -35,10 +41,10 @@ DEVICE void excitation_gradient(const T* gradient, const T* map, const Reading& 
                                 int pictures, int pixels, int channels) {
   const Affine2 affine(reading, pair_channel());
   sum_pixels(
-      pictures, pixels, channels,
-      [&](size_t at, float2& sum) {
-        const float2 a = affine.read(reading, Storage<T>::load2(map + at)), g = Storage<T>::load2(gradient + at);
-        sum.x = fmaf(g.x, a.x, sum.x), sum.y = fmaf(g.y, a.y, sum.y);
+      pictures, pixels, channels, [&](size_t at) { return Both<T>{load_pair(gradient + at), load_pair(map + at)}; },
+      [&](const Both<T>& both) {
+        const float2 a = affine.read(reading, unpack_pair(both.value)), g = unpack_pair(both.gradient);
+        return make_float2(g.x * a.x, g.y * a.y);
       },
       [&](size_t at, float a, float b) { Storage<float>::store2(factors_gradient + at, a, b); });
 }
@@ -51,18 +57,32 @@ DEVICE void pool_backward(const T* map, const SumReading& reading, const float* 
   const float2 mean = Storage<float>::load2(reading.mean + channel);
   const float share = 1.0f / static_cast<float>(pixels);
   PairSums sums;
-  for (int row = first_unit(); row < rows; row += unit_step()) {
-    const size_t at = static_cast<size_t>(row) * channels + channel;
-    const size_t one = static_cast<size_t>(row / pixels) * channels + channel;
-    const float2 feature = Storage<float>::load2(features_gradient + one);
-    float2 g = make_float2(feature.x * share, feature.y * share);
-    if (factors) {
-      const float2 factor = Storage<float>::load2(factors + one), multiplied = Storage<T>::load2(gradient + at);
-      g = make_float2(fmaf(multiplied.x, factor.x, g.x), fmaf(multiplied.y, factor.y, g.y));
-    }
-    Storage<T>::store2(gradient + at, g.x, g.y);
-    sums.add_gradient(reading.reading, affine, mean, g, Storage<T>::load2(map + at));
-  }
+  const auto place = [&](int row) { return static_cast<size_t>(row) * channels + channel; };
+  struct Loaded {
+    Both<T> both;
+    float2 feature, factor;
+  };
+  const auto pass = [&](auto multiplied) {
+    in_batches<4>(
+        first_unit(), rows, unit_step(),
+        [&](int row) {
+          const size_t at = place(row), one = place(row / pixels);
+          Loaded loaded = {{{}, load_pair(map + at)}, Storage<float>::load2(features_gradient + one), {}};
+          if (multiplied.value)
+            loaded.both.gradient = load_pair(gradient + at), loaded.factor = Storage<float>::load2(factors + one);
+          return loaded;
+        },
+        [&](int row, const Loaded& loaded) {
+          float2 g = make_float2(loaded.feature.x * share, loaded.feature.y * share);
+          if (multiplied.value) {
+            const float2 own = unpack_pair(loaded.both.gradient);
+            g = make_float2(fmaf(own.x, loaded.factor.x, g.x), fmaf(own.y, loaded.factor.y, g.y));
+          }
+          Storage<T>::store2(gradient + place(row), g.x, g.y);
+          sums.add_gradient(reading.reading, affine, mean, g, unpack_pair(loaded.both.value));
+        });
+  };
+  factors ? pass(Is<true>()) : pass(Is<false>());
   write_sums(partials, sums, channel, channels);
 }
 
@@ -73,10 +93,15 @@ DEVICE void sum_gradient(const T* gradient, const T* map, const SumReading& read
   const Affine2 affine(reading.reading, channel);
   const float2 mean = Storage<float>::load2(reading.mean + channel);
   PairSums sums;
-  for (int row = first_unit(); row < rows; row += unit_step()) {
-    const size_t at = static_cast<size_t>(row) * channels + channel;
-    sums.add_gradient(reading.reading, affine, mean, Storage<T>::load2(gradient + at), Storage<T>::load2(map + at));
-  }
+  in_batches<8>(
+      first_unit(), rows, unit_step(),
+      [&](int row) {
+        const size_t at = static_cast<size_t>(row) * channels + channel;
+        return Both<T>{load_pair(gradient + at), load_pair(map + at)};
+      },
+      [&](int, const Both<T>& both) {
+        sums.add_gradient(reading.reading, affine, mean, unpack_pair(both.gradient), unpack_pair(both.value));
+      });
   write_sums(partials, sums, channel, channels);
 }
 
@@ -120,14 +145,6 @@ DEVICE void add_forward(const T* a, const Reading& a_reading, const T* b, const 
   END_KERNEL(add_forward_##name)
 MAPS(f32, float)
 MAPS(bf16, bf16)
-
-KERNEL(read_factors, 256)(const float* map, Reading reading, float* factors, int pictures, int channels) {
-  const size_t at = flat_index();
-  if (at >= static_cast<size_t>(pictures) * channels) return;
-  const int channel = static_cast<int>(at % channels);
-  factors[at] = read(reading, reading.scale[channel], reading.shift[channel], map[at]);
-}
-END_KERNEL(read_factors)
 
 KERNEL(dropout_factors, 256)(const unsigned* kept_bits, float kept, float* factors, int count) {
   const size_t at = flat_index();

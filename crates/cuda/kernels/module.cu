@@ -5,6 +5,7 @@
 #include "loss.cu"
 #include "maps.cu"
 #include "optimizer.cu"
+#include "pooled_product.cu"
 #include "product_backward.cu"
 #include "product_forward.cu"
 #include "stem.cu"

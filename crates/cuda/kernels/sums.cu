@@ -11,11 +11,13 @@ struct Totals {
   DEVICE Totals(const float* partials, int parts, int channels, int channel) {
     SHARED(double, firsts, FINISH_CHANNELS * FINISH_LANES);
     SHARED(double, seconds, FINISH_CHANNELS * FINISH_LANES);
-#pragma unroll 4
-    for (int part = threadIdx.y; part < parts; part += FINISH_LANES) {
-      const float* from = partials + static_cast<size_t>(part) * 2 * channels + channel;
-      first += from[0], second += from[channels];
-    }
+    in_batches<16>(
+        threadIdx.y, parts, FINISH_LANES,
+        [&](int part) {
+          const float* from = partials + static_cast<size_t>(part) * 2 * channels + channel;
+          return make_float2(from[0], from[channels]);
+        },
+        [&](int, float2 sums) { first += sums.x, second += sums.y; });
     firsts[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = first;
     seconds[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = second;
     for (int half = FINISH_LANES / 2; half > 0; half /= 2) {
@@ -88,11 +90,10 @@ KERNEL(reduce_partials, PAIR_THREADS)(const float* partials, int parts, int coun
   const int at = 4 * flat_index();
   float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   if (at < count) {
-#pragma unroll 4
-    for (int part = threadIdx.y; part < parts; part += blockDim.y) {
-      const float4 four = *reinterpret_cast<const float4*>(partials + static_cast<size_t>(part) * count + at);
-      sum = make_float4(sum.x + four.x, sum.y + four.y, sum.z + four.z, sum.w + four.w);
-    }
+    in_batches<8>(
+        threadIdx.y, parts, blockDim.y,
+        [&](int part) { return *reinterpret_cast<const float4*>(partials + static_cast<size_t>(part) * count + at); },
+        [&](int, float4 four) { sum = make_float4(sum.x + four.x, sum.y + four.y, sum.z + four.z, sum.w + four.w); });
   }
   sum = sum_lanes(sum);
   if (threadIdx.y == 0 && at < count) *reinterpret_cast<float4*>(to + at) = sum;

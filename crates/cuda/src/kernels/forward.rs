@@ -150,19 +150,6 @@ impl Kernels {
         unsafe { self.launch(&format!("add_forward_{}", storage.name()), grid, &arguments) }
     }
 
-    /// What an excitation's map says that the next layer's input is multiplied by: `[pictures, channels]`, both float32.
-    pub fn read_factors(&self, pictures: usize, channels: usize, map: Map, factors: Slice) -> Result<()> {
-        let count = pictures * channels;
-        let arguments = Arguments::new()
-            .with(map.values.with(4 * count)?)
-            .with(map.reading)
-            .with(factors.with(4 * count)?)
-            .int(pictures)
-            .int(channels);
-        // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
-        unsafe { self.launch("read_factors", grid::flat(count), &arguments) }
-    }
-
     /// Dropout's factors from a bit each.
     pub fn dropout_factors(&self, count: usize, kept: f32, kept_bits: Slice, factors: Slice) -> Result<()> {
         let arguments = Arguments::new()

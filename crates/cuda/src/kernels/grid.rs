@@ -88,6 +88,12 @@ pub fn product(rows: usize, columns: usize, multiprocessors: usize) -> (Tile, Pa
     (tile, Parted { grid: grid([blocks(tile), 1, 1], [THREADS, 1, 1]), parts: rows.div_ceil(tile.rows) })
 }
 
+/// Of a product behind a pool, with `rows` and `columns` of the result: `pooled_tile.cuh`.
+pub fn pooled(rows: usize, columns: usize) -> Grid {
+    const SIDE: usize = 32;
+    blocks(rows.div_ceil(SIDE) * columns.div_ceil(SIDE), THREADS)
+}
+
 /// How a product's weight gradient is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WeightGradient {

@@ -7,6 +7,7 @@ pub mod forward;
 mod grid;
 pub mod loss;
 pub mod optimizer;
+mod pooled;
 mod reading;
 mod sizes;
 
@@ -102,20 +103,15 @@ impl Product {
 /// How each layer's map is stored: those of one pixel that come from a pool are always float32.
 pub fn storages(network: &Network, precision: Precision) -> Vec<Storage> {
     let maps = if precision == Precision::Bfloat16 { Storage::Bfloat16 } else { Storage::Float32 };
-    let mut storages: Vec<Storage> = Vec::with_capacity(network.layers.len());
-    for layer in &network.layers {
-        let behind = layer.is_product() && layer.input.is_some_and(|input| is_small(network, input));
-        let small = layer.operation == Operation::Pool || behind;
-        storages.push(if small { Storage::Float32 } else { maps });
-    }
-    storages
+    let storage = |index| if is_pooled(network, index) { Storage::Float32 } else { maps };
+    (0..network.layers.len()).map(storage).collect()
 }
 
-/// Whether a layer's map comes from a pool and has one pixel.
-fn is_small(network: &Network, index: usize) -> bool {
+/// Whether a layer's map has one pixel because it comes from a pool: its own, or one before it.
+pub fn is_pooled(network: &Network, index: usize) -> bool {
     let layer = &network.layers[index];
     layer.operation == Operation::Pool
-        || layer.is_product() && layer.input.is_some_and(|input| is_small(network, input))
+        || layer.is_product() && layer.input.is_some_and(|input| is_pooled(network, input))
 }
 
 /// What a product whose output is stored so multiplies.

@@ -1,6 +1,6 @@
 //! How much room kernels need for what they leave to each other.
 
-use super::grid;
+use super::{grid, is_pooled};
 use mobilenet_core::kernels::padded;
 use mobilenet_core::kernels::stem::PATCH;
 use mobilenet_core::model::network::{Layer, Network, Operation};
@@ -22,8 +22,10 @@ impl Workspaces {
     /// more parts for less work.
     pub fn of(network: &Network, pictures: usize, multiprocessors: usize) -> Self {
         let mut rooms = Self::default();
-        for layer in &network.layers {
-            rooms.grow(layer, pictures, multiprocessors);
+        // Products behind a pool leave nothing.
+        let partial = |index: &usize| !(network.layers[*index].is_product() && is_pooled(network, *index));
+        for index in (0..network.layers.len()).filter(partial) {
+            rooms.grow(&network.layers[index], pictures, multiprocessors);
         }
         rooms
     }

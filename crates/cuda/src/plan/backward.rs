@@ -90,12 +90,14 @@ impl Gradients {
     ) -> Result<()> {
         let pass = Pass { gradients: self, maps, kernels, weights, input, pictures, parts: Cell::new(0) };
         let layers = maps.network.layers.len();
-        pass.sum_gradient(layers - 1, layers - 1)?;
         for index in (0..layers).rev() {
             pass.take_sums(index)?;
             match maps.network.layers[index].operation {
                 Operation::Stem => pass.stem(index)?,
                 Operation::Depthwise => pass.depthwise(index)?,
+                Operation::Pointwise | Operation::Linear if maps.is_pooled(index) => {
+                    pass.pooled_product(index)?
+                }
                 Operation::Pointwise | Operation::Linear => pass.product(index)?,
                 Operation::Pool => pass.pool(index)?,
                 // Its gradient is that of both that it adds, and stands where theirs do.
@@ -120,7 +122,8 @@ impl Pass<'_> {
     /// Makes of the gathered sums the gradients of the layer's batch norm or bias, and what its pass needs.
     fn take_sums(&self, index: usize) -> Result<()> {
         let (layer, slot) = (&self.maps.network.layers[index], &self.weights.layout.slots[index]);
-        if !layer.has_weight() {
+        // A product behind a pool needs none: it has no norm, and its bias's gradient comes with its weight's.
+        if !layer.has_weight() || self.maps.is_pooled(index) {
             return Ok(());
         }
         let (norms, channels) = (&self.maps.norms, padded(layer.outputs));
@@ -208,8 +211,21 @@ impl Pass<'_> {
         let Some(excitation) = layer.excitation else { return Ok(()) };
         let shape = (self.pictures, layer.output_side() * layer.output_side(), padded(layer.inputs));
         let to = self.gradients.of(excitation);
-        self.kernels.excitation_gradient(self.maps.storages[read], shape, input.gradient, map, to)?;
-        self.sum_gradient(excitation, excitation)
+        self.kernels.excitation_gradient(self.maps.storages[read], shape, input.gradient, map, to)
+    }
+
+    fn pooled_product(&self, index: usize) -> Result<()> {
+        let layer = &self.maps.network.layers[index];
+        let (product, factors) = (self.maps.product(index), self.maps.factors(index));
+        let (read, input) = self.read(index)?;
+        let output_gradient = self.gradients.output.all();
+        let arrays = [self.weights.plain(index), factors, output_gradient];
+        let operands = (self.output(index)?, input);
+        self.kernels.pooled_input_gradient(layer, product, self.pictures, operands, arrays)?;
+        let bias_gradient = self.parameter(&self.weights.layout.slots[index].bias);
+        let arrays = [factors, self.weight_gradient(index), bias_gradient];
+        let operands = (output_gradient, self.maps.map(read)?);
+        self.kernels.pooled_weight_gradient(layer, product, self.pictures, operands, arrays)
     }
 
     fn pool(&self, index: usize) -> Result<()> {

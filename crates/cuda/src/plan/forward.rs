@@ -3,7 +3,7 @@
 use super::weights::Weights;
 use crate::driver::{DeviceBuffer, Slice};
 use crate::kernels::forward::Map;
-use crate::kernels::{Kernels, Norms, Product, Storage, product, storages};
+use crate::kernels::{Kernels, Norms, Product, Storage, is_pooled, product, storages};
 use mobilenet_core::config::Precision;
 use mobilenet_core::engine::lifetimes::{Lifetime, share_buffers};
 use mobilenet_core::kernels::padded;
@@ -123,6 +123,11 @@ impl Maps {
         self.factors[layer].all()
     }
 
+    /// Whether a layer's map comes from a pool.
+    pub fn is_pooled(&self, layer: usize) -> bool {
+        is_pooled(&self.network, layer)
+    }
+
     /// What a layer, if it is a product, multiplies.
     pub fn product(&self, layer: usize) -> Product {
         product(self.precision, self.storages[layer])
@@ -182,7 +187,7 @@ impl Maps {
         Ok(())
     }
 
-    /// What the layer's input will be multiplied by: the output of its excitation, or dropout's choice.
+    /// What the layer's input will be multiplied by, if dropout chooses it. An excitation has said it itself.
     fn set_factors(
         &self,
         kernels: &Kernels,
@@ -191,15 +196,12 @@ impl Maps {
         gathering: Option<Gathering>,
     ) -> Result<()> {
         let (layer, factors) = (&self.network.layers[index], self.factors(index));
-        let channels = padded(layer.inputs);
-        match (layer.excitation, gathering) {
-            (Some(excitation), _) => kernels.read_factors(pictures, channels, self.map(excitation)?, factors),
-            (None, Some(gathering)) if factors != Slice::NONE => {
-                let kept = (1.0 / (1.0 - self.network.dropout)) as f32;
-                kernels.dropout_factors(pictures * channels, kept, gathering.kept_bits, factors)
-            }
-            _ => Ok(()),
-        }
+        let Some(gathering) = gathering.filter(|_| layer.excitation.is_none() && factors != Slice::NONE)
+        else {
+            return Ok(());
+        };
+        let kept = (1.0 / (1.0 - self.network.dropout)) as f32;
+        kernels.dropout_factors(pictures * padded(layer.inputs), kept, gathering.kept_bits, factors)
     }
 
     fn forward_layer(
@@ -223,6 +225,13 @@ impl Maps {
             Operation::Depthwise => {
                 let arrays = [weights.plain(index), output, partials];
                 kernels.depthwise_forward(layer, storage, pictures, map, arrays)
+            }
+            Operation::Pointwise | Operation::Linear if self.is_pooled(index) => {
+                let excited = self.network.layers.iter().position(|other| other.excitation == Some(index));
+                let read_output = excited.map_or(Slice::NONE, |excited| self.factors(excited));
+                let arrays = [self.factors(index), weights.plain(index), bias, output, read_output];
+                let readings = (map, self.norms.reading(index)?);
+                kernels.pooled_forward(layer, self.product(index), pictures, readings, arrays).map(|()| 0)
             }
             Operation::Pointwise | Operation::Linear => {
                 let product = self.product(index);

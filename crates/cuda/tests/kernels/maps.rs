@@ -174,22 +174,10 @@ fn a_shortcut_adds_what_is_read_of_both() {
 }
 
 #[test]
-fn factors_are_what_is_read_or_what_dropout_keeps() {
+fn factors_are_what_dropout_keeps() {
     let Some(card) = card() else { return };
     let (pictures, channels) = (3, 80);
-    let map = numbers(1, pictures * channels);
-    let norm = Norm::new(&card, 2, channels, Curve::Cut(0.0, 1.0));
     let factors = card.room(pictures * channels);
-    let map_buffer = card.array(&map);
-    let arguments = Arguments::new()
-        .with(at(&map_buffer))
-        .with(norm.reading())
-        .with(at(&factors))
-        .int(pictures)
-        .int(channels);
-    card.run("read_factors", flat(pictures * channels), arguments);
-    assert_eq!(card.read(&factors), norm.read_all(&map));
-
     let bits: Vec<u32> = (1u32..=8).map(|word| word.wrapping_mul(0x9e37_79b9)).collect();
     let kept = card.array(&bits);
     let arguments =

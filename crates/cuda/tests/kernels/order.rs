@@ -2,7 +2,7 @@
 //! missing gives other sums then.
 
 use crate::mock::{Books, library};
-use crate::{batch, depthwise, loss, maps, optimizer, product, stem, sums};
+use crate::{batch, depthwise, loss, maps, optimizer, pooled, product, stem, sums};
 
 #[test]
 fn no_kernel_needs_its_threads_in_order() {
@@ -13,6 +13,9 @@ fn no_kernel_needs_its_threads_in_order() {
     product::forward_is_the_product_of_what_is_read();
     product::the_input_gradient_is_the_product_with_the_outputs();
     product::the_weight_gradient_is_the_sum_over_all_rows();
+    pooled::forward_is_the_product_of_what_is_read();
+    pooled::the_input_gradient_is_the_product_with_the_outputs();
+    pooled::the_weight_gradient_is_the_sum_over_all_rows();
     depthwise::forward_is_the_convolution_of_what_is_read();
     depthwise::backward_gives_both_gradients_and_the_sums();
     stem::forward_is_the_convolution_of_the_picture();

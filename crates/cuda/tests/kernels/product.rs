@@ -1,126 +1,21 @@
 //! Products: all tiles, all ways to compute them.
 
 use crate::card::{Card, NULL, at, card};
-use crate::numbers::{Map, Storage, assert_sums, at_if, numbers, to_bfloat16, to_tf32, total};
-use crate::reading::{Curve, Norm, value_sums};
+use crate::numbers::{Map, Storage, assert_sums, at_if, numbers, total};
+use crate::product_case::{Case, Gradient, Way};
+use crate::reading::{Curve, value_sums};
 use mobilenet_cuda::driver::Arguments;
-
-#[derive(Debug, Clone, Copy)]
-enum Way {
-    F32,
-    Tf32,
-    Bf16,
-}
-
-impl Way {
-    const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::Bf16];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Tf32 => "tf32",
-            Self::Bf16 => "bf16",
-        }
-    }
-
-    fn storage(self) -> Storage {
-        if matches!(self, Self::Bf16) { Storage::Bf16 } else { Storage::F32 }
-    }
-
-    /// Terms whose rounding errors are as large as those of a product over this depth. Tensor cores cut off where they add to a
-    /// sum, every 8 values of TF32: an error that doesn't average out.
-    fn terms(self, depth: usize) -> usize {
-        if matches!(self, Self::F32) { depth } else { depth.max((depth / 8).pow(2)) }
-    }
-
-    /// How far two neighbours among its operands are from each other, of the larger one.
-    fn precision(self) -> f64 {
-        match self {
-            Self::F32 => 1e-5,
-            Self::Tf32 => 2.0f64.powi(-10),
-            Self::Bf16 => 2.0f64.powi(-7),
-        }
-    }
-
-    /// An operand as the product takes it.
-    fn operand(self, value: f32) -> f64 {
-        f64::from(match self {
-            Self::F32 => value,
-            Self::Tf32 => to_tf32(value),
-            Self::Bf16 => to_bfloat16(value),
-        })
-    }
-}
 
 /// Pictures, pixels, inputs, outputs: one row; fewer than a tile; more than one in every direction, with odd rests.
 const SIZES: [(usize, usize, usize, usize); 4] =
     [(1, 1, 16, 16), (3, 7, 48, 80), (5, 53, 144, 160), (2, 33, 272, 32)];
 const TILES: [(usize, usize); 3] = [(128, 128), (128, 64), (64, 64)];
 
-/// One product with all that it reads.
-struct Case {
-    way: Way,
-    pixels: usize,
-    rows: usize,
-    inputs: usize,
-    outputs: usize,
-    input: Vec<f32>,
-    input_norm: Norm,
-    weight: Vec<f32>,
-    factors: Option<Vec<f32>>,
-}
-
 impl Case {
-    fn new(card: &Card, way: Way, size: (usize, usize, usize, usize), curve: Curve, factors: bool) -> Self {
-        let (pictures, pixels, inputs, outputs) = size;
-        let (rows, storage) = (pictures * pixels, way.storage());
-        Self {
-            way,
-            pixels,
-            rows,
-            inputs,
-            outputs,
-            input: storage.rounded(numbers(1, rows * inputs)),
-            input_norm: Norm::new(card, 2, inputs, curve),
-            weight: storage.rounded(numbers(3, inputs * outputs)),
-            factors: factors.then(|| numbers(4, pictures * inputs)),
-        }
-    }
-
-    fn what(&self, kernel: &str) -> String {
-        format!("{kernel}_{} {}x{}x{}", self.way.name(), self.rows, self.inputs, self.outputs)
-    }
-
-    /// What is read of the input, times the factors, as an operand.
-    fn read(&self) -> Vec<f64> {
-        let read = self.input_norm.read_all(&self.input);
-        let factor = |index: usize| {
-            let row = index / self.inputs;
-            self.factors
-                .as_ref()
-                .map_or(1.0, |all| all[row / self.pixels * self.inputs + index % self.inputs])
-        };
-        read.into_iter().enumerate().map(|(index, a)| self.way.operand(a * factor(index))).collect()
-    }
-
-    fn weights(&self) -> Vec<f64> {
-        self.weight.iter().map(|value| self.way.operand(*value)).collect()
-    }
-
     fn check_forward(&self, card: &Card, (bm, bn): (usize, usize), biased: bool) {
         let Self { rows, inputs, outputs, .. } = *self;
         let storage = self.way.storage();
-        let bias = numbers(5, outputs);
-        let (read, weights) = (self.read(), self.weights());
-        let mut expected = vec![0.0; rows * outputs];
-        for (index, sum) in expected.iter_mut().enumerate() {
-            let (row, output) = (index / outputs, index % outputs);
-            let products = read[row * inputs..][..inputs].iter().zip(&weights[output * inputs..][..inputs]);
-            *sum = products.map(|(a, b)| a * b).sum::<f64>();
-            if biased {
-                *sum += f64::from(bias[output]);
-            }
-        }
+        let (bias, expected) = (self.bias(), self.expected_forward(biased));
         let input = Map::of(card, storage, &self.input);
         let weight = Map::of(card, storage, &self.weight);
         let factors = self.factors.as_ref().map(|values| card.array(values));
@@ -159,38 +54,12 @@ impl Case {
         }
     }
 
-    /// The output's map with its gradient, and the gradient of it as an operand.
-    fn gradient(&self, card: &Card) -> (Vec<f32>, Vec<f32>, Norm, Vec<f64>) {
-        let storage = self.way.storage();
-        let gradient = storage.rounded(numbers(6, self.rows * self.outputs));
-        let output = storage.rounded(numbers(7, self.rows * self.outputs));
-        let norm = Norm::new(card, 8, self.outputs, Curve::RELU);
-        let operands =
-            norm.gradient_all(&gradient, &output).into_iter().map(|g| self.way.operand(g)).collect();
-        (gradient, output, norm, operands)
-    }
-
     fn check_input_gradient(&self, card: &Card, (bm, bn): (usize, usize), excited: bool, accumulate: bool) {
         let Self { rows, inputs, outputs, .. } = *self;
         let storage = self.way.storage();
-        let (gradient, output, norm, operands) = self.gradient(card);
-        let weights = self.weights();
+        let Gradient { gradient, output, norm, operands, .. } = self.gradient(card, Curve::RELU);
         let before = storage.rounded(numbers(9, rows * inputs));
-        let mut expected = vec![0.0; rows * inputs];
-        for (row, sums) in expected.chunks_exact_mut(inputs).enumerate() {
-            for output in 0..outputs {
-                let g = operands[row * outputs + output];
-                sums.iter_mut().zip(&weights[output * inputs..]).for_each(|(sum, w)| *sum += g * w);
-            }
-            for (input, sum) in sums.iter_mut().enumerate() {
-                if let (Some(factors), false) = (&self.factors, excited) {
-                    *sum *= f64::from(factors[row / self.pixels * inputs + input]);
-                }
-                if accumulate {
-                    *sum += f64::from(before[row * inputs + input]);
-                }
-            }
-        }
+        let expected = self.expected_input_gradient(&operands, !excited, accumulate.then_some(&before));
         let buffers =
             [&gradient, &output, &self.weight, &self.input].map(|values| Map::of(card, storage, values));
         let [gradient, output, weight, input] = &buffers;
@@ -252,15 +121,7 @@ impl Case {
         // As the pass for the input's gradient leaves it.
         let gradient = storage.rounded(numbers(6, rows * outputs));
         let operands: Vec<f64> = gradient.iter().map(|value| self.way.operand(*value)).collect();
-        let read = self.read();
-        let mut expected = vec![0.0; outputs * inputs];
-        for row in 0..rows {
-            for output in 0..outputs {
-                let g = operands[row * outputs + output];
-                let sums = expected[output * inputs..][..inputs].iter_mut();
-                sums.zip(&read[row * inputs..]).for_each(|(sum, a)| *sum += g * a);
-            }
-        }
+        let expected = self.expected_weight_gradient(&operands);
         let [gradient, input] = [&gradient, &self.input].map(|values| Map::of(card, storage, values));
         let factors = self.factors.as_ref().map(|values| card.array(values));
         let splits = rows.div_ceil(rows_per_split);
