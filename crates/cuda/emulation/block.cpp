@@ -182,6 +182,7 @@ void run_block() {
     block.threads[thread].state = State::NEW;
   }
   block_serial++;
+  begun = 0;
   block.shared_bytes = 0;
   const unsigned warps = (block.count + WARP_LANES - 1) / WARP_LANES;
   for (;;) {
@@ -189,16 +190,18 @@ void run_block() {
     unsigned waiting = 0;
     for (unsigned thread = 0; thread < block.count; thread++)
       waiting += block.threads[thread].state == State::AT_BLOCK;
-    if (waiting == 0) return;
+    if (waiting == 0) break;
     if (waiting < block.count) fail("some threads ended, and others wait for them at a barrier");
     for (unsigned thread = 0; thread < block.count; thread++) block.threads[thread].state = State::READY;
   }
+  if (begun != block.count) fail("a thread did not call begin_kernel(), or twice");
 }
 
 }  // namespace
 
 bool reversed = false;
 uint64_t block_serial = 0;
+unsigned begun = 0;
 
 void fail(const char* message) {
   std::fprintf(stderr, "CUDA emulation: %s (kernel %s, block %u %u %u, thread %u %u %u)\n", message,

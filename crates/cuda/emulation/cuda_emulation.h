@@ -1,6 +1,6 @@
 // The part of CUDA C++ that the kernels use, for g++: a block's threads run as fibers of one thread of the machine.
 //
-// Checked on the way: barriers that not all threads reach, warps whose lanes are at different places, blocks larger than the
+// Checked on the way: threads that did not call begin_kernel(), barriers that not all threads reach, warps whose lanes are at different places, blocks larger than the
 // kernel's bound, more shared memory than 48 KB. Shared memory begins as NaNs. That there is a barrier wherever one is needed
 // shows when blocks run with their threads in the opposite order (`emulation::reversed`) and give the same bits.
 #pragma once
@@ -76,6 +76,8 @@ constexpr size_t STATIC_SHARED_BYTES = 48 << 10;
 extern bool reversed;
 // Which block this is, counted through all launches.
 extern uint64_t block_serial;
+// Threads of this block that called begin_kernel().
+extern unsigned begun;
 [[noreturn]] void fail(const char* message);
 void block_barrier();
 // What all lanes of a warp do together: each brings `operand`, and the last to come does the work for all.
@@ -249,6 +251,7 @@ void mma_all(void* const (&operands)[WARP_LANES]) {
 
 }  // namespace emulation
 
+inline void begin_kernel() { emulation::begun++; }
 inline void __syncthreads() { emulation::block_barrier(); }
 
 template <class T>

@@ -42,6 +42,7 @@ KERNEL(prepare_batch, 256)
 (const unsigned char* set, const unsigned* set_labels, const PictureChoice* choices, const Hole* holes,
  int holes_per_picture, const float* lookup, const StepScalars* step, float* input, unsigned* labels,
  unsigned* second_labels, int pictures, int side) {
+  begin_kernel();
   const size_t at = flat_index();
   const int pixels = side * side;
   if (at >= static_cast<size_t>(pictures) * pixels) return;

@@ -140,6 +140,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   (const T* gradient, const T* output, GradientReading reading, const float* weight, const T* input,                    \
    SumReading input_reading, T* input_gradient, int accumulate, float* weight_partials, float* partials, int pictures,  \
    int side, int channels, int padding) {                                                                               \
+    begin_kernel();                                                                                                     \
     const auto pass = [&](auto hard_swish) {                                                                            \
       depthwise_backward<T, K, S, R, hard_swish.value>(gradient, output, reading, weight, input, input_reading,         \
                                                        input_gradient, accumulate, weight_partials, partials, pictures, \

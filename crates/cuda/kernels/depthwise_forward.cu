@@ -95,6 +95,7 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
   CROWDED_KERNEL(depthwise_forward_k##K##s##S##_##name, PAIR_THREADS, BLOCKS)                                   \
   (const T* input, Reading reading, const float* weight, T* output, float* partials, int pictures, int side,    \
    int channels, int padding) {                                                                                 \
+    begin_kernel();                                                                                             \
     const auto pass = [&](auto hard_swish) {                                                                    \
       depthwise_forward<T, K, S, R, hard_swish.value>(input, reading, weight, output, partials, pictures, side, \
                                                       channels, padding);                                       \

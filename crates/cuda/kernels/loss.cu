@@ -12,6 +12,7 @@ KERNEL(cross_entropy, 32)
 (const float* logits, int stride, int classes, const unsigned* labels, const unsigned* second_labels,
  const double* class_weights, double smoothing, const StepScalars* step, float* gradient, double* picture_losses,
  unsigned* picture_correct) {
+  begin_kernel();
   const int picture = blockIdx.x, lane = threadIdx.x;
   const float* own = logits + static_cast<size_t>(picture) * stride;
   // The class with the larger share first.
@@ -75,6 +76,7 @@ END_KERNEL(cross_entropy)
 KERNEL(loss_finish, 256)
 (const double* picture_losses, const unsigned* picture_correct, int pictures, const StepScalars* step, double* last,
  double* totals) {
+  begin_kernel();
   SHARED(double, losses, 256);
   SHARED(double, corrects, 256);
   double loss = 0.0, correct = 0.0;

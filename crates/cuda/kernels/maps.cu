@@ -119,27 +119,32 @@ DEVICE void add_forward(const T* a, const Reading& a_reading, const T* b, const 
 #define MAPS(name, T)                                                                                                  \
   KERNEL(pool_forward_##name, PAIR_THREADS)                                                                            \
   (const T* map, Reading reading, float* features, int pictures, int pixels, int channels) {                           \
+    begin_kernel();                                                                                                    \
     pool_forward<T>(map, reading, features, pictures, pixels, channels);                                               \
   }                                                                                                                    \
   END_KERNEL(pool_forward_##name)                                                                                      \
   KERNEL(excitation_gradient_##name, PAIR_THREADS)                                                                     \
   (const T* gradient, const T* map, Reading reading, float* factors_gradient, int pictures, int pixels, int channels) { \
+    begin_kernel();                                                                                                     \
     excitation_gradient<T>(gradient, map, reading, factors_gradient, pictures, pixels, channels);                      \
   }                                                                                                                    \
   END_KERNEL(excitation_gradient_##name)                                                                               \
   KERNEL(pool_backward_##name, PAIR_THREADS)                                                                           \
   (const T* map, SumReading reading, const float* features_gradient, const float* factors, T* gradient,                \
    float* partials, int pictures, int pixels, int channels) {                                                          \
+    begin_kernel();                                                                                                    \
     pool_backward<T>(map, reading, features_gradient, factors, gradient, partials, pictures, pixels, channels);        \
   }                                                                                                                    \
   END_KERNEL(pool_backward_##name)                                                                                     \
   KERNEL(sum_gradient_##name, PAIR_THREADS)                                                                            \
   (const T* gradient, const T* map, SumReading reading, float* partials, int rows, int channels) {                     \
+    begin_kernel();                                                                                                    \
     sum_gradient<T>(gradient, map, reading, partials, rows, channels);                                                 \
   }                                                                                                                    \
   END_KERNEL(sum_gradient_##name)                                                                                      \
   KERNEL(add_forward_##name, 256)                                                                                      \
   (const T* a, Reading a_reading, const T* b, Reading b_reading, T* output, int rows, int channels) {                  \
+    begin_kernel();                                                                                                    \
     add_forward<T>(a, a_reading, b, b_reading, output, rows, channels);                                                \
   }                                                                                                                    \
   END_KERNEL(add_forward_##name)
@@ -147,6 +152,7 @@ MAPS(f32, float)
 MAPS(bf16, bf16)
 
 KERNEL(dropout_factors, 256)(const unsigned* kept_bits, float kept, float* factors, int count) {
+  begin_kernel();
   const size_t at = flat_index();
   if (at < count) factors[at] = kept_bits[at / 32] >> at % 32 & 1 ? kept : 0.0f;
 }

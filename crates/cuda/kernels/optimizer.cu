@@ -111,6 +111,7 @@ DEVICE void optimizer(float* parameters, const float* gradients, float* first, f
   (float* parameters, const float* gradients, float* first, float* second, unsigned short* shadow,                     \
    const unsigned char* decays, const float* clip_scale, OptimizerConstants constants, const StepScalars* step,        \
    int count) {                                                                                                        \
+    begin_kernel();                                                                                                    \
     optimizer<Rule, DECOUPLED>(parameters, gradients, first, second, shadow, decays, clip_scale, constants, step, count); \
   }                                                                                                                    \
   END_KERNEL(optimizer_##name)
@@ -135,6 +136,7 @@ DEVICE double sum_block(double value) {
 }
 
 KERNEL(gradient_norm, 256)(const float* gradients, int count, double* partials) {
+  begin_kernel();
   double sum = 0.0;
   for (size_t at = flat_index(); at < count; at += static_cast<size_t>(NORM_PARTS) * 256)
     sum += static_cast<double>(gradients[at]) * gradients[at];
@@ -144,6 +146,7 @@ KERNEL(gradient_norm, 256)(const float* gradients, int count, double* partials) 
 END_KERNEL(gradient_norm)
 
 KERNEL(clip_finish, 256)(const double* partials, double most, float* scale) {
+  begin_kernel();
   double sum = 0.0;
   for (int part = threadIdx.x; part < NORM_PARTS; part += 256) sum += partials[part];
   sum = sum_block(sum);
@@ -155,6 +158,7 @@ END_KERNEL(clip_finish)
 // ---- Copies of the parameters ----
 
 KERNEL(average_update, 256)(float* averages, const float* values, const StepScalars* step, int count) {
+  begin_kernel();
   const size_t at = flat_index();
   if (at >= count) return;
   const float average = averages[at], value = values[at], difference = minus(value, average);
@@ -164,6 +168,7 @@ KERNEL(average_update, 256)(float* averages, const float* values, const StepScal
 END_KERNEL(average_update)
 
 KERNEL(convert_parameters, 256)(const float* parameters, unsigned short* shadow, int count) {
+  begin_kernel();
   const size_t at = flat_index();
   if (at < count) shadow[at] = static_cast<unsigned short>(pack_bf16(parameters[at], 0.0f));
 }

@@ -15,6 +15,16 @@
 #define CROWDED_KERNEL(name, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name
 #define END_KERNEL(name)
 
+// Every kernel's first statement. From Hopper on a kernel may be launched before the one in front of it has ended (src/kernels/mod.rs
+// says when), so that its blocks are there when they may begin: here they wait for that, and for all that was written to be seen.
+// The kernel behind may come as soon as all blocks are this far.
+DEVICE void begin_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
 // Two floats as bfloat16, to the nearest even: `low` in the lower half.
 DEVICE unsigned pack_bf16(float low, float high) {
   unsigned word;

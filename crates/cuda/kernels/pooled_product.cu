@@ -270,12 +270,14 @@ DEVICE void pooled_weight_gradient(const float* output_gradient, const float* in
   KERNEL(pooled_forward_##name, PRODUCT_THREADS)                                                                         \
   (const float* input, Reading reading, const float* factors, const float* weight, const float* bias, float* output,     \
    Reading output_reading, float* read_output, int rows, int inputs, int outputs) {                                      \
+    begin_kernel();                                                                                                      \
     pooled_forward<P>(input, reading, factors, weight, bias, output, output_reading, read_output, rows, inputs, outputs); \
   }                                                                                                                      \
   END_KERNEL(pooled_forward_##name)                                                                                      \
   KERNEL(pooled_input_gradient_##name, PRODUCT_THREADS)                                                                  \
   (const float* gradient, const float* output, GradientReading reading, const float* weight, const float* factors,       \
    float* input_gradient, int accumulate, float* output_gradient, int rows, int inputs, int outputs) {                   \
+    begin_kernel();                                                                                                      \
     pooled_input_gradient<P>(gradient, output, reading, weight, factors, input_gradient, accumulate, output_gradient,    \
                              rows, inputs, outputs);                                                                     \
   }                                                                                                                      \
@@ -283,6 +285,7 @@ DEVICE void pooled_weight_gradient(const float* output_gradient, const float* in
   KERNEL(pooled_weight_gradient_##name, PRODUCT_THREADS)                                                                 \
   (const float* output_gradient, const float* input, Reading input_reading, const float* factors, float* weight_gradient, \
    float* bias_gradient, int rows, int inputs, int outputs) {                                                            \
+    begin_kernel();                                                                                                      \
     pooled_weight_gradient<P>(output_gradient, input, input_reading, factors, weight_gradient, bias_gradient, rows,      \
                               inputs, outputs);                                                                          \
   }                                                                                                                      \

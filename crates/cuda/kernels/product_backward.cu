@@ -119,6 +119,7 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
   (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Weight* weight, const P::Map* input, \
    SumReading input_reading, const float* factors, int pixels, int excited, P::Map* input_gradient, int accumulate,     \
    P::Map* output_gradient, float* partials, int rows, int inputs, int outputs) {                                       \
+    begin_kernel();                                                                                                     \
     product_input_gradient<P, Tile<BM, BN>>(gradient, output, reading, weight, input, input_reading, factors, pixels,   \
                                             excited, input_gradient, accumulate, output_gradient, partials, rows,       \
                                             inputs, outputs);                                                           \
@@ -129,6 +130,7 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
   CROWDED_KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                              \
   (const P::Map* output_gradient, const P::Map* input, Reading input_reading, const float* factors, int pixels,      \
    float* parts, int rows, int rows_per_split, int inputs, int outputs) {                                            \
+    begin_kernel();                                                                                                  \
     product_weight_gradient<P, Tile<BM, BN>>(output_gradient, input, input_reading, factors, pixels, parts, rows,    \
                                              rows_per_split, inputs, outputs);                                       \
   }                                                                                                                  \

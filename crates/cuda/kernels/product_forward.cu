@@ -51,6 +51,7 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
   CROWDED_KERNEL(product_forward_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                                        \
   (const P::Map* input, Reading reading, const float* factors, int pixels, const P::Weight* weight, const float* bias, \
    P::Map* output, float* partials, int rows, int inputs, int outputs) {                                               \
+    begin_kernel();                                                                                                    \
     product_forward<P, Tile<BM, BN>>(input, reading, factors, pixels, weight, bias, output, partials, rows, inputs,    \
                                      outputs);                                                                         \
   }                                                                                                                    \

@@ -35,6 +35,7 @@ DEVICE int finish_channel() { return blockIdx.x * FINISH_CHANNELS + threadIdx.x;
 KERNEL(normalize_finish, FINISH_CHANNELS* FINISH_LANES)
 (const float* partials, int parts, int channels, double rows, const float* weight, const float* bias, double eps,
  double momentum, float* scale, float* shift, float* mean, double* inverse_std, float* running_mean, float* running_var) {
+  begin_kernel();
   const int channel = finish_channel();
   const Totals totals(partials, parts, channels, channel);
   if (threadIdx.y > 0) return;
@@ -55,6 +56,7 @@ END_KERNEL(normalize_finish)
 KERNEL(normalize_running, 256)
 (const float* running_mean, const float* running_var, const float* weight, const float* bias, double eps, float* scale,
  float* shift, int channels) {
+  begin_kernel();
   const size_t channel = flat_index();
   if (channel >= channels) return;
   const double factor = weight[channel] * (1.0 / sqrt(running_var[channel] + eps));
@@ -66,6 +68,7 @@ END_KERNEL(normalize_running)
 KERNEL(gradient_finish, FINISH_CHANNELS* FINISH_LANES)
 (const float* partials, int parts, int channels, double rows, const float* scale, const float* mean,
  const double* inverse_std, float* slope, float* offset, float* weight_gradient, float* bias_gradient) {
+  begin_kernel();
   const int channel = finish_channel();
   const Totals totals(partials, parts, channels, channel);
   if (threadIdx.y > 0) return;
@@ -80,6 +83,7 @@ END_KERNEL(gradient_finish)
 
 KERNEL(bias_finish, FINISH_CHANNELS* FINISH_LANES)
 (const float* partials, int parts, int channels, const float* scale, float* bias_gradient) {
+  begin_kernel();
   const int channel = finish_channel();
   const Totals totals(partials, parts, channels, channel);
   if (threadIdx.y == 0) bias_gradient[channel] = static_cast<float>(totals.first * scale[channel]);
@@ -87,6 +91,7 @@ KERNEL(bias_finish, FINISH_CHANNELS* FINISH_LANES)
 END_KERNEL(bias_finish)
 
 KERNEL(reduce_partials, PAIR_THREADS)(const float* partials, int parts, int count, float* to) {
+  begin_kernel();
   const int at = 4 * flat_index();
   float4 sum = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
   if (at < count) {
