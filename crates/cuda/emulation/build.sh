@@ -7,7 +7,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cxx=${CXX:-g++}
-made=libcuda.so.1 parts="block driver driver_memory driver_modules driver_streams" optimize=-O2
+made=libcuda.so.1 parts="block driver driver_memory driver_modules driver_order driver_streams driver_graphs" optimize=-O2
 if [ "${2:-}" = address ]; then
   # At -O2 the sanitizer's checks take the compiler twice as long.
   made=test_kernels parts="block test_kernels" optimize="-O1 -g1 -fsanitize=address,alignment -fno-sanitize-recover=all -fno-omit-frame-pointer"

@@ -61,7 +61,8 @@ std::string report() {
   for (const auto& [address, memory] : books.device_memory) bytes += memory.bytes;
   for (const auto& device : books.devices) contexts += device->retained;
   std::ostringstream to;
-  to << "{\"calls\":" << books.calls << ",\"launches\":" << books.launches << ",\"graphLaunches\":" << books.graph_launches
+  to << "{\"calls\":" << books.calls << ",\"launches\":" << books.launches << ",\"launchesBehind\":" << books.launches_behind
+     << ",\"graphLaunches\":" << books.graph_launches
      << ",\"failures\":" << books.failures << ",\"mostBytes\":" << books.most_bytes << ",\"excused\":" << books.excused
      << ",\"compiledModules\":" << books.compiled_modules
      << ",\"left\":{\"deviceBytes\":" << bytes << ",\"deviceMemory\":" << books.device_memory.size()
@@ -104,6 +105,12 @@ API mockCudaFailAt(uint64_t call, int code) {
   state().fail_code = code;
   return SUCCESS;
 }
+API mockCudaEarly(int on) {
+  std::lock_guard<std::recursive_mutex> guard(state().lock);
+  const int before = state().early;
+  state().early = on;
+  return before;
+}
 API mockCudaReversed(int on) {
   std::lock_guard<std::recursive_mutex> guard(state().lock);
   const int before = emulation::reversed;
@@ -130,6 +137,8 @@ API cuInit(unsigned flags) {
     books.fail_at = number_from("MOCK_CUDA_FAIL_AT", 0);
     books.fail_code = static_cast<int>(number_from("MOCK_CUDA_FAIL_CODE", UNKNOWN));
     emulation::reversed = number_from("MOCK_CUDA_REVERSED", 0) != 0;
+    const char* order = std::getenv("MOCK_CUDA_ORDER");
+    books.early = order && std::string(order) == "early";
   }
   const int code = begin(false);
   if (code && code != NOT_INITIALIZED) return code;
@@ -176,6 +185,12 @@ static const std::pair<int, std::pair<const char*, const char*>> ERRORS[] = {
      {"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"}},
     {STREAM_CAPTURE_INVALIDATED,
      {"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED", "operation failed due to a previous error during capture"}},
+    {STREAM_CAPTURE_MERGE, {"CUDA_ERROR_STREAM_CAPTURE_MERGE", "operation would result in a merge of separate capture sequences"}},
+    {STREAM_CAPTURE_UNMATCHED, {"CUDA_ERROR_STREAM_CAPTURE_UNMATCHED", "capture was not ended in the same stream as it began"}},
+    {STREAM_CAPTURE_UNJOINED, {"CUDA_ERROR_STREAM_CAPTURE_UNJOINED", "capturing stream has unjoined work"}},
+    {STREAM_CAPTURE_ISOLATION,
+     {"CUDA_ERROR_STREAM_CAPTURE_ISOLATION", "dependency created on uncaptured work in another stream"}},
+    {CAPTURED_EVENT, {"CUDA_ERROR_CAPTURED_EVENT", "operation not permitted on an event last recorded in a capturing stream"}},
     {UNKNOWN, {"CUDA_ERROR_UNKNOWN", "unknown error"}},
 };
 
@@ -266,6 +281,13 @@ API cuCtxSetCurrent(void* context) {
 API cuCtxGetCurrent(void** to) {
   CALL(false);
   *to = current();
+  return SUCCESS;
+}
+
+API cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+  CALL();
+  *least = LEAST_PRIORITY;
+  *greatest = GREATEST_PRIORITY;
   return SUCCESS;
 }
 

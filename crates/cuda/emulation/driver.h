@@ -12,10 +12,13 @@
 //   MOCK_CUDA_MULTIPROCESSORS=N    4: small grids, for a processor
 //   MOCK_CUDA_MEMORY=BYTES         of each card; 8 GiB
 //   MOCK_CUDA_REVERSED=1           threads and blocks run from the last to the first
+//   MOCK_CUDA_ORDER=early|late     when other streams' work is done than the one's that is waited for, and a graph's other
+//                                  branches than the first: as early as events let it, or as late, the default
 //   MOCK_CUDA_REPORT=FILE          at the end of the process a line of JSON is added to this file
 #pragma once
 #include "cuda_emulation.h"
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -49,6 +52,11 @@ enum Code {
   MISALIGNED_ADDRESS = 716,
   STREAM_CAPTURE_UNSUPPORTED = 900,
   STREAM_CAPTURE_INVALIDATED = 901,
+  STREAM_CAPTURE_MERGE = 902,
+  STREAM_CAPTURE_UNMATCHED = 903,
+  STREAM_CAPTURE_UNJOINED = 904,
+  STREAM_CAPTURE_ISOLATION = 905,
+  CAPTURED_EVENT = 907,
   ILLEGAL_STATE = 401,
   UNKNOWN = 999,
 };
@@ -67,24 +75,55 @@ struct Memory {
   Device* device;
 };
 
-// A piece of a stream's work. Gives a code; what is not 0 stays with the context, as on a card.
+// A piece of work. Gives a code; what is not 0 stays with the context, as on a card.
 using Work = std::function<int()>;
 
+// Work in its place, or (without any) a place that can be waited for. What is in one lane is done one after the other.
+struct Node {
+  uint64_t lane;
+  Work work;
+  std::vector<std::shared_ptr<Node>> after;  // of other lanes
+  bool done = false;
+};
+using Place = std::shared_ptr<Node>;
+
+// Recorded work, in an order in which it can be done; lane 0 is that of the stream that was recorded, others are those of streams
+// that waited for it meanwhile.
 struct Graph {
-  std::vector<Work> works;
+  struct Step {
+    size_t lane;
+    Work work;
+    std::vector<size_t> after;
+  };
+  std::vector<Step> steps;
+  size_t lanes = 1;
+};
+
+struct Stream;
+
+struct Capture {
+  Graph graph;
+  std::vector<Stream*> streams;  // the first began it
+  std::thread::id thread;
+  bool broken = false, ended = false;
 };
 
 struct Stream {
   Device* device;
-  std::vector<Work> waiting;
-  Graph* capture = nullptr;
-  bool capture_broken = false;
-  std::thread::id capturing_thread;
+  uint64_t lane;
+  int priority = 0;
+  // While it is recorded: where, and the steps behind which its next one comes.
+  std::shared_ptr<Capture> capture;
+  size_t capture_lane = 0;
+  std::vector<size_t> ends;
 };
 
 struct Event {
   Device* device;
-  Stream* stream = nullptr;  // while it has not been come to
+  // Where it was recorded: in a stream, or in a capture behind these steps.
+  Place place;
+  std::shared_ptr<Capture> capture;
+  std::vector<size_t> ends;
 };
 
 struct Module {
@@ -97,6 +136,9 @@ struct Function {
   const emulation::Kernel* kernel;
 };
 
+// Streams' priorities: as far as the mock is concerned a matter of counting.
+constexpr int LEAST_PRIORITY = 0, GREATEST_PRIORITY = -5;
+
 struct State {
   std::recursive_mutex lock;
   bool initialized = false;
@@ -108,7 +150,11 @@ struct State {
   std::set<Module*> modules;
   std::set<Function*> functions;
   std::set<Graph*> graphs, graph_execs;
-  uint64_t calls = 0, launches = 0, graph_launches = 0, failures = 0, most_bytes = 0, compiled_modules = 0;
+  // What waits, by lane: a stream's, or a launched graph's other branch.
+  std::map<uint64_t, std::deque<Place>> lanes;
+  uint64_t next_lane = 1;
+  bool early = false;
+  uint64_t calls = 0, launches = 0, launches_behind = 0, graph_launches = 0, failures = 0, most_bytes = 0, compiled_modules = 0;
   uint64_t fail_at = 0;
   int fail_code = UNKNOWN;
   // An error of work that was done; every later call gives it.
@@ -126,11 +172,22 @@ int begin(bool needs_context = true, bool releases = false);
 
 // The piece of memory that holds an address, or null.
 const Memory* memory_at(const std::map<uintptr_t, Memory>& all, uintptr_t address, size_t bytes);
+// At the lane's end, behind these of other lanes.
+Place put(uint64_t lane, Work work, std::vector<Place> after = {});
+// At the stream's end, or into what is recorded of it, there also behind these steps.
+int put(Stream& stream, Work work, const std::vector<size_t>& after = {});
+// Does what the place needs, and the place's own work.
+int finish(const Place& place);
 // Does all that waits.
 int finish(Stream& stream);
 int finish_all();
+Stream* stream_of(void* handle);
+// What comes of something that is not allowed while the stream is recorded: the recording is of no use any more.
+int refuse(Stream& stream, int code);
 // Whether this thread records a stream: then much is not allowed.
 bool capturing_here();
+// Ends the recording of a stream that will be no more.
+void leave_capture(Stream& stream);
 size_t leaks();
 std::string report();
 

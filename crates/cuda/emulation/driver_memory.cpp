@@ -41,10 +41,8 @@ int check(uintptr_t address, size_t bytes) {
 }
 
 int add(void* stream, Work work) {
-  auto* own = static_cast<Stream*>(stream);
-  if (!known(state().streams, own)) return INVALID_HANDLE;
-  (own->capture ? own->capture->works : own->waiting).push_back(std::move(work));
-  return SUCCESS;
+  Stream* own = stream_of(stream);
+  return own ? put(*own, std::move(work)) : INVALID_HANDLE;
 }
 
 }  // namespace

@@ -1,51 +1,19 @@
-// The mock driver's streams, events, launches and graphs.
+// The mock driver's streams, launches and events.
 #include "driver.h"
 
 #include <algorithm>
 
 namespace mock {
 
-int finish(Stream& stream) {
-  State& books = state();
-  std::vector<Work> works;
-  works.swap(stream.waiting);
-  for (const Work& work : works) {
-    if (books.sticky) break;
-    books.sticky = work();
-  }
-  for (Event* event : books.events)
-    if (event->stream == &stream) event->stream = nullptr;
-  return books.sticky;
-}
-
-int finish_all() {
-  for (Stream* stream : state().streams)
-    if (!stream->capture) finish(*stream);
-  return state().sticky;
-}
-
-bool capturing_here() {
-  const auto recorded = [](Stream* stream) {
-    return stream->capture && stream->capturing_thread == std::this_thread::get_id();
-  };
-  return std::any_of(state().streams.begin(), state().streams.end(), recorded);
-}
-
-namespace {
-
 Stream* stream_of(void* handle) {
   auto* stream = static_cast<Stream*>(handle);
   return known(state().streams, stream) ? stream : nullptr;
 }
 
-// Waiting for a stream that is recorded breaks the recording.
-int refuse(Stream& stream) {
-  stream.capture_broken = true;
-  return STREAM_CAPTURE_UNSUPPORTED;
-}
+namespace {
 
 int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, const std::vector<std::vector<char>>& values,
-        Device* device) {
+        Device* device, int priority) {
   std::vector<const void*> arguments;
   for (const auto& value : values) arguments.push_back(value.data());
   for (const auto& [pointer, alignment] : kernel.pointers(arguments.data()).values) {
@@ -58,6 +26,7 @@ int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, const std::vec
     return found ? MISALIGNED_ADDRESS : ILLEGAL_ADDRESS;
   }
   state().launches++;
+  state().launches_behind += priority == LEAST_PRIORITY;
   emulation::launch(kernel, grid, block, arguments.data());
   return SUCCESS;
 }
@@ -67,11 +36,13 @@ int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, const std::vec
 
 using namespace mock;
 
-API cuStreamCreate(void** to, unsigned flags) {
+API cuStreamCreateWithPriority(void** to, unsigned flags, int priority) {
   CALL();
   if (flags > 1) return INVALID_VALUE;
   auto* stream = new Stream{};
   stream->device = current();
+  stream->lane = books.next_lane++;
+  stream->priority = std::clamp(priority, GREATEST_PRIORITY, LEAST_PRIORITY);
   books.streams.insert(stream);
   *to = stream;
   return SUCCESS;
@@ -81,10 +52,7 @@ API cuStreamDestroy_v2(void* handle) {
   CALL(true, true);
   Stream* stream = stream_of(handle);
   if (!stream) return INVALID_HANDLE;
-  if (stream->capture) {
-    books.graphs.erase(stream->capture);
-    delete stream->capture;
-  }
+  leave_capture(*stream);
   finish(*stream);
   books.streams.erase(stream);
   delete stream;
@@ -95,14 +63,7 @@ API cuStreamSynchronize(void* handle) {
   CALL();
   Stream* stream = stream_of(handle);
   if (!stream) return INVALID_HANDLE;
-  return stream->capture ? refuse(*stream) : finish(*stream);
-}
-
-API cuStreamQuery(void* handle) {
-  CALL();
-  Stream* stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
-  return stream->capture ? refuse(*stream) : finish(*stream);
+  return stream->capture ? refuse(*stream, STREAM_CAPTURE_UNSUPPORTED) : finish(*stream);
 }
 
 API cuLaunchKernel(void* handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
@@ -124,16 +85,15 @@ API cuLaunchKernel(void* handle, unsigned grid_x, unsigned grid_y, unsigned grid
   }
   Device* device = current();
   const uint3 grid = {grid_x, grid_y, grid_z}, block = {block_x, block_y, block_z};
-  Work work = [&kernel, grid, block, values, device] { return run(kernel, grid, block, values, device); };
-  (stream->capture ? stream->capture->works : stream->waiting).push_back(std::move(work));
-  return SUCCESS;
+  const int priority = stream->priority;
+  return put(*stream, [=, &kernel] { return run(kernel, grid, block, values, device, priority); });
 }
 
 // ---- Events ----
 
 API cuEventCreate(void** to, unsigned) {
   CALL();
-  auto* event = new Event{current(), nullptr};
+  auto* event = new Event{current()};
   books.events.insert(event);
   *to = event;
   return SUCCESS;
@@ -153,7 +113,10 @@ API cuEventRecord(void* handle, void* stream_handle) {
   auto* event = static_cast<Event*>(handle);
   Stream* stream = stream_of(stream_handle);
   if (!known(books.events, event) || !stream) return INVALID_HANDLE;
-  event->stream = stream;
+  if (stream->capture && stream->capture->broken) return STREAM_CAPTURE_INVALIDATED;
+  event->capture = stream->capture;
+  event->ends = stream->ends;
+  event->place = stream->capture ? nullptr : put(stream->lane, {});
   return SUCCESS;
 }
 
@@ -161,18 +124,33 @@ API cuEventSynchronize(void* handle) {
   CALL();
   auto* event = static_cast<Event*>(handle);
   if (!known(books.events, event)) return INVALID_HANDLE;
-  if (!event->stream) return SUCCESS;
-  if (!known(books.streams, event->stream)) return event->stream = nullptr, SUCCESS;
-  return event->stream->capture ? refuse(*event->stream) : finish(*event->stream);
+  if (event->capture) return event->capture->broken = true, CAPTURED_EVENT;
+  return event->place ? finish(event->place) : SUCCESS;
 }
 
+// Waiting for an event of a recorded stream takes the waiting one into the recording.
 API cuStreamWaitEvent(void* stream_handle, void* handle, unsigned) {
   CALL();
   auto* event = static_cast<Event*>(handle);
   Stream* stream = stream_of(stream_handle);
   if (!known(books.events, event) || !stream) return INVALID_HANDLE;
-  if (stream->capture) return STREAM_CAPTURE_UNSUPPORTED;
-  return event->stream && known(books.streams, event->stream) ? finish(*event->stream) : SUCCESS;
+  if (event->capture) {
+    Capture& capture = *event->capture;
+    if (capture.ended) return stream->capture ? refuse(*stream, STREAM_CAPTURE_ISOLATION) : CAPTURED_EVENT;
+    if (capture.broken) return STREAM_CAPTURE_INVALIDATED;
+    if (stream->capture && stream->capture != event->capture)
+      return capture.broken = true, refuse(*stream, STREAM_CAPTURE_MERGE);
+    if (!stream->capture) {
+      stream->capture = event->capture;
+      stream->capture_lane = capture.graph.lanes++;
+      capture.streams.push_back(stream);
+    }
+    return put(*stream, {}, event->ends);
+  }
+  if (!event->place) return SUCCESS;
+  if (stream->capture) return refuse(*stream, STREAM_CAPTURE_ISOLATION);
+  put(stream->lane, {}, {event->place});
+  return SUCCESS;
 }
 
 API cuEventElapsedTime(float* milliseconds, void* first, void* second) {
@@ -181,83 +159,5 @@ API cuEventElapsedTime(float* milliseconds, void* first, void* second) {
     return INVALID_HANDLE;
   // Of no use on a processor; not 0, so that nothing is divided by it.
   *milliseconds = 1.0f;
-  return SUCCESS;
-}
-
-// ---- Graphs ----
-
-API cuStreamBeginCapture_v2(void* handle, int mode) {
-  CALL();
-  Stream* stream = stream_of(handle);
-  if (!stream || mode < 0 || mode > 2) return INVALID_VALUE;
-  if (stream->capture) return ILLEGAL_STATE;
-  stream->capture = new Graph{};
-  books.graphs.insert(stream->capture);
-  stream->capture_broken = false;
-  stream->capturing_thread = std::this_thread::get_id();
-  return SUCCESS;
-}
-
-API cuStreamEndCapture(void* handle, void** to) {
-  CALL();
-  Stream* stream = stream_of(handle);
-  if (!stream || !stream->capture) return ILLEGAL_STATE;
-  Graph* graph = stream->capture;
-  stream->capture = nullptr;
-  if (stream->capture_broken) {
-    books.graphs.erase(graph);
-    delete graph;
-    *to = nullptr;
-    return STREAM_CAPTURE_INVALIDATED;
-  }
-  *to = graph;
-  return SUCCESS;
-}
-
-API cuStreamIsCapturing(void* handle, int* to) {
-  CALL();
-  Stream* stream = stream_of(handle);
-  if (!stream) return INVALID_HANDLE;
-  *to = stream->capture ? 1 : 0;
-  return SUCCESS;
-}
-
-API cuGraphInstantiateWithFlags(void** to, void* handle, uint64_t) {
-  CALL();
-  auto* graph = static_cast<Graph*>(handle);
-  if (!known(books.graphs, graph)) return INVALID_VALUE;
-  auto* ready = new Graph(*graph);
-  books.graph_execs.insert(ready);
-  *to = ready;
-  return SUCCESS;
-}
-
-API cuGraphDestroy(void* handle) {
-  CALL(true, true);
-  auto* graph = static_cast<Graph*>(handle);
-  if (!known(books.graphs, graph)) return INVALID_VALUE;
-  books.graphs.erase(graph);
-  delete graph;
-  return SUCCESS;
-}
-
-API cuGraphExecDestroy(void* handle) {
-  CALL(true, true);
-  auto* graph = static_cast<Graph*>(handle);
-  if (!known(books.graph_execs, graph)) return INVALID_VALUE;
-  // What waits in a stream has copies of all.
-  books.graph_execs.erase(graph);
-  delete graph;
-  return SUCCESS;
-}
-
-API cuGraphLaunch(void* handle, void* stream_handle) {
-  CALL();
-  auto* graph = static_cast<Graph*>(handle);
-  Stream* stream = stream_of(stream_handle);
-  if (!known(books.graph_execs, graph) || !stream) return INVALID_HANDLE;
-  if (stream->capture) return refuse(*stream);
-  books.graph_launches++;
-  stream->waiting.insert(stream->waiting.end(), graph->works.begin(), graph->works.end());
   return SUCCESS;
 }

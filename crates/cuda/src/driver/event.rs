@@ -39,6 +39,10 @@ impl Event {
         self.context.call("cuEventRecord", |f| unsafe { (f.event_record)(self.handle, stream.handle()) })
     }
 
+    pub(super) fn handle(&self) -> EventHandle {
+        self.handle
+    }
+
     /// Waits until the stream has come past it.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! The driver's functions that are used here, looked up by name in an opened library.
 //!
 //! Names with a `_v2` are the ones that `cuda.h` has meant by the plain name since CUDA 3.2 (memory), 4.0 (destroying) and
-//! 10.1 (capture). The newest is `cuGraphInstantiateWithFlags`, of CUDA 11.4.
+//! 10.1 (capture). The newest is `cuGraphInstantiateWithFlags`, of CUDA 11.4, and its flag of
+//! 11.7.
 
 use super::types::{
     Address, Code, ContextHandle, DeviceHandle, EventHandle, FunctionHandle, GraphExecHandle, GraphHandle,
@@ -54,9 +55,11 @@ functions! {
     copy_to_device: "cuMemcpyHtoDAsync_v2" (Address, *const c_void, usize, StreamHandle);
     copy_to_host: "cuMemcpyDtoHAsync_v2" (*mut c_void, Address, usize, StreamHandle);
     fill_bytes: "cuMemsetD8Async" (Address, u8, usize, StreamHandle);
-    stream_create: "cuStreamCreate" (*mut StreamHandle, c_uint);
+    stream_priorities: "cuCtxGetStreamPriorityRange" (*mut i32, *mut i32);
+    stream_create: "cuStreamCreateWithPriority" (*mut StreamHandle, c_uint, i32);
     stream_destroy: "cuStreamDestroy_v2" (StreamHandle);
     stream_synchronize: "cuStreamSynchronize" (StreamHandle);
+    stream_wait: "cuStreamWaitEvent" (StreamHandle, EventHandle, c_uint);
     module_load: "cuModuleLoadDataEx" (*mut ModuleHandle, *const c_void, c_uint, *mut i32, *mut *mut c_void);
     module_unload: "cuModuleUnload" (ModuleHandle);
     module_function: "cuModuleGetFunction" (*mut FunctionHandle, ModuleHandle, *const c_char);

@@ -1,6 +1,6 @@
 //! Work that was recorded once, and is launched as one.
 
-use super::types::{CAPTURE_THREAD_LOCAL, GraphExecHandle, GraphHandle};
+use super::types::{CAPTURE_THREAD_LOCAL, GRAPH_NODE_PRIORITY, GraphExecHandle, GraphHandle};
 use super::{Context, Stream};
 use mobilenet_core::Result;
 use std::ptr::null_mut;
@@ -17,10 +17,11 @@ pub struct Graph {
 unsafe impl Send for Graph {}
 
 impl Graph {
-    /// Records what `work` puts into the stream, which is not done meanwhile.
+    /// Records what `work` puts into the stream, which is not done meanwhile; and into others, from where they wait for an event of
+    /// the stream on. The stream must have waited for their ends when `work` returns.
     ///
     /// # Errors
-    /// When `work` fails or does what can't be recorded. The stream is as before then.
+    /// When `work` fails or does what can't be recorded. The streams are as before then: the end of recording is that of all.
     pub fn record(stream: &Stream, work: impl FnOnce() -> Result<()>) -> Result<Self> {
         let context = stream.context();
         // SAFETY: the handle is the stream's; the mode is one of `cuda.h`.
@@ -43,9 +44,9 @@ impl Graph {
         worked?;
         ended?;
         let mut handle = null_mut();
-        // SAFETY: a place for the answer, and a graph that was just recorded; no flags.
+        // SAFETY: a place for the answer, and a graph that was just recorded; the flag is one of `cuda.h`.
         context.call("cuGraphInstantiate", |f| unsafe {
-            (f.graph_instantiate)(&raw mut handle, recorded.handle, 0)
+            (f.graph_instantiate)(&raw mut handle, recorded.handle, GRAPH_NODE_PRIORITY)
         })?;
         Ok(Self { context: context.clone(), handle })
     }

@@ -1,10 +1,19 @@
 //! What the card does, one thing after the other.
 
-use super::Context;
 use super::types::{STREAM_NON_BLOCKING, StreamHandle};
+use super::{Context, Event};
 use mobilenet_core::Result;
 use std::ptr::null_mut;
 use std::sync::Arc;
+
+/// Whose kernels a card begins first, where several streams' could begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Priority {
+    /// The most urgent there is.
+    First,
+    /// The least.
+    Last,
+}
 
 /// A queue of work for a card, in order. Dropping it waits for the end of its work.
 #[derive(Debug)]
@@ -23,11 +32,17 @@ impl Stream {
     ///
     /// # Errors
     /// When the driver fails.
-    pub fn new(context: &Arc<Context>) -> Result<Arc<Self>> {
+    pub fn new(context: &Arc<Context>, priority: Priority) -> Result<Arc<Self>> {
+        let (mut last, mut first) = (0, 0);
+        context.call("cuCtxGetStreamPriorityRange", |f| {
+            // SAFETY: two places for the answers.
+            unsafe { (f.stream_priorities)(&raw mut last, &raw mut first) }
+        })?;
+        let priority = if priority == Priority::First { first } else { last };
         let mut handle = null_mut();
-        context.call("cuStreamCreate", |f| {
-            // SAFETY: a place for the answer; the flag is one of `cuda.h`.
-            unsafe { (f.stream_create)(&raw mut handle, STREAM_NON_BLOCKING) }
+        context.call("cuStreamCreateWithPriority", |f| {
+            // SAFETY: a place for the answer; the flag is one of `cuda.h`, the priority one of the context's.
+            unsafe { (f.stream_create)(&raw mut handle, STREAM_NON_BLOCKING, priority) }
         })?;
         Ok(Arc::new(Self { context: context.clone(), handle }))
     }
@@ -39,6 +54,15 @@ impl Stream {
 
     pub(super) fn handle(&self) -> StreamHandle {
         self.handle
+    }
+
+    /// What comes next waits until another stream has come past the event's place of now.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn wait(&self, event: &Event) -> Result<()> {
+        // SAFETY: both handles are of living objects; 0 is the only flag that is asked for.
+        self.context.call("cuStreamWaitEvent", |f| unsafe { (f.stream_wait)(self.handle, event.handle(), 0) })
     }
 
     /// Waits until all is done.

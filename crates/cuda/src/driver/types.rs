@@ -57,6 +57,8 @@ pub const ATTRIBUTE_CAPABILITY_MINOR: i32 = 76;
 pub const STREAM_NON_BLOCKING: u32 = 1;
 /// `CU_STREAM_CAPTURE_MODE_THREAD_LOCAL`: other threads may allocate meanwhile.
 pub const CAPTURE_THREAD_LOCAL: i32 = 1;
+/// `CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY`: kernels have the priority of the stream that was recorded.
+pub const GRAPH_NODE_PRIORITY: u64 = 8;
 /// `CU_EVENT_DISABLE_TIMING`.
 pub const EVENT_DISABLE_TIMING: u32 = 2;
 /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES`.

@@ -216,14 +216,14 @@ impl Kernels {
         Ok(parted.parts)
     }
 
-    /// A depthwise convolution's input gradient, weight gradient and sums; `room` is for partial weight gradients.
+    /// A depthwise convolution's input gradient and sums, and in `room` as many partial weight gradients as sums.
     pub fn depthwise_backward(
         &self,
         layer: &Layer,
         storage: Storage,
         pictures: usize,
         (output, input): (Output, Input),
-        [weight, room, weight_gradient, partials]: [Slice; 4],
+        [weight, room, partials]: [Slice; 3],
     ) -> Result<usize> {
         let channels = padded(layer.outputs);
         let (units, blocks) = depthwise_backward_units(layer, pictures);
@@ -251,19 +251,18 @@ impl Kernels {
         let name = format!("depthwise_backward_k{}s{}_{}", layer.kernel, layer.stride, storage.name());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&name, parted.grid, &arguments)? };
-        self.reduce(parted.parts, taps, room, weight_gradient)?;
         Ok(parted.parts)
     }
 
-    /// The stem's weight gradient; `room` is for partial ones.
+    /// The stem's partial weight gradients, in `room`; gives how many.
     pub fn stem_backward(
         &self,
         layer: &Layer,
         storage: Storage,
         pictures: usize,
         output: Output,
-        [input, room, weight_gradient]: [Slice; 3],
-    ) -> Result<()> {
+        [input, room]: [Slice; 2],
+    ) -> Result<usize> {
         let outputs = padded(layer.outputs);
         let parted =
             grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
@@ -281,11 +280,11 @@ impl Kernels {
             .int(layer.padding);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&format!("stem_weight_gradient_{}", storage.name()), parted.grid, &arguments)? };
-        self.reduce(parted.parts, PATCH * outputs, room, weight_gradient)
+        Ok(parted.parts)
     }
 
     /// Adds up parts of `count` values each.
-    fn reduce(&self, parts: usize, count: usize, partials: Slice, to: Slice) -> Result<()> {
+    pub fn reduce(&self, parts: usize, count: usize, partials: Slice, to: Slice) -> Result<()> {
         let arguments = Arguments::new()
             .with(partials.with(4 * parts * count)?)
             .int(parts)

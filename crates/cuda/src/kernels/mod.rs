@@ -14,7 +14,7 @@ mod sizes;
 pub use reading::Norms;
 pub use sizes::Workspaces;
 
-use crate::driver::{Arguments, Context, Function, Grid, Module, Stream};
+use crate::driver::{Arguments, Context, Function, Grid, Module, Priority, Stream};
 use mobilenet_core::Result;
 use mobilenet_core::config::Precision;
 use mobilenet_core::model::network::{Layer, Network, Operation};
@@ -123,7 +123,7 @@ pub fn product(precision: Precision, storage: Storage) -> Product {
     }
 }
 
-/// The kernels of one plan, on its stream.
+/// The kernels on one stream of a plan.
 #[derive(Debug)]
 pub struct Kernels {
     library: Arc<Library>,
@@ -149,10 +149,22 @@ impl Kernels {
         let timed = std::env::var_os("MOBILENET_NATIVE_CUDA_TIMES").is_some();
         Ok(Self {
             library,
-            stream: Stream::new(context)?,
+            stream: Stream::new(context, Priority::First)?,
             multiprocessors: context.card().multiprocessors.max(1),
             records: records && !timed,
             timed,
+        })
+    }
+
+    /// The same kernels on another stream, which has what the first leaves free of the card.
+    ///
+    /// # Errors
+    /// When the driver fails.
+    pub fn beside(&self) -> Result<Self> {
+        Ok(Self {
+            library: self.library.clone(),
+            stream: Stream::new(self.stream.context(), Priority::Last)?,
+            ..*self
         })
     }
 

@@ -5,13 +5,15 @@ use mobilenet_core::kernels::padded;
 use mobilenet_core::kernels::stem::PATCH;
 use mobilenet_core::model::network::{Layer, Network, Operation};
 
-/// Floats of the two rooms that all passes share.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Floats of the rooms.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Workspaces {
-    /// Partial sums of a map.
+    /// Partial sums of a map; for all layers.
     pub sums: usize,
-    /// Partial weight gradients.
-    pub weight_gradients: usize,
+    /// Partial weight gradients of products; for all of them.
+    pub products: usize,
+    /// What each other layer leaves for its weight gradient: partial ones, or, behind a pool, the gradient of its output.
+    pub others: Vec<usize>,
 }
 
 /// Blocks a multiprocessor of the passes that need few registers.
@@ -22,10 +24,12 @@ impl Workspaces {
     /// more parts for less work.
     pub fn of(network: &Network, pictures: usize, multiprocessors: usize) -> Self {
         let mut rooms = Self::default();
-        // Products behind a pool leave nothing.
-        let partial = |index: &usize| !(network.layers[*index].is_product() && is_pooled(network, *index));
-        for index in (0..network.layers.len()).filter(partial) {
-            rooms.grow(&network.layers[index], pictures, multiprocessors);
+        for (index, layer) in network.layers.iter().enumerate() {
+            if layer.is_product() && is_pooled(network, index) {
+                rooms.others.push(pictures * padded(layer.outputs));
+            } else {
+                rooms.grow(layer, pictures, multiprocessors);
+            }
         }
         rooms
     }
@@ -40,12 +44,12 @@ impl Workspaces {
         // Sums of the layer's own map, or of its input's, by a pass of their own.
         let mut sums = (2 * outputs * pairs(outputs, rows, SMALL_BLOCKS))
             .max(2 * inputs * pairs(inputs, input_rows, SMALL_BLOCKS));
-        let mut weights = 0;
+        let mut others = 0;
         match layer.operation {
             Operation::Stem => {
                 let parts = pairs(outputs, stem_units(layer, pictures), SMALL_BLOCKS);
                 sums = sums.max(2 * outputs * parts);
-                weights = parts * PATCH * outputs;
+                others = parts * PATCH * outputs;
             }
             Operation::Depthwise => {
                 let (units, blocks) = depthwise_units(layer, pictures);
@@ -53,7 +57,7 @@ impl Workspaces {
                 let (units, blocks) = depthwise_backward_units(layer, pictures);
                 let backward = pairs(outputs, units, blocks);
                 sums = sums.max(2 * outputs * forward.max(backward));
-                weights = backward * layer.kernel * layer.kernel * outputs;
+                others = backward * layer.kernel * layer.kernel * outputs;
             }
             Operation::Pointwise | Operation::Linear => {
                 let forward = grid::product(rows, outputs, multiprocessors).1.parts;
@@ -62,12 +66,12 @@ impl Workspaces {
                 let most = rows.div_ceil(64);
                 sums = sums.max(2 * outputs * forward.max(most)).max(2 * inputs * backward.max(most));
                 let splits = grid::weight_gradient(rows, inputs, outputs, multiprocessors).splits;
-                weights = splits * inputs * outputs;
+                self.products = self.products.max(splits * inputs * outputs);
             }
             Operation::Pool | Operation::Add { .. } => {}
         }
         self.sums = self.sums.max(sums);
-        self.weight_gradients = self.weight_gradients.max(weights);
+        self.others.push(others);
     }
 }
 

@@ -1,10 +1,12 @@
-//! The backward pass: from the logits' gradient to every parameter's, a layer at a time, in core's order.
+//! The backward pass: from the logits' gradient to every parameter's, a layer at a time, in core's order; those of weights
+//! beside the others, see [`Side`].
 
 use super::forward::{Maps, map_bytes};
+use super::side::{Side, Turn};
 use super::weights::Weights;
 use crate::driver::{DeviceBuffer, Slice};
-use crate::kernels::Kernels;
 use crate::kernels::backward::{Input, Output};
+use crate::kernels::{Kernels, Workspaces};
 use mobilenet_core::engine::plan::place_gradients;
 use mobilenet_core::kernels::padded;
 use mobilenet_core::model::network::Operation;
@@ -22,10 +24,8 @@ pub struct Gradients {
     pub parameters: DeviceBuffer<f32>,
     /// Room for partial sums, which one pass leaves to the next.
     pub partials: DeviceBuffer<f32>,
-    /// Room for partial weight gradients.
-    room: DeviceBuffer<f32>,
-    /// Room for the gradient of a product's output, which the pass for its input leaves to that for its weights.
-    output: DeviceBuffer<u8>,
+    /// Where those of weights are made.
+    pub side: Side,
 }
 
 /// One backward pass.
@@ -33,6 +33,7 @@ struct Pass<'a> {
     gradients: &'a Gradients,
     maps: &'a Maps,
     kernels: &'a Kernels,
+    turn: Turn<'a>,
     weights: &'a Weights,
     input: Slice,
     pictures: usize,
@@ -47,13 +48,14 @@ impl Gradients {
         maps: &Maps,
         weights: &Weights,
         capacity: usize,
-        (sums, room): (usize, usize),
+        rooms: &Workspaces,
     ) -> Result<Self> {
         let stream = kernels.stream();
         let size = |index: usize| map_bytes(&maps.network.layers[index], maps.storages[index], capacity);
         let (places, bytes) = place_gradients(&maps.network, size);
         let layers = &maps.network.layers;
-        let products = (0..layers.len()).filter(|index| layers[*index].is_product());
+        let in_ring = |index: &usize| layers[*index].is_product() && !maps.is_pooled(*index);
+        let products = (0..layers.len()).rev().filter(in_ring);
         Ok(Self {
             buffers: bytes
                 .into_iter()
@@ -61,9 +63,8 @@ impl Gradients {
                 .collect::<Result<_>>()?,
             places,
             parameters: DeviceBuffer::zeros(stream, weights.parameters.len())?,
-            partials: DeviceBuffer::zeros(stream, sums)?,
-            room: DeviceBuffer::zeros(stream, room)?,
-            output: DeviceBuffer::zeros(stream, products.map(size).max().unwrap_or(0))?,
+            partials: DeviceBuffer::zeros(stream, rooms.sums)?,
+            side: Side::new(kernels, rooms, products.map(size))?,
         })
     }
 
@@ -75,8 +76,7 @@ impl Gradients {
     /// Bytes on the card.
     pub fn bytes(&self) -> usize {
         let buffers: usize = self.buffers.iter().map(DeviceBuffer::bytes).sum();
-        let rooms = self.partials.bytes() + self.room.bytes() + self.output.bytes();
-        buffers + self.parameters.bytes() + rooms
+        buffers + self.parameters.bytes() + self.partials.bytes() + self.side.bytes()
     }
 
     /// Computes the gradient of every parameter from that of the logits. `input` and `pictures` are those of the last
@@ -88,27 +88,32 @@ impl Gradients {
         weights: &Weights,
         (input, pictures): (Slice, usize),
     ) -> Result<()> {
-        let pass = Pass { gradients: self, maps, kernels, weights, input, pictures, parts: Cell::new(0) };
-        let layers = maps.network.layers.len();
-        for index in (0..layers).rev() {
-            pass.take_sums(index)?;
-            match maps.network.layers[index].operation {
-                Operation::Stem => pass.stem(index)?,
-                Operation::Depthwise => pass.depthwise(index)?,
-                Operation::Pointwise | Operation::Linear if maps.is_pooled(index) => {
-                    pass.pooled_product(index)?
-                }
-                Operation::Pointwise | Operation::Linear => pass.product(index)?,
-                Operation::Pool => pass.pool(index)?,
-                // Its gradient is that of both that it adds, and stands where theirs do.
-                Operation::Add { .. } => pass.sum_gradient(index, index - 1)?,
-            }
-        }
-        Ok(())
+        let (turn, parts) = (self.side.turn(kernels.stream()), Cell::new(0));
+        let pass = Pass { gradients: self, maps, kernels, turn, weights, input, pictures, parts };
+        pass.layers().and(pass.turn.end())
     }
 }
 
 impl Pass<'_> {
+    fn layers(&self) -> Result<()> {
+        let layers = &self.maps.network.layers;
+        for index in (0..layers.len()).rev() {
+            self.take_sums(index)?;
+            match layers[index].operation {
+                Operation::Stem => self.stem(index)?,
+                Operation::Depthwise => self.depthwise(index)?,
+                Operation::Pointwise | Operation::Linear if self.maps.is_pooled(index) => {
+                    self.pooled_product(index)?
+                }
+                Operation::Pointwise | Operation::Linear => self.product(index)?,
+                Operation::Pool => self.pool(index)?,
+                // Its gradient is that of both that it adds, and stands where theirs do.
+                Operation::Add { .. } => self.sum_gradient(index, index - 1)?,
+            }
+        }
+        Ok(())
+    }
+
     /// Gathers the sums for the map of layer `index`, of which `from`'s gradient is the gradient.
     fn sum_gradient(&self, from: usize, index: usize) -> Result<()> {
         let layer = &self.maps.network.layers[index];
@@ -168,24 +173,27 @@ impl Pass<'_> {
         self.parameter(&self.weights.layout.slots[index].weight)
     }
 
+    /// Adds up the partial weight gradients that are in the layer's room.
+    fn reduce(&self, index: usize, parts: usize) -> Result<()> {
+        let count = self.weights.layout.slots[index].weight.len();
+        self.turn.reduce(index, parts, count, self.weight_gradient(index))
+    }
+
     fn stem(&self, index: usize) -> Result<()> {
         let (layer, storage) = (&self.maps.network.layers[index], self.maps.storages[index]);
-        let arrays = [self.input, self.gradients.room.all(), self.weight_gradient(index)];
-        self.kernels.stem_backward(layer, storage, self.pictures, self.output(index)?, arrays)
+        let arrays = [self.input, self.gradients.side.room(index)];
+        let parts = self.kernels.stem_backward(layer, storage, self.pictures, self.output(index)?, arrays)?;
+        self.reduce(index, parts)
     }
 
     fn depthwise(&self, index: usize) -> Result<()> {
         let (layer, storage) = (&self.maps.network.layers[index], self.maps.storages[index]);
         let (_, input) = self.read(index)?;
-        let arrays = [
-            self.weights.plain(index),
-            self.gradients.room.all(),
-            self.weight_gradient(index),
-            self.gradients.partials.all(),
-        ];
+        let arrays =
+            [self.weights.plain(index), self.gradients.side.room(index), self.gradients.partials.all()];
         let operands = (self.output(index)?, input);
         self.parts.set(self.kernels.depthwise_backward(layer, storage, self.pictures, operands, arrays)?);
-        Ok(())
+        self.reduce(index, self.parts.get())
     }
 
     fn product(&self, index: usize) -> Result<()> {
@@ -196,18 +204,20 @@ impl Pass<'_> {
         let excited = layer.excitation.is_some();
         let partials = if excited { Slice::NONE } else { self.gradients.partials.all() };
         let weight = self.weights.weight(index, product.storage());
+        let output_gradient = self.turn.output()?;
         let parts = self.kernels.product_input_gradient(
             layer,
             product,
             self.pictures,
             (output, input),
-            [weight, factors, self.gradients.output.all(), partials],
+            [weight, factors, output_gradient, partials],
             excited,
         )?;
         self.parts.set(parts);
-        let arrays = [factors, self.gradients.room.all(), self.weight_gradient(index)];
-        let operands = (self.gradients.output.all(), map);
-        self.kernels.product_weight_gradient(layer, product, self.pictures, operands, arrays)?;
+        self.turn.product(|kernels, room| {
+            let arrays = [factors, room, self.weight_gradient(index)];
+            kernels.product_weight_gradient(layer, product, self.pictures, (output_gradient, map), arrays)
+        })?;
         let Some(excitation) = layer.excitation else { return Ok(()) };
         let shape = (self.pictures, layer.output_side() * layer.output_side(), padded(layer.inputs));
         let to = self.gradients.of(excitation);
@@ -218,14 +228,14 @@ impl Pass<'_> {
         let layer = &self.maps.network.layers[index];
         let (product, factors) = (self.maps.product(index), self.maps.factors(index));
         let (read, input) = self.read(index)?;
-        let output_gradient = self.gradients.output.all();
+        let output_gradient = self.gradients.side.room(index);
         let arrays = [self.weights.plain(index), factors, output_gradient];
         let operands = (self.output(index)?, input);
         self.kernels.pooled_input_gradient(layer, product, self.pictures, operands, arrays)?;
         let bias_gradient = self.parameter(&self.weights.layout.slots[index].bias);
         let arrays = [factors, self.weight_gradient(index), bias_gradient];
         let operands = (output_gradient, self.maps.map(read)?);
-        self.kernels.pooled_weight_gradient(layer, product, self.pictures, operands, arrays)
+        self.turn.follow()?.pooled_weight_gradient(layer, product, self.pictures, operands, arrays)
     }
 
     fn pool(&self, index: usize) -> Result<()> {

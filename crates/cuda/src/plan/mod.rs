@@ -8,6 +8,7 @@ mod kept;
 mod losses;
 mod optimizer;
 mod scalars;
+mod side;
 mod staging;
 mod training;
 mod weights;

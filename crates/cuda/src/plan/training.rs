@@ -61,9 +61,8 @@ impl Training {
         let mut weights = Weights::new(&kernels, network, precision)?;
         weights.write(&kernels, &state.parameters, &state.statistics)?;
         let maps = Maps::of_training(&kernels, network, precision, capacity)?;
-        let Workspaces { sums, weight_gradients } =
-            Workspaces::of(network, capacity, kernels.multiprocessors());
-        let gradients = Gradients::new(&kernels, &maps, &weights, capacity, (sums, weight_gradients))?;
+        let rooms = Workspaces::of(network, capacity, kernels.multiprocessors());
+        let gradients = Gradients::new(&kernels, &maps, &weights, capacity, &rooms)?;
         let dropped = if network.dropout > 0.0 { capacity * padded(network.classifier().inputs) } else { 0 };
         let holes = config.augment.iter().filter(|step| matches!(step, Augmentation::Cutout { .. }));
         let averages = match state.average {
@@ -283,5 +282,7 @@ impl Drop for Training {
     fn drop(&mut self) {
         // What is on its way reads and writes arrays that are about to be freed. Of a failure nobody is left to hear.
         let _ = self.kernels.stream().synchronize();
+        // The main stream has waited for this one, unless a step failed.
+        let _ = self.gradients.side.synchronize();
     }
 }

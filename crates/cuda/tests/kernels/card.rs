@@ -1,7 +1,9 @@
 //! The mock card, and what tests do with it.
 
 use crate::mock;
-use mobilenet_cuda::driver::{Arguments, Context, DeviceBuffer, Driver, Element, Grid, Module, Stream};
+use mobilenet_cuda::driver::{
+    Arguments, Context, DeviceBuffer, Driver, Element, Grid, Module, Priority, Stream,
+};
 use mobilenet_cuda::images;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,7 +26,7 @@ pub fn card() -> Option<Card> {
     let multiprocessors = card.multiprocessors;
     let context = Context::new(driver, card).expect("a context");
     let module = images::load(&context).expect("the kernels load");
-    let stream = Stream::new(&context).expect("a stream");
+    let stream = Stream::new(&context, Priority::First).expect("a stream");
     Some(Card { stream, module, multiprocessors, _alone: alone })
 }
 

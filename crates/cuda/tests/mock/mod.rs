@@ -88,6 +88,15 @@ impl Books {
         };
     }
 
+    /// Whether other streams than the one that is waited for work as early as they may, or as late; gives what it was.
+    pub fn set_early(&self, on: bool) -> bool {
+        // SAFETY: the same.
+        let set =
+            unsafe { self.library.get::<unsafe extern "C" fn(c_int) -> c_int>("mockCudaEarly").unwrap() };
+        // SAFETY: the same.
+        unsafe { set(on.into()) != 0 }
+    }
+
     /// All books as JSON.
     pub fn report(&self) -> String {
         let mut text = [0 as c_char; 1024];

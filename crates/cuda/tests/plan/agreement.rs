@@ -25,7 +25,7 @@ fn update(rate: f64, step: u64) -> Update {
 }
 
 /// Runs steps, of 6 pictures and of 3, as an epoch's end does it; gives the losses and the state after them.
-fn train(
+pub fn train(
     backend: &dyn Backend,
     network: &Network,
     config: &TrainConfig,

@@ -11,8 +11,8 @@ use mobilenet_cuda::backend::Cuda;
 const OUT_OF_MEMORY: i32 = 2;
 const UNKNOWN: i32 = 999;
 
-/// What training does with a card, once.
-fn run(card: &Cuda) -> Result<()> {
+/// What training does with a card, once, and its state.
+fn run(card: &Cuda) -> Result<EngineState> {
     let (network, config) = (every_layer(), TrainConfig::default());
     let mut training = engine(card, &network, &config, beginning(&network, &config))?;
     // The first step as it is, the second recorded.
@@ -20,27 +20,28 @@ fn run(card: &Cuda) -> Result<()> {
         training.step(batch(&network, 2), Update { rate: 0.01, stream: (1, step) })?;
     }
     training.losses(true)?;
-    training.state().map(drop)
+    training.state()
 }
 
-/// What a prediction does with a card.
-fn ask(card: &Cuda, state: &EngineState) -> Result<()> {
+/// What a prediction does with a card, and what it says.
+fn ask(card: &Cuda, state: &EngineState) -> Result<Vec<f32>> {
     let network = every_layer();
     let mut inference = card.inference(&network, Precision::Float32)?;
     inference.prepare(&state.parameters, &state.statistics)?;
-    inference.logits(&batch(&network, 2).input, 2)?;
-    inference.features(&batch(&network, 2).input, 2).map(drop)
+    let mut values = inference.logits(&batch(&network, 2).input, 2)?;
+    values.extend(inference.features(&batch(&network, 2).input, 2)?);
+    Ok(values)
 }
 
 /// Makes the calls of `work` that `chosen` takes fail in turn, by their number, from 1.
-fn fail_each(
+fn fail_each<T: PartialEq>(
     mock: &Mock,
     books: &Books,
     code: i32,
     chosen: impl Fn(u64) -> bool,
-    work: impl Fn() -> Result<()>,
+    work: impl Fn() -> Result<T>,
 ) {
-    work().expect("without failures all is well");
+    let whole = work().expect("without failures all is well");
     let before = books.calls();
     work().expect("a second time, too");
     let calls = books.calls() - before;
@@ -51,10 +52,13 @@ fn fail_each(
         books.fail_at(nth, code);
         let outcome = work();
         books.fail_at(0, 0);
-        let words = format!("{outcome:?}");
+        let words = format!("{:?}", outcome.as_ref().err());
         match outcome {
             // What fails while something is recorded or released is none of the caller's.
-            Ok(()) => survived += 1,
+            Ok(outcome) => {
+                survived += 1;
+                assert!(outcome == whole, "call {nth} with {code} changes what comes out");
+            }
             Err(error) => {
                 told += 1;
                 assert_eq!(error.code, expected, "call {nth}: {error}");

@@ -6,6 +6,7 @@ mod agreement;
 mod failures;
 mod loading;
 mod networks;
+mod order;
 mod runs;
 mod setup;
 mod speed;
