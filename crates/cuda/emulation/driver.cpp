@@ -62,7 +62,7 @@ std::string report() {
   for (const auto& device : books.devices) contexts += device->retained;
   std::ostringstream to;
   to << "{\"calls\":" << books.calls << ",\"launches\":" << books.launches << ",\"launchesBehind\":" << books.launches_behind
-     << ",\"graphLaunches\":" << books.graph_launches
+     << ",\"earlyLaunches\":" << books.early_launches << ",\"graphLaunches\":" << books.graph_launches
      << ",\"failures\":" << books.failures << ",\"mostBytes\":" << books.most_bytes << ",\"excused\":" << books.excused
      << ",\"compiledModules\":" << books.compiled_modules
      << ",\"left\":{\"deviceBytes\":" << bytes << ",\"deviceMemory\":" << books.device_memory.size()

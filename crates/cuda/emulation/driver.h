@@ -94,6 +94,7 @@ struct Graph {
     size_t lane;
     Work work;
     std::vector<size_t> after;
+    bool kernel = false;
   };
   std::vector<Step> steps;
   size_t lanes = 1;
@@ -154,7 +155,7 @@ struct State {
   std::map<uint64_t, std::deque<Place>> lanes;
   uint64_t next_lane = 1;
   bool early = false;
-  uint64_t calls = 0, launches = 0, launches_behind = 0, graph_launches = 0, failures = 0, most_bytes = 0, compiled_modules = 0;
+  uint64_t calls = 0, launches = 0, launches_behind = 0, early_launches = 0, graph_launches = 0, failures = 0, most_bytes = 0, compiled_modules = 0;
   uint64_t fail_at = 0;
   int fail_code = UNKNOWN;
   // An error of work that was done; every later call gives it.

@@ -31,6 +31,52 @@ int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, const std::vec
   return SUCCESS;
 }
 
+int launch(void* handle, uint3 grid, uint3 block, unsigned shared_bytes, void* stream_handle, void** arguments, void** extra) {
+  State& books = state();
+  auto* function = static_cast<Function*>(handle);
+  Stream* stream = stream_of(stream_handle);
+  if (!known(books.functions, function) || !stream) return INVALID_HANDLE;
+  if (function->module->device != current() || stream->device != current()) return INVALID_HANDLE;
+  const emulation::Kernel& kernel = *function->kernel;
+  const uint64_t threads = uint64_t{block.x} * block.y * block.z;
+  const bool grid_fits = grid.x > 0 && grid.x <= 0x7fffffff && grid.y > 0 && grid.y <= 65535 && grid.z > 0 && grid.z <= 65535;
+  if (!grid_fits || threads == 0 || threads > 1024 || extra || shared_bytes > 0) return INVALID_VALUE;
+  if (threads > kernel.most_threads) return LAUNCH_OUT_OF_RESOURCES;
+  std::vector<std::vector<char>> values;
+  for (size_t i = 0; i < kernel.argument_bytes.size(); i++) {
+    const char* from = static_cast<const char*>(arguments[i]);
+    values.emplace_back(from, from + kernel.argument_bytes[i]);
+  }
+  Device* device = current();
+  const int priority = stream->priority;
+  const int code = put(*stream, [=, &kernel] { return run(kernel, grid, block, values, device, priority); });
+  if (stream->capture && !code) stream->capture->graph.steps.back().kernel = true;
+  return code;
+}
+
+// Why a kernel must not be there before the one in front of it has ended; null if it may.
+const char* too_early(const Stream& stream, const Function& function) {
+  const std::string& image = function.module->image;
+  if (image[0] != '\x7f' || static_cast<unsigned char>(image[49]) < 90) return "it can't wait";
+  if (!stream.capture) return "it is not recorded";
+  if (stream.ends.size() != 1) return "more than one thing is in front of it";
+  const Graph::Step& before = stream.capture->graph.steps[stream.ends[0]];
+  return before.kernel && before.lane == stream.capture_lane ? nullptr : "no kernel of its stream is in front of it";
+}
+
+// CUlaunchAttribute and CUlaunchConfig.
+struct LaunchAttribute {
+  int id, unused, value, rest[15];
+};
+struct LaunchConfig {
+  uint3 grid, block;
+  unsigned shared_bytes;
+  void* stream;
+  const LaunchAttribute* attributes;
+  unsigned attribute_count;
+};
+static_assert(sizeof(LaunchAttribute) == 72 && sizeof(LaunchConfig) == 56, "as cuda.h has them");
+
 }  // namespace
 }  // namespace mock
 
@@ -69,24 +115,22 @@ API cuStreamSynchronize(void* handle) {
 API cuLaunchKernel(void* handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
                    unsigned block_z, unsigned shared_bytes, void* stream_handle, void** arguments, void** extra) {
   CALL();
-  auto* function = static_cast<Function*>(handle);
-  Stream* stream = stream_of(stream_handle);
-  if (!known(books.functions, function) || !stream) return INVALID_HANDLE;
-  if (function->module->device != current() || stream->device != current()) return INVALID_HANDLE;
-  const emulation::Kernel& kernel = *function->kernel;
-  const uint64_t threads = uint64_t{block_x} * block_y * block_z;
-  const bool grid_fits = grid_x > 0 && grid_x <= 0x7fffffff && grid_y > 0 && grid_y <= 65535 && grid_z > 0 && grid_z <= 65535;
-  if (!grid_fits || threads == 0 || threads > 1024 || extra || shared_bytes > 0) return INVALID_VALUE;
-  if (threads > kernel.most_threads) return LAUNCH_OUT_OF_RESOURCES;
-  std::vector<std::vector<char>> values;
-  for (size_t i = 0; i < kernel.argument_bytes.size(); i++) {
-    const char* from = static_cast<const char*>(arguments[i]);
-    values.emplace_back(from, from + kernel.argument_bytes[i]);
+  return launch(handle, {grid_x, grid_y, grid_z}, {block_x, block_y, block_z}, shared_bytes, stream_handle, arguments, extra);
+}
+
+API cuLaunchKernelEx(const LaunchConfig* config, void* handle, void** arguments, void** extra) {
+  CALL();
+  const LaunchAttribute* attribute = config->attributes;
+  // The one that is known: the kernel is there before the one in front of it has ended.
+  if (config->attribute_count != 1 || attribute->id != 6 || attribute->value != 1) return INVALID_VALUE;
+  Stream* stream = stream_of(config->stream);
+  if (!stream || !known(books.functions, static_cast<Function*>(handle))) return INVALID_HANDLE;
+  if (const char* wrong = too_early(*stream, *static_cast<Function*>(handle))) {
+    std::fprintf(stderr, "mock CUDA: %s is launched early, but %s\n", static_cast<Function*>(handle)->kernel->name, wrong);
+    return INVALID_VALUE;
   }
-  Device* device = current();
-  const uint3 grid = {grid_x, grid_y, grid_z}, block = {block_x, block_y, block_z};
-  const int priority = stream->priority;
-  return put(*stream, [=, &kernel] { return run(kernel, grid, block, values, device, priority); });
+  books.early_launches++;
+  return launch(handle, config->grid, config->block, config->shared_bytes, config->stream, arguments, extra);
 }
 
 // ---- Events ----

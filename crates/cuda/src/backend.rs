@@ -1,7 +1,7 @@
 //! A card as core's device.
 
 use crate::driver::{Context, Driver};
-use crate::kernels::{Kernels, Library};
+use crate::kernels::{Kernels, Library, Recording};
 use crate::plan::{Inference, Training};
 use mobilenet_core::config::Precision;
 use mobilenet_core::engine::backend::{Backend, EngineState, InferenceEngine, Peak, Recipe, TrainingEngine};
@@ -14,7 +14,8 @@ const EVALUATION_PIXELS: usize = 512 * 32 * 32;
 /// The oldest cards that the kernels' PTX is for: Ampere, the first with bfloat16 and TF32.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
 
-/// Set to 0, every kernel is launched by itself instead of a recorded step, so that an error names its kernel.
+/// Set to 0, every kernel is launched by itself instead of a recorded step, so that an error names its kernel; set to `in-turn`, a
+/// step is recorded in which kernels don't overlap.
 const GRAPHS: &str = "MOBILENET_NATIVE_CUDA_GRAPHS";
 
 /// A card with its kernels, ready to train and run networks.
@@ -22,7 +23,7 @@ const GRAPHS: &str = "MOBILENET_NATIVE_CUDA_GRAPHS";
 pub struct Cuda {
     context: Arc<Context>,
     library: Arc<Library>,
-    records: bool,
+    recording: Recording,
 }
 
 impl Cuda {
@@ -46,13 +47,17 @@ impl Cuda {
         }
         let context = Context::new(driver, card)?;
         let library = Library::load(&context)?;
-        let records = std::env::var_os(GRAPHS).is_none_or(|value| value != "0");
-        Ok(Self { context, library, records })
+        let recording = match std::env::var(GRAPHS).as_deref() {
+            Ok("0") => Recording::Never,
+            Ok("in-turn") => Recording::InTurn,
+            _ => Recording::Overlapping,
+        };
+        Ok(Self { context, library, recording })
     }
 
     /// The same, launching every kernel by itself.
     pub fn without_graphs(self) -> Self {
-        Self { records: false, ..self }
+        Self { recording: Recording::Never, ..self }
     }
 
     /// The card's context.
@@ -61,7 +66,7 @@ impl Cuda {
     }
 
     fn kernels(&self) -> Result<Kernels> {
-        Kernels::new(&self.context, self.library.clone(), self.records)
+        Kernels::new(&self.context, self.library.clone(), self.recording)
     }
 }
 

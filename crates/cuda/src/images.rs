@@ -1,6 +1,6 @@
 //! The kernels as they are checked in, which `scripts/cuda-kernels` makes of their sources.
 
-use crate::driver::{Context, Module};
+use crate::driver::{Context, Image, Module};
 use mobilenet_core::Result;
 use std::sync::Arc;
 
@@ -25,8 +25,10 @@ pub fn load(context: &Arc<Context>) -> Result<Arc<Module>> {
     let (major, minor) = context.card().compute_capability;
     let reads_code = context.driver().version() >= LEAST_VERSION;
     let suits = |least: (i32, i32)| reads_code && least.0 == major && least.1 <= minor;
-    let mut images: Vec<&[u8]> =
-        COMPILED.iter().filter(|(least, _)| suits(*least)).map(|(_, image)| *image).collect();
-    images.push(PTX);
+    let compiled = COMPILED.iter().filter(|(least, _)| suits(*least));
+    // `begin_kernel` of the kernels: Hopper can, and PTX is for older cards too.
+    let mut images: Vec<Image> =
+        compiled.map(|(least, bytes)| Image { bytes, waits: *least >= (9, 0) }).collect();
+    images.push(Image { bytes: PTX, waits: false });
     Module::load(context, &images)
 }

@@ -1,12 +1,11 @@
 //! The driver's functions that are used here, looked up by name in an opened library.
 //!
 //! Names with a `_v2` are the ones that `cuda.h` has meant by the plain name since CUDA 3.2 (memory), 4.0 (destroying) and
-//! 10.1 (capture). The newest is `cuGraphInstantiateWithFlags`, of CUDA 11.4, and its flag of
-//! 11.7.
+//! 10.1 (capture). The newest is `cuLaunchKernelEx`, of CUDA 11.8.
 
 use super::types::{
     Address, Code, ContextHandle, DeviceHandle, EventHandle, FunctionHandle, GraphExecHandle, GraphHandle,
-    ModuleHandle, StreamHandle,
+    LaunchConfig, ModuleHandle, StreamHandle,
 };
 use libloading::Library;
 use std::ffi::{c_char, c_uint, c_void};
@@ -65,6 +64,7 @@ functions! {
     module_function: "cuModuleGetFunction" (*mut FunctionHandle, ModuleHandle, *const c_char);
     function_set_attribute: "cuFuncSetAttribute" (FunctionHandle, i32, i32);
     launch: "cuLaunchKernel" (FunctionHandle, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, StreamHandle, *mut *mut c_void, *mut *mut c_void);
+    launch_config: "cuLaunchKernelEx" (*const LaunchConfig, FunctionHandle, *mut *mut c_void, *mut *mut c_void);
     event_create: "cuEventCreate" (*mut EventHandle, c_uint);
     event_destroy: "cuEventDestroy_v2" (EventHandle);
     event_record: "cuEventRecord" (EventHandle, StreamHandle);

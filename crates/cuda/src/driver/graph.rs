@@ -18,17 +18,20 @@ unsafe impl Send for Graph {}
 
 impl Graph {
     /// Records what `work` puts into the stream, which is not done meanwhile; and into others, from where they wait for an event of
-    /// the stream on. The stream must have waited for their ends when `work` returns.
+    /// the stream on. The stream must have waited for their ends when `work` returns. Where `overlapping`, a kernel that can wait
+    /// itself ([`super::Module::load`]) is there as soon as the one in front of it in the stream leaves it room.
     ///
     /// # Errors
     /// When `work` fails or does what can't be recorded. The streams are as before then: the end of recording is that of all.
-    pub fn record(stream: &Stream, work: impl FnOnce() -> Result<()>) -> Result<Self> {
+    pub fn record(stream: &Stream, overlapping: bool, work: impl FnOnce() -> Result<()>) -> Result<Self> {
         let context = stream.context();
         // SAFETY: the handle is the stream's; the mode is one of `cuda.h`.
         context.call("cuStreamBeginCapture", |f| unsafe {
             (f.capture_begin)(stream.handle(), CAPTURE_THREAD_LOCAL)
         })?;
+        stream.set_overlapping(overlapping);
         let worked = work();
+        stream.set_overlapping(false);
         let mut recorded = Recorded { context: context.clone(), handle: null_mut() };
         let mut end = || {
             // SAFETY: a place for the answer; recording began above.

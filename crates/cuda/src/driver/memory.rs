@@ -95,7 +95,7 @@ impl<T: Element> DeviceBuffer<T> {
         if length > 0 {
             // SAFETY: the array was allocated with so many bytes.
             stream.context().call("cuMemsetD8Async", |f| unsafe {
-                (f.fill_bytes)(buffer.address, 0, buffer.bytes(), stream.handle())
+                (f.fill_bytes)(buffer.address, 0, buffer.bytes(), stream.copying())
             })?;
         }
         Ok(buffer)
@@ -167,7 +167,7 @@ impl<T: Element> DeviceBuffer<T> {
         self.check_room(values.len())?;
         // SAFETY: both arrays have so many bytes; the values live until the copy has ended, which is waited for.
         self.context.call("cuMemcpyHtoDAsync", |f| unsafe {
-            (f.copy_to_device)(self.address, values.as_ptr().cast(), size_of_val(values), stream.handle())
+            (f.copy_to_device)(self.address, values.as_ptr().cast(), size_of_val(values), stream.copying())
         })?;
         stream.synchronize()
     }
@@ -191,7 +191,7 @@ impl<T: Element> DeviceBuffer<T> {
         }
         // SAFETY: both arrays have so many values; that they stay is the caller's promise.
         self.context.call("cuMemcpyHtoDAsync", |f| unsafe {
-            (f.copy_to_device)(self.address, values.pointer.cast(), count * size_of::<T>(), stream.handle())
+            (f.copy_to_device)(self.address, values.pointer.cast(), count * size_of::<T>(), stream.copying())
         })
     }
 
@@ -206,7 +206,7 @@ impl<T: Element> DeviceBuffer<T> {
         self.check_room(values.len())?;
         // SAFETY: both arrays have so many bytes; the values are borrowed until the copy has ended, which is waited for.
         self.context.call("cuMemcpyDtoHAsync", |f| unsafe {
-            (f.copy_to_host)(values.as_mut_ptr().cast(), self.address, size_of_val(values), stream.handle())
+            (f.copy_to_host)(values.as_mut_ptr().cast(), self.address, size_of_val(values), stream.copying())
         })?;
         stream.synchronize()
     }
@@ -235,7 +235,7 @@ impl<T: Element> DeviceBuffer<T> {
         // SAFETY: both arrays have so many values; that they stay is the caller's promise.
         self.context.call("cuMemcpyDtoHAsync", |f| unsafe {
             let to = to.pointer.add(first);
-            (f.copy_to_host)(to.cast(), self.address, count * size_of::<T>(), stream.handle())
+            (f.copy_to_host)(to.cast(), self.address, count * size_of::<T>(), stream.copying())
         })
     }
 

@@ -24,7 +24,7 @@ pub use functions::Functions;
 pub use graph::Graph;
 pub use library::{Attempt, VARIABLE, list};
 pub use memory::{DeviceBuffer, Element, PinnedBuffer, Slice};
-pub use module::{Argument, Arguments, Function, Grid, Module};
+pub use module::{Argument, Arguments, Function, Grid, Image, Module};
 pub use stream::{Priority, Stream};
 pub use transfer::{Download, Upload};
 pub use types::{Address, Code};

@@ -1,7 +1,8 @@
 //! Kernels: loaded, found by name, launched.
 
 use super::types::{
-    FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, INVALID_IMAGE, ModuleHandle, NO_BINARY_FOR_GPU, SUCCESS,
+    ATTRIBUTE_EARLY, FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, INVALID_IMAGE, LaunchAttribute,
+    LaunchConfig, ModuleHandle, NO_BINARY_FOR_GPU, SUCCESS,
 };
 use super::{Context, Stream};
 use flate2::read::GzDecoder;
@@ -19,6 +20,17 @@ const USUAL_SHARED_BYTES: usize = 48 << 10;
 pub struct Module {
     context: Arc<Context>,
     handle: ModuleHandle,
+    /// Whether its kernels wait for the one in front of them themselves.
+    waits: bool,
+}
+
+/// Kernels as a driver takes them, compressed by gzip: PTX or machine code.
+#[derive(Debug, Clone, Copy)]
+pub struct Image {
+    /// The compressed bytes.
+    pub bytes: &'static [u8],
+    /// Whether its kernels wait for the one in front of them themselves, so that they may be launched before that has ended.
+    pub waits: bool,
 }
 
 // SAFETY: the driver lets any thread use a module.
@@ -27,15 +39,15 @@ unsafe impl Send for Module {}
 unsafe impl Sync for Module {}
 
 impl Module {
-    /// From PTX or machine code that was compressed by gzip: the first of `images` that the driver takes for this card.
+    /// The first of `images` that the driver takes for this card.
     ///
     /// # Errors
     /// `DEVICE_UNAVAILABLE` when driver or card are too old for the last of them.
-    pub fn load(context: &Arc<Context>, images: &[&[u8]]) -> Result<Arc<Self>> {
+    pub fn load(context: &Arc<Context>, images: &[Image]) -> Result<Arc<Self>> {
         let mut code = INVALID_IMAGE;
-        for compressed in images {
+        for Image { bytes, waits } in images.iter().copied() {
             let mut image = Vec::new();
-            GzDecoder::new(*compressed).read_to_end(&mut image).map_err(Error::internal)?;
+            GzDecoder::new(bytes).read_to_end(&mut image).map_err(Error::internal)?;
             // The driver reads PTX up to a zero.
             image.push(0);
             let mut handle = null_mut();
@@ -44,7 +56,7 @@ impl Module {
                 (f.module_load)(&raw mut handle, image.as_ptr().cast(), 0, null_mut(), null_mut())
             })?;
             if code == SUCCESS {
-                return Ok(Arc::new(Self { context: context.clone(), handle }));
+                return Ok(Arc::new(Self { context: context.clone(), handle, waits }));
             }
             if code != INVALID_IMAGE && code != NO_BINARY_FOR_GPU {
                 break;
@@ -174,11 +186,27 @@ impl Function {
         let pointer = |start: &usize| std::ptr::from_ref(&arguments.words[*start]).cast_mut().cast();
         let mut pointers: Vec<*mut c_void> = arguments.starts.iter().map(pointer).collect();
         let ([bx, by, bz], [tx, ty, tz]) = (grid.blocks, grid.threads);
-        self.module
-            .context
+        let context = &self.module.context;
+        let launched = if stream.takes_early_kernel() && self.module.waits {
+            let mut value = [0; 16];
+            value[0] = 1;
+            let early = LaunchAttribute { id: ATTRIBUTE_EARLY, unused: 0, value };
+            let config = LaunchConfig {
+                blocks: grid.blocks,
+                threads: grid.threads,
+                shared_bytes: grid.shared_bytes,
+                stream: stream.handle(),
+                attributes: &raw const early,
+                attribute_count: 1,
+            };
+            // SAFETY: as below; the kernel waits for what the one in front of it writes.
+            context.call("cuLaunchKernelEx", |f| unsafe {
+                (f.launch_config)(&raw const config, self.handle, pointers.as_mut_ptr(), null_mut())
+            })
+        } else {
             // SAFETY: the pointers are to values that live until the driver has copied them, which it has when it
             // returns; that they are the right ones is the caller's promise.
-            .call("cuLaunchKernel", |f| unsafe {
+            context.call("cuLaunchKernel", |f| unsafe {
                 (f.launch)(
                     self.handle,
                     bx,
@@ -193,6 +221,8 @@ impl Function {
                     null_mut(),
                 )
             })
+        };
+        launched
             .map_err(|error| Error { message: format!("kernel {}: {}", self.name, error.message), ..error })
     }
 }

@@ -5,6 +5,7 @@ use super::{Context, Event};
 use mobilenet_core::Result;
 use std::ptr::null_mut;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whose kernels a card begins first, where several streams' could begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub enum Priority {
 pub struct Stream {
     context: Arc<Context>,
     handle: StreamHandle,
+    /// While it is recorded, whether a kernel may be there before the one in front of it has ended.
+    overlapping: AtomicBool,
+    /// Whether what was recorded last is a kernel, and nothing else is waited for.
+    behind_kernel: AtomicBool,
 }
 
 // SAFETY: the driver lets any thread use a stream.
@@ -44,7 +49,8 @@ impl Stream {
             // SAFETY: a place for the answer; the flag is one of `cuda.h`, the priority one of the context's.
             unsafe { (f.stream_create)(&raw mut handle, STREAM_NON_BLOCKING, priority) }
         })?;
-        Ok(Arc::new(Self { context: context.clone(), handle }))
+        let (overlapping, behind_kernel) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Arc::new(Self { context: context.clone(), handle, overlapping, behind_kernel }))
     }
 
     /// The card it belongs to.
@@ -56,13 +62,31 @@ impl Stream {
         self.handle
     }
 
+    /// The handle, for what is no kernel.
+    pub(super) fn copying(&self) -> StreamHandle {
+        self.behind_kernel.store(false, Ordering::Relaxed);
+        self.handle
+    }
+
     /// What comes next waits until another stream has come past the event's place of now.
     ///
     /// # Errors
     /// When the driver fails.
     pub fn wait(&self, event: &Event) -> Result<()> {
+        self.behind_kernel.store(false, Ordering::Relaxed);
         // SAFETY: both handles are of living objects; 0 is the only flag that is asked for.
         self.context.call("cuStreamWaitEvent", |f| unsafe { (f.stream_wait)(self.handle, event.handle(), 0) })
+    }
+
+    /// Begins or ends a recording in which kernels overlap.
+    pub(super) fn set_overlapping(&self, overlapping: bool) {
+        self.behind_kernel.store(false, Ordering::Relaxed);
+        self.overlapping.store(overlapping, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel that comes now may be there before the one in front of it has ended.
+    pub(super) fn takes_early_kernel(&self) -> bool {
+        self.behind_kernel.swap(true, Ordering::Relaxed) && self.overlapping.load(Ordering::Relaxed)
     }
 
     /// Waits until all is done.

@@ -59,6 +59,37 @@ pub const STREAM_NON_BLOCKING: u32 = 1;
 pub const CAPTURE_THREAD_LOCAL: i32 = 1;
 /// `CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY`: kernels have the priority of the stream that was recorded.
 pub const GRAPH_NODE_PRIORITY: u64 = 8;
+/// `CUlaunchConfig`.
+#[repr(C)]
+pub struct LaunchConfig {
+    /// In each direction.
+    pub blocks: [u32; 3],
+    /// A block's, in each direction.
+    pub threads: [u32; 3],
+    /// Bytes of a block's dynamic shared memory.
+    pub shared_bytes: u32,
+    /// Where it is put.
+    pub stream: StreamHandle,
+    /// So many of them.
+    pub attributes: *const LaunchAttribute,
+    /// How many.
+    pub attribute_count: u32,
+}
+
+/// `CUlaunchAttribute`: one whose value is an `int`.
+#[repr(C)]
+pub struct LaunchAttribute {
+    /// Which.
+    pub id: i32,
+    /// Its value begins at the eighth byte, and has room for 64.
+    pub unused: u32,
+    /// The value.
+    pub value: [i32; 16],
+}
+
+/// `CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION`: the kernel may be launched before the one in front of it has ended, for
+/// which it waits itself.
+pub const ATTRIBUTE_EARLY: i32 = 6;
 /// `CU_EVENT_DISABLE_TIMING`.
 pub const EVENT_DISABLE_TIMING: u32 = 2;
 /// `CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES`.

@@ -123,13 +123,24 @@ pub fn product(precision: Precision, storage: Storage) -> Product {
     }
 }
 
+/// What plans record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// Nothing.
+    Never,
+    /// What they do more than once; a kernel begins when the one in front of it has ended.
+    InTurn,
+    /// The same; where the card can, a kernel is there before that.
+    Overlapping,
+}
+
 /// The kernels on one stream of a plan.
 #[derive(Debug)]
 pub struct Kernels {
     library: Arc<Library>,
     stream: Arc<Stream>,
     multiprocessors: usize,
-    records: bool,
+    recording: Recording,
     /// Whether each kernel's time is told.
     timed: bool,
 }
@@ -139,19 +150,19 @@ pub struct Kernels {
 const TIMED_LAUNCHES: u32 = 20;
 
 impl Kernels {
-    /// With a stream of its own; `records` says whether plans may record what they do. Where the environment has
+    /// With a stream of its own; `recording` says what plans may record. Where the environment has
     /// `MOBILENET_NATIVE_CUDA_TIMES`, nothing is recorded, and each kernel's time is told to the standard error: what it
     /// computes is then no good.
     ///
     /// # Errors
     /// When the driver fails.
-    pub fn new(context: &Arc<Context>, library: Arc<Library>, records: bool) -> Result<Self> {
+    pub fn new(context: &Arc<Context>, library: Arc<Library>, recording: Recording) -> Result<Self> {
         let timed = std::env::var_os("MOBILENET_NATIVE_CUDA_TIMES").is_some();
         Ok(Self {
             library,
             stream: Stream::new(context, Priority::First)?,
             multiprocessors: context.card().multiprocessors.max(1),
-            records: records && !timed,
+            recording: if timed { Recording::Never } else { recording },
             timed,
         })
     }
@@ -168,9 +179,9 @@ impl Kernels {
         })
     }
 
-    /// Whether plans may record what they do.
-    pub fn records(&self) -> bool {
-        self.records
+    /// What plans may record.
+    pub fn recording(&self) -> Recording {
+        self.recording
     }
 
     /// How many multiprocessors grids are made for.

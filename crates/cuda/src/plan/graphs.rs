@@ -1,6 +1,7 @@
 //! Work that is the same from step to step: recorded for each batch size, and launched as one.
 
 use crate::driver::{Graph, Stream};
+use crate::kernels::Recording;
 use mobilenet_core::Result;
 
 /// Batch sizes that are recorded at most: that of the run, that of an epoch's last batch, and as many of other parts. What
@@ -11,7 +12,7 @@ const MOST: usize = 4;
 #[derive(Debug)]
 pub struct Graphs<K> {
     known: Vec<(K, Record)>,
-    allowed: bool,
+    recording: Recording,
 }
 
 #[derive(Debug)]
@@ -24,9 +25,9 @@ enum Record {
 }
 
 impl<K: PartialEq> Graphs<K> {
-    /// Nothing recorded yet; never anything unless it is `allowed`.
-    pub fn new(allowed: bool) -> Self {
-        Self { known: Vec::new(), allowed }
+    /// Nothing recorded yet.
+    pub fn new(recording: Recording) -> Self {
+        Self { known: Vec::new(), recording }
     }
 
     /// Does `work`: the first time as it is, then from its record if there can be one.
@@ -36,14 +37,19 @@ impl<K: PartialEq> Graphs<K> {
     pub fn run(&mut self, stream: &Stream, key: K, work: impl Fn() -> Result<()>) -> Result<()> {
         let Some((_, record)) = self.known.iter_mut().find(|(known, _)| *known == key) else {
             work()?;
-            if self.allowed && self.known.len() < MOST {
+            if self.recording != Recording::Never && self.known.len() < MOST {
                 self.known.push((key, Record::Done));
             }
             return Ok(());
         };
         if let Record::Done = record {
             // What fails while it is recorded may work when it is done at once; if not, it says so itself.
-            *record = Graph::record(stream, &work).map_or(Record::Impossible, Record::Recorded);
+            let graph = |overlapping| Graph::record(stream, overlapping, &work);
+            let graph = match self.recording {
+                Recording::Overlapping => graph(true).or_else(|_| graph(false)),
+                _ => graph(false),
+            };
+            *record = graph.map_or(Record::Impossible, Record::Recorded);
         }
         match record {
             Record::Recorded(graph) => graph.launch(stream),

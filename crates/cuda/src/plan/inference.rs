@@ -29,7 +29,7 @@ impl Inference {
     /// Room for a network and batches of at most `capacity` pictures, on the stream of `kernels`.
     pub fn new(kernels: Kernels, network: &Network, precision: Precision, capacity: usize) -> Result<Self> {
         Ok(Self {
-            graphs: Graphs::new(kernels.records()),
+            graphs: Graphs::new(kernels.recording()),
             weights: Weights::new(&kernels, network, precision)?,
             maps: Maps::of_inference(&kernels, network, precision, capacity)?,
             staging: Staging::new(

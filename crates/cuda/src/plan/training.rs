@@ -74,7 +74,7 @@ impl Training {
             }),
         };
         Ok(Self {
-            graphs: RefCell::new(Graphs::new(kernels.records())),
+            graphs: RefCell::new(Graphs::new(kernels.recording())),
             optimizer: Optimizer::new(&kernels, &weights, config, state.optimizer, frozen_steps)?,
             staging: Staging::new(
                 &queue,

@@ -172,7 +172,7 @@ fn branches_of_a_graph_go_their_own_way_too() {
         for (waits, expected) in [(false, if early { 6.0 } else { 0.0 }), (true, 6.0)] {
             let mut pair = Pair::new(&mock);
             let main = pair.main.clone();
-            let graph = Graph::record(&main, || {
+            let graph = Graph::record(&main, true, || {
                 pair.fork()?;
                 pair.send(6.0)?;
                 if waits {
@@ -196,7 +196,7 @@ fn a_recording_that_leaves_a_stream_behind_is_none() {
     let mut pair = Pair::new(&mock);
     let mut other = Download::new(&pair.side, 1).unwrap();
     let main = pair.main.clone();
-    let error = Graph::record(&main, || {
+    let error = Graph::record(&main, true, || {
         pair.fork()?;
         other.ask(&pair.values, 1)
     });
@@ -204,7 +204,7 @@ fn a_recording_that_leaves_a_stream_behind_is_none() {
     assert!(error.message.contains("CUDA_ERROR_STREAM_CAPTURE_UNJOINED"), "{error}");
     pair.check_usable();
     // And so where the work itself fails.
-    let error = Graph::record(&main, || {
+    let error = Graph::record(&main, true, || {
         pair.fork()?;
         Err(Error::internal("in the middle"))
     });
@@ -220,14 +220,14 @@ fn what_is_recorded_waits_for_nothing_else() {
     let mut pair = Pair::new(&mock);
     let main = pair.main.clone();
     pair.ended.record(&pair.side).unwrap();
-    let error = Graph::record(&main, || main.wait(&pair.ended)).expect_err("it was not recorded there");
+    let error = Graph::record(&main, true, || main.wait(&pair.ended)).expect_err("it was not recorded there");
     assert!(error.message.contains("CUDA_ERROR_STREAM_CAPTURE_ISOLATION"), "{error}");
     pair.check_usable();
     // And nothing else for what is recorded. What a real driver says to that was not tried.
     if mock.books().is_none() {
         return;
     }
-    Graph::record(&main, || pair.given.record(&main)).expect("a graph without work");
+    Graph::record(&main, true, || pair.given.record(&main)).expect("a graph without work");
     for error in [pair.side.wait(&pair.given), pair.given.synchronize()] {
         let error = error.expect_err("it was recorded in a graph");
         assert!(error.message.contains("CUDA_ERROR_CAPTURED_EVENT"), "{error}");
