@@ -204,36 +204,57 @@ struct PairSums {
   }
 };
 
-// Adds up float4s of all lanes of a block, pair by pair, in a tree: the result is lane 0's. All threads must call it.
-DEVICE float4 sum_lanes(float4 value) {
-  SHARED(float4, all, PAIR_THREADS);
-  const int at = threadIdx.y * blockDim.x + threadIdx.x;
-  __syncthreads();
-  all[at] = value;
-  __syncthreads();
-  for (int half = blockDim.y / 2; half > 0; half /= 2) {
-    if (threadIdx.y < half) {
-      const float4 a = all[at], b = all[at + half * blockDim.x];
-      all[at] = make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
-    }
-    __syncthreads();
-  }
-  return all[at];
+// One array for all that a kernel adds up so, whatever it is.
+template <int VALUES>
+DEVICE float2* lanes_room() {
+  SHARED(float2, room, VALUES * PAIR_THREADS);
+  return room;
 }
+
+// Adds up N values of all lanes of a block, column by column and in the lanes' order: put(i, total) gets the sum of what value(i)
+// was in the lanes of a thread's column, each i in one of them. All threads must call it.
+template <int N, class Value, class Put>
+DEVICE void sum_lanes(const Value& value, const Put& put) {
+  // So many at a time: 18 KB leave room for two blocks on every card.
+  constexpr int ROUND = N < 9 ? N : 9;
+  float2* const all = lanes_room<ROUND>();
+  const int columns = blockDim.x;
+#pragma unroll
+  for (int first = 0; first < N; first += ROUND) {
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < ROUND; i++)
+      if (first + i < N) all[i * PAIR_THREADS + threadIdx.y * columns + threadIdx.x] = value(first + i);
+    __syncthreads();
+    for (int i = threadIdx.y; i < min(N - first, ROUND); i += blockDim.y) {
+      const float2* from = all + i * PAIR_THREADS + threadIdx.x;
+      float2 total = make_float2(0.0f, 0.0f);
+#pragma unroll 1
+      for (int lane = 0; lane < blockDim.y; lane += 4, from += 4 * columns) {
+        // There are 8 lanes, 16 or 32, or few parts to be added up.
+        float2 four[4];
+#pragma unroll
+        for (int j = 0; j < 4; j++) four[j] = lane + j < blockDim.y ? from[j * columns] : make_float2(0.0f, 0.0f);
+#pragma unroll
+        for (int j = 0; j < 4; j++) total.x += four[j].x, total.y += four[j].y;
+      }
+      put(first + i, total);
+    }
+  }
+}
+
+// The thread's first channel.
+DEVICE int pair_channel() { return 2 * (blockIdx.x * blockDim.x + threadIdx.x); }
 
 // Writes a block's share of partials [gridDim.y][2][channels]. All threads must call it, with the same partials.
-DEVICE void write_sums(float* partials, const PairSums& sums, int channel, int channels) {
+DEVICE void write_sums(float* partials, const PairSums& sums, int channels) {
   if (!partials) return;
-  const float4 total = sum_lanes(make_float4(sums.first.x, sums.first.y, sums.second.x, sums.second.y));
-  if (threadIdx.y == 0) {
-    float* to = partials + static_cast<size_t>(blockIdx.y) * 2 * channels + channel;
-    Storage<float>::store2(to, total.x, total.y);
-    Storage<float>::store2(to + channels, total.z, total.w);
-  }
+  float* to = partials + static_cast<size_t>(blockIdx.y) * 2 * channels + pair_channel();
+  sum_lanes<2>([&](int i) { return i == 0 ? sums.first : sums.second; },
+               [&](int i, float2 total) { Storage<float>::store2(to + i * channels, total.x, total.y); });
 }
 
-// The thread's first channel, its first unit of work, and the distance to the next.
-DEVICE int pair_channel() { return 2 * (blockIdx.x * blockDim.x + threadIdx.x); }
+// The thread's first unit of work, and the distance to the next.
 DEVICE int first_unit() { return blockIdx.y * blockDim.y + threadIdx.y; }
 DEVICE int unit_step() { return gridDim.y * blockDim.y; }
 

@@ -12,9 +12,9 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
                                const T* input, const SumReading& input_reading, T* input_gradient, int accumulate,
                                float* weight_partials, float* partials, int pictures, int side, int channels, int padding) {
   constexpr int H = (K - 1) / S;
-  // As in the forward pass: for so many columns the window's columns change places instead of being moved.
-  constexpr int PHASES = K == 3 ? H + 1 : 1;
-  const int out = (side + 2 * padding - K) / S + 1, places = (padding + side - 1) / S + 1;
+  // In front of first_place are only pixels outside of the map.
+  const int out = (side + 2 * padding - K) / S + 1, first_place = padding / S;
+  const int places = (padding + side - 1) / S + 1 - first_place;
   const int channel = pair_channel();
   const int row_units = ceil_div(places, R), column_units = ceil_div(places, UNIT_COLUMNS);
   const int unit_columns = ceil_div(places, column_units);
@@ -22,7 +22,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   const Gradient2 output_gradient(reading, channel);
   const Affine2 affine(input_reading.reading, channel);
   const float2 mean = Storage<float>::load2(input_reading.mean + channel);
-  const DepthwiseWeights<K> w(weight, channel, channels);
+  const SharedWeights<K> w(weight, channel, channels);
   float2 dw[K][K];
 #pragma unroll
   for (int y = 0; y < K; y++)
@@ -32,7 +32,8 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
     const int picture = unit / (row_units * column_units);
-    const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * unit_columns;
+    const int first_row = first_place + unit / column_units % row_units * R;
+    const int first_column = first_place + unit % column_units * unit_columns;
     // Within a picture places are 32-bit numbers, which take half the registers.
     const size_t first_output = static_cast<size_t>(picture) * out * out * channels + channel;
     const size_t first_input = static_cast<size_t>(picture) * side * side * channels + channel;
@@ -44,25 +45,23 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
     const Rows<R + H> output_rows(first_row - H, out, channels);
     const Rows<R * S> input_rows(first_row * S - padding, side, channels);
     const auto fetch_output = [&](int column) {
-      if (column < 0 || column >= out) return;
+      const unsigned at = Column(column, out).nearest * channels;
 #pragma unroll
       for (int r = 0; r < R + H; r++) {
-        const int place = output_rows.place[r] + column * channels;
+        const unsigned place = output_rows.place[r] + at;
         coming_gradient[r] = load_pair(gradients + place), coming_output[r] = load_pair(outputs + place);
       }
     };
     const auto fetch_input = [&](int column) {
 #pragma unroll
       for (int x = 0; x < S; x++) {
-        const int at = column * S + x - padding;
-        if (at < 0 || at >= side) continue;
+        const unsigned at = Column(column * S + x - padding, side).nearest * channels;
 #pragma unroll
-        for (int row = 0; row < R * S; row++)
-          coming_input[row * S + x] = load_pair(inputs + input_rows.place[row] + at * channels);
+        for (int row = 0; row < R * S; row++) coming_input[row * S + x] = load_pair(inputs + (input_rows.place[row] + at));
       }
     };
     const auto take = [&](int column, int at) {
-      const bool inside = column >= 0 && column < out;
+      const bool inside = Column(column, out).inside;
 #pragma unroll
       for (int r = 0; r < R + H; r++)
         window[r][at] = only_if(inside && output_rows.inside(r),
@@ -76,63 +75,63 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
     }
     fetch_output(first_column);
     fetch_input(first_column);
-    const int end = min(places, first_column + unit_columns);
-    for (int first = first_column; first < end; first += PHASES) {
+    const int end = min(first_place + places, first_column + unit_columns);
+    for (int column = first_column; column < end; column++) {
+      take(column, H);
+      Pair<T> own_input[R * S * S];
 #pragma unroll
-      for (int phase = 0; phase < PHASES; phase++) {
-        const int column = first + phase;
-        if (column >= end) break;
-        const auto slot = [&](int x) { return (x + phase) % (H + 1); };
-        take(column, slot(H));
-        Pair<T> own_input[R * S * S];
+      for (int pixel = 0; pixel < R * S * S; pixel++) own_input[pixel] = coming_input[pixel];
+      // The next column's values are on their way meanwhile.
+      fetch_output(column + 1);
+      fetch_input(column + 1);
 #pragma unroll
-        for (int pixel = 0; pixel < R * S * S; pixel++) own_input[pixel] = coming_input[pixel];
-        // The next column's values are on their way meanwhile.
-        if (column + 1 < end) {
-          fetch_output(column + 1);
-          fetch_input(column + 1);
+      for (int phase_at = 0; phase_at < S * S; phase_at++) {
+        const int y_phase = phase_at / S, x_phase = phase_at % S;
+        const Column at(column * S + x_phase - padding, side);
+        // Of the R pixels of these phases each filter place is loaded once. One outside of the map adds nothing.
+        float2 y[R], a[R], sum[R];
+        bool inside[R];
+        unsigned place[R];
+#pragma unroll
+        for (int r = 0; r < R; r++) {
+          const int row = r * S + y_phase;
+          inside[r] = at.inside && input_rows.inside(row);
+          place[r] = input_rows.place[row] + at.nearest * channels;
+          y[r] = unpack_pair(own_input[row * S + x_phase]);
+          a[r] = only_if(inside[r], affine.read<HARD_SWISH>(input_reading.reading, y[r]));
+          sum[r] = make_float2(0.0f, 0.0f);
+          if (accumulate) sum[r] = Storage<T>::load2(input_gradients + place[r]);
         }
 #pragma unroll
-        for (int pixel = 0; pixel < R * S * S; pixel++) {
-          const int row = pixel / S, r = row / S, y_phase = row % S, x_phase = pixel % S;
-          const int at_column = column * S + x_phase - padding;
-          if (at_column < 0 || at_column >= side || !input_rows.inside(row)) continue;
-          const int place = input_rows.place[row] + at_column * channels;
-          const float2 y = unpack_pair(own_input[pixel]);
-          const float2 a = affine.read<HARD_SWISH>(input_reading.reading, y);
-          float2 sum = accumulate ? Storage<T>::load2(input_gradients + place) : make_float2(0.0f, 0.0f);
+        for (int dy = 0; S * dy + y_phase < K; dy++)
 #pragma unroll
-          for (int dy = 0; S * dy + y_phase < K; dy++)
+          for (int dx = 0; S * dx + x_phase < K; dx++) {
+            const int ky = S * dy + y_phase, kx = S * dx + x_phase;
+            const float2 factor = w.at(ky, kx);
 #pragma unroll
-            for (int dx = 0; S * dx + x_phase < K; dx++) {
-              const int ky = S * dy + y_phase, kx = S * dx + x_phase;
-              const float2 g = window[r + H - dy][slot(H - dx)], factor = w.at(ky, kx);
-              sum.x = fmaf(g.x, factor.x, sum.x), sum.y = fmaf(g.y, factor.y, sum.y);
-              dw[ky][kx].x = fmaf(g.x, a.x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a.y, dw[ky][kx].y);
+            for (int r = 0; r < R; r++) {
+              const float2 g = window[r + H - dy][H - dx];
+              sum[r].x = fmaf(g.x, factor.x, sum[r].x), sum[r].y = fmaf(g.y, factor.y, sum[r].y);
+              dw[ky][kx].x = fmaf(g.x, a[r].x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a[r].y, dw[ky][kx].y);
             }
-          Storage<T>::store2(input_gradients + place, sum.x, sum.y);
-          sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, sum, y);
-        }
-        if constexpr (PHASES == 1) {
+          }
 #pragma unroll
-          for (int r = 0; r < R + H; r++)
-#pragma unroll
-            for (int x = 0; x < H; x++) window[r][x] = window[r][x + 1];
+        for (int r = 0; r < R; r++) {
+          if (inside[r]) Storage<T>::store2(input_gradients + place[r], sum[r].x, sum[r].y);
+          sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, only_if(inside[r], sum[r]), y[r]);
         }
       }
+      // Moved: to change places, as forward, would take code and registers for each of them, and there are too few.
+#pragma unroll
+      for (int r = 0; r < R + H; r++)
+#pragma unroll
+        for (int x = 0; x < H; x++) window[r][x] = window[r][x + 1];
     }
   }
-  write_sums(partials, sums, channel, channels);
-  // Two filter places at a time, because float4s are summed.
+  write_sums(partials, sums, channels);
   float* weights = weight_partials + static_cast<size_t>(blockIdx.y) * K * K * channels + channel;
-#pragma unroll
-  for (int at = 0; at < K * K; at += 2) {
-    const float2 a = dw[at / K][at % K], b = at + 1 < K * K ? dw[(at + 1) / K][(at + 1) % K] : make_float2(0.0f, 0.0f);
-    const float4 total = sum_lanes(make_float4(a.x, a.y, b.x, b.y));
-    if (threadIdx.y > 0) continue;
-    Storage<float>::store2(weights + at * channels, total.x, total.y);
-    if (at + 1 < K * K) Storage<float>::store2(weights + (at + 1) * channels, total.z, total.w);
-  }
+  sum_lanes<K * K>([&](int at) { return dw[at / K][at % K]; },
+                   [&](int at, float2 total) { Storage<float>::store2(weights + at * channels, total.x, total.y); });
 }
 
 #define DEPTHWISE_BACKWARD(K, S, R, BLOCKS, name, T)                                                                    \

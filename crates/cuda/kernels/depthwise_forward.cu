@@ -15,7 +15,7 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
   const int unit_columns = ceil_div(out, column_units);
   const int units = pictures * row_units * column_units;
   const Affine2 affine(reading, channel);
-  const DepthwiseWeights<K> w(weight, channel, channels);
+  const typename ForwardWeights<K>::Type w(weight, channel, channels);
 
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
@@ -30,15 +30,14 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
     const auto fetch = [&](int column) {
 #pragma unroll
       for (int x = 0; x < S; x++) {
-        if (column + x < 0 || column + x >= side) continue;
-        const T* at = from + (column + x) * channels;
+        const unsigned at = Column(column + x, side).nearest * channels;
 #pragma unroll
-        for (int row = 0; row < ROWS; row++) coming[row][x] = load_pair(at + rows.place[row]);
+        for (int row = 0; row < ROWS; row++) coming[row][x] = load_pair(from + (rows.place[row] + at));
       }
     };
     // Of these, column x becomes the window's column `at`.
     const auto take = [&](int column, int x, int at) {
-      const bool inside = column + x >= 0 && column + x < side;
+      const bool inside = Column(column + x, side).inside;
 #pragma unroll
       for (int row = 0; row < ROWS; row++)
         window[row][at] =
@@ -46,6 +45,7 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
     };
     const int left = first_column * S - padding, end = min(out, first_column + unit_columns);
     const int unit_rows = min(R, out - first_row);
+    const unsigned row_step = out * channels;
     // All columns but the last S of the first output's window.
 #pragma unroll
     for (int x = 0; x < K - S; x += S) {
@@ -63,11 +63,10 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
         const int newest = column * S - padding + K - S;
 #pragma unroll
         for (int x = 0; x < S; x++) take(newest, x, slot(K - S + x));
-        if (column + 1 < end) fetch(newest + S);
-        T* at = to + (first_row * out + column) * channels;
+        fetch(newest + S);
+        const unsigned at = (first_row * out + column) * channels;
 #pragma unroll
         for (int r = 0; r < R; r++) {
-          if (r >= unit_rows) continue;
           float2 sum = make_float2(0.0f, 0.0f);
 #pragma unroll
           for (int y = 0; y < K; y++)
@@ -76,8 +75,8 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
               const float2 value = window[r * S + y][slot(x)], factor = w.at(y, x);
               sum.x = fmaf(value.x, factor.x, sum.x), sum.y = fmaf(value.y, factor.y, sum.y);
             }
-          Storage<T>::store2(at + r * out * channels, sum.x, sum.y);
-          sums.add_value(sum);
+          if (r < unit_rows) Storage<T>::store2(to + (at + r * row_step), sum.x, sum.y);
+          sums.add_value(only_if(r < unit_rows, sum));
         }
         if constexpr (PHASES == 1) {
 #pragma unroll
@@ -88,7 +87,7 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
       }
     }
   }
-  write_sums(partials, sums, channel, channels);
+  write_sums(partials, sums, channels);
 }
 
 #define DEPTHWISE_FORWARD(K, S, R, BLOCKS, name, T)                                                             \

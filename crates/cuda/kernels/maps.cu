@@ -15,8 +15,8 @@ DEVICE void sum_pixels(int pictures, int pixels, int channels, const Load& load,
           const float2 own = term(loaded);
           sum.x += own.x, sum.y += own.y;
         });
-    const float4 total = sum_lanes(make_float4(sum.x, sum.y, 0.0f, 0.0f));
-    if (threadIdx.y == 0) finish(static_cast<size_t>(picture) * channels + channel, total.x, total.y);
+    sum_lanes<1>([&](int) { return sum; },
+                 [&](int, float2 total) { finish(static_cast<size_t>(picture) * channels + channel, total.x, total.y); });
   }
 }
 
@@ -83,7 +83,7 @@ DEVICE void pool_backward(const T* map, const SumReading& reading, const float* 
         });
   };
   factors ? pass(Is<true>()) : pass(Is<false>());
-  write_sums(partials, sums, channel, channels);
+  write_sums(partials, sums, channels);
 }
 
 template <class T>
@@ -102,7 +102,7 @@ DEVICE void sum_gradient(const T* gradient, const T* map, const SumReading& read
       [&](int, const Both<T>& both) {
         sums.add_gradient(reading.reading, affine, mean, unpack_pair(both.gradient), unpack_pair(both.value));
       });
-  write_sums(partials, sums, channel, channels);
+  write_sums(partials, sums, channels);
 }
 
 template <class T>

@@ -1,7 +1,7 @@
 // The stem: a full 3x3 convolution of a picture's three channels. A thread owns two output channels and walks along 8 pixels of an
 // output row with the picture's patch in registers, so that a value is loaded once for three columns; it is the same for all
 // pairs, and so comes once for a warp or twice.
-#include "common.cuh"
+#include "map_places.cuh"
 
 constexpr int TAPS = 27;
 // Columns of a unit of work.
@@ -23,14 +23,14 @@ template <int S, class Take>
 DEVICE void walk_patches(const float* picture, int side, int padding, const StemUnit& unit, const Take& take) {
   // values[row][column][channel]. As in depthwise convolutions columns change places instead of being moved.
   float values[3][3][3];
-  const int top = unit.row * S - padding;
+  const Rows<3> rows(unit.row * S - padding, side, 3);
   // Column x of the patch at an output column.
   const auto load = [&](int column, int x, int slot) {
-    const int at = column * S - padding + x;
+    const Column at(column * S - padding + x, side);
 #pragma unroll
     for (int row = 0; row < 3; row++) {
-      const bool inside = top + row >= 0 && top + row < side && at >= 0 && at < side;
-      const float* from = picture + ((top + row) * side + at) * 3;
+      const bool inside = at.inside && rows.inside(row);
+      const float* from = picture + (rows.place[row] + at.nearest * 3u);
 #pragma unroll
       for (int channel = 0; channel < 3; channel++) values[row][slot][channel] = inside ? from[channel] : 0.0f;
     }
@@ -75,18 +75,18 @@ DEVICE void stem_forward(const float* input, const float* weight, const float* b
       sums.add_value(sum);
     });
   }
-  write_sums(partials, sums, channel, outputs);
+  write_sums(partials, sums, outputs);
 }
 
-template <class T, int S>
+template <class T, int S, bool HARD_SWISH>
 DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T* output, const GradientReading& reading,
                                  float* weight_partials, int pictures, int side, int outputs, int padding) {
   const int out = (side + 2 * padding - 3) / S + 1;
   const int channel = pair_channel(), units = pictures * out * ceil_div(out, STEM_COLUMNS);
   const Gradient2 output_gradient(reading, channel);
-  float2 dw[TAPS + 1];
+  float2 dw[TAPS];
 #pragma unroll
-  for (int tap = 0; tap <= TAPS; tap++) dw[tap] = make_float2(0.0f, 0.0f);
+  for (int tap = 0; tap < TAPS; tap++) dw[tap] = make_float2(0.0f, 0.0f);
 
   for (int at = first_unit(); at < units; at += unit_step()) {
     const StemUnit unit(at, out);
@@ -96,7 +96,8 @@ DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T*
     Pair<T> coming_gradient = load_pair(gradients + unit.first_column * outputs);
     Pair<T> coming_output = load_pair(outputs_at + unit.first_column * outputs);
     walk_patches<S>(from, side, padding, unit, [&](int column, const auto& value) {
-      const float2 g = output_gradient.read(reading.reading, unpack_pair(coming_gradient), unpack_pair(coming_output));
+      const float2 g = output_gradient.template read<HARD_SWISH>(reading.reading, unpack_pair(coming_gradient),
+                                                                 unpack_pair(coming_output));
       const int next = min(column + 1, unit.end - 1) * outputs;
       coming_gradient = load_pair(gradients + next), coming_output = load_pair(outputs_at + next);
 #pragma unroll
@@ -105,13 +106,8 @@ DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T*
     });
   }
   float* to = weight_partials + static_cast<size_t>(blockIdx.y) * TAPS * outputs + channel;
-#pragma unroll
-  for (int tap = 0; tap < TAPS; tap += 2) {
-    const float4 total = sum_lanes(make_float4(dw[tap].x, dw[tap].y, dw[tap + 1].x, dw[tap + 1].y));
-    if (threadIdx.y > 0) continue;
-    Storage<float>::store2(to + tap * outputs, total.x, total.y);
-    if (tap + 1 < TAPS) Storage<float>::store2(to + (tap + 1) * outputs, total.z, total.w);
-  }
+  sum_lanes<TAPS>([&](int tap) { return dw[tap]; },
+                  [&](int tap, float2 total) { Storage<float>::store2(to + tap * outputs, total.x, total.y); });
 }
 
 #define STEM(name, T)                                                                                                  \
@@ -129,10 +125,15 @@ DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T*
   (const float* input, const T* gradient, const T* output, GradientReading reading, float* weight_partials,            \
    int pictures, int side, int outputs, int stride, int padding) {                                                     \
     begin_kernel();                                                                                                    \
-    if (stride == 1)                                                                                                   \
-      stem_weight_gradient<T, 1>(input, gradient, output, reading, weight_partials, pictures, side, outputs, padding); \
-    else                                                                                                               \
-      stem_weight_gradient<T, 2>(input, gradient, output, reading, weight_partials, pictures, side, outputs, padding); \
+    const auto pass = [&](auto hard_swish) {                                                                           \
+      if (stride == 1)                                                                                                 \
+        stem_weight_gradient<T, 1, hard_swish.value>(input, gradient, output, reading, weight_partials, pictures, side,\
+                                                     outputs, padding);                                                \
+      else                                                                                                             \
+        stem_weight_gradient<T, 2, hard_swish.value>(input, gradient, output, reading, weight_partials, pictures, side,\
+                                                     outputs, padding);                                                \
+    };                                                                                                                 \
+    reading.reading.hard_swish ? pass(Is<true>()) : pass(Is<false>());                                                 \
   }                                                                                                                    \
   END_KERNEL(stem_weight_gradient_##name)
 STEM(f32, float)

@@ -100,7 +100,9 @@ KERNEL(reduce_partials, PAIR_THREADS)(const float* partials, int parts, int coun
         [&](int part) { return *reinterpret_cast<const float4*>(partials + static_cast<size_t>(part) * count + at); },
         [&](int, float4 four) { sum = make_float4(sum.x + four.x, sum.y + four.y, sum.z + four.z, sum.w + four.w); });
   }
-  sum = sum_lanes(sum);
-  if (threadIdx.y == 0 && at < count) *reinterpret_cast<float4*>(to + at) = sum;
+  sum_lanes<2>([&](int i) { return i == 0 ? make_float2(sum.x, sum.y) : make_float2(sum.z, sum.w); },
+               [&](int i, float2 total) {
+                 if (at < count) Storage<float>::store2(to + at + 2 * i, total.x, total.y);
+               });
 }
 END_KERNEL(reduce_partials)

@@ -2,7 +2,7 @@
 
 use super::forward::Map;
 use super::reading::{GradientReading, SumReading};
-use super::sizes::{SMALL_BLOCKS, depthwise_backward_units, stem_units};
+use super::sizes::{SMALL_BLOCKS, STEM_BLOCKS, depthwise_backward_units, stem_units};
 use super::{Kernels, Norms, Product, Storage, grid, input_values};
 use crate::driver::{Arguments, Slice};
 use mobilenet_core::Result;
@@ -265,7 +265,7 @@ impl Kernels {
     ) -> Result<usize> {
         let outputs = padded(layer.outputs);
         let parted =
-            grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
+            grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, STEM_BLOCKS);
         let bytes = storage.bytes() * pictures * layer.map_floats();
         let arguments = Arguments::new()
             .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)

@@ -1,7 +1,7 @@
 //! The forward pass's kernels. Each gives how many partial sums it left, where it was given room for them.
 
 use super::reading::Reading;
-use super::sizes::{SMALL_BLOCKS, depthwise_units, stem_units};
+use super::sizes::{STEM_BLOCKS, depthwise_units, stem_units};
 use super::{Kernels, Norms, Product, Storage, grid, input_values};
 use crate::driver::{Arguments, Slice};
 use mobilenet_core::Result;
@@ -27,7 +27,7 @@ impl Kernels {
     ) -> Result<usize> {
         let outputs = padded(layer.outputs);
         let parted =
-            grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, SMALL_BLOCKS);
+            grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, STEM_BLOCKS);
         let arguments = Arguments::new()
             .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)
             .with(weight.with(4 * PATCH * outputs)?)

@@ -19,6 +19,9 @@ pub struct Workspaces {
 /// Blocks a multiprocessor of the passes that need few registers.
 pub const SMALL_BLOCKS: usize = 8;
 
+/// And of the stem's, whose filter and patch take as many as that leaves.
+pub const STEM_BLOCKS: usize = 2;
+
 impl Workspaces {
     /// The most that a training step of up to `pictures` pictures needs. A smaller batch never needs more: no grid has
     /// more parts for less work.
@@ -47,7 +50,7 @@ impl Workspaces {
         let mut others = 0;
         match layer.operation {
             Operation::Stem => {
-                let parts = pairs(outputs, stem_units(layer, pictures), SMALL_BLOCKS);
+                let parts = pairs(outputs, stem_units(layer, pictures), STEM_BLOCKS);
                 sums = sums.max(2 * outputs * parts);
                 others = parts * PATCH * outputs;
             }
@@ -91,7 +94,7 @@ pub fn depthwise_units(layer: &Layer, pictures: usize) -> (usize, usize) {
 
 /// The same of its backward pass.
 pub fn depthwise_backward_units(layer: &Layer, pictures: usize) -> (usize, usize) {
-    let side = (layer.padding + layer.input_side - 1) / layer.stride + 1;
+    let side = (layer.padding + layer.input_side - 1) / layer.stride + 1 - layer.padding / layer.stride;
     let (rows, blocks) = (if layer.stride == 1 { 2 } else { 1 }, if layer.kernel == 3 { 2 } else { 1 });
     (pictures * side.div_ceil(rows) * side.div_ceil(DEPTHWISE_COLUMNS), blocks)
 }
