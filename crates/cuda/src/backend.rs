@@ -14,8 +14,8 @@ const EVALUATION_PIXELS: usize = 512 * 32 * 32;
 /// The oldest cards that the kernels' PTX is for: Ampere, the first with bfloat16 and TF32.
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
 
-/// Set to 0, every kernel is launched by itself instead of a recorded step, so that an error names its kernel; set to `in-turn`, a
-/// step is recorded in which kernels don't overlap.
+/// Set to `0`, every kernel is launched by itself instead of a recorded step, so that an error names its kernel; to `in-turn`, a
+/// step is recorded in which kernels don't overlap; to `strict`, a step that can't be recorded is an error.
 const GRAPHS: &str = "MOBILENET_NATIVE_CUDA_GRAPHS";
 
 /// A card with its kernels, ready to train and run networks.
@@ -50,6 +50,7 @@ impl Cuda {
         let recording = match std::env::var(GRAPHS).as_deref() {
             Ok("0") => Recording::Never,
             Ok("in-turn") => Recording::InTurn,
+            Ok("strict") => Recording::Strict,
             _ => Recording::Overlapping,
         };
         Ok(Self { context, library, recording })

@@ -132,6 +132,8 @@ pub enum Recording {
     InTurn,
     /// The same; where the card can, a kernel is there before that.
     Overlapping,
+    /// The same; what can't be recorded so is an error, where otherwise it is launched kernel by kernel.
+    Strict,
 }
 
 /// The kernels on one stream of a plan.

@@ -108,10 +108,17 @@ impl Pass<'_> {
                 Operation::Pointwise | Operation::Linear => self.product(index)?,
                 Operation::Pool => self.pool(index)?,
                 // Its gradient is that of both that it adds, and stands where theirs do.
+                Operation::Add { .. } if self.product_follows(index) => {}
                 Operation::Add { .. } => self.sum_gradient(index, index - 1)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether the next layer is a product, which then gathers the sums for a sum's second summand, the layer in front of it.
+    fn product_follows(&self, index: usize) -> bool {
+        let next = self.maps.network.layers.get(index + 1);
+        next.is_some_and(|next| next.is_product() && next.input == Some(index) && next.excitation.is_none())
     }
 
     /// Gathers the sums for the map of layer `index`, of which `from`'s gradient is the gradient.
@@ -199,8 +206,14 @@ impl Pass<'_> {
     fn product(&self, index: usize) -> Result<()> {
         let layer = &self.maps.network.layers[index];
         let (product, factors) = (self.maps.product(index), self.maps.factors(index));
-        let (read, input) = self.read(index)?;
+        let (read, mut input) = self.read(index)?;
         let (output, map) = (self.output(index)?, self.maps.map(read)?);
+        let is_sum = matches!(self.maps.network.layers[read].operation, Operation::Add { .. });
+        if is_sum && self.product_follows(read) {
+            // The sum itself needs none, and the gradient is the same.
+            (input.values, input.reading) =
+                (self.maps.values(read - 1), self.maps.norms.sum_reading(read - 1)?);
+        }
         let excited = layer.excitation.is_some();
         let partials = if excited { Slice::NONE } else { self.gradients.partials.all() };
         let weight = self.weights.weight(index, product.storage());

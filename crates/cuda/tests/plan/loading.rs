@@ -80,6 +80,7 @@ fn machine_code_is_taken_where_there_is_some_for_the_card() {
         ("8.0", "13000", "1", "1 false"),
         ("8.9", "13010", "1", "1 false"),
         ("9.0", "13000", "1", "1 true"),
+        ("9.0", "13000", "strict", "1 true"),
         ("9.0", "13000", "in-turn", "1 false"),
         ("9.0", "13000", "0", "1 false"),
         ("9.0", "12080", "1", "0 false"),
