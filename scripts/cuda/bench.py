@@ -18,6 +18,7 @@ import argparse
 import concurrent.futures
 import itertools
 import json
+import os
 import pathlib
 import statistics
 import subprocess
@@ -31,9 +32,10 @@ sys.path.insert(0, str(ROOT / "bench"))
 class Ours:
     """The program of this project, which does as many steps as it is told."""
 
-    def __init__(self, work, network, batch, precision):
+    def __init__(self, work, network, batch, precision, environment=None):
         command = [str(ROOT / "target/cuda-card/steps"), work, network, str(batch), precision]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=os.environ | (environment or {}))
         self.about = self.answer()
         self.batch = self.about["batch"]
 
