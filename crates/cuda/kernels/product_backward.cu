@@ -16,7 +16,7 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
   const int first_row = row_tile * T::BM;
   const B b({weight, inputs}, first_column, inputs, outputs);
-  uint4* const kept = first_column == 0 ? reinterpret_cast<uint4*>(output_gradient) : nullptr;
+  Four<P>* const kept = first_column == 0 ? reinterpret_cast<Four<P>*>(output_gradient) : nullptr;
   SLABS(slabs, A, B);
   Sums<T> sums;
   if (reading.reading.hard_swish) {

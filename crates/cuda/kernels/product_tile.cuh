@@ -38,21 +38,19 @@ DEVICE void eight(const Sums<T>& sums, int m, int half, int group, float (&to)[8
 }
 
 template <class P, class T, class A, class B>
-DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums<T>& sums) {
-  const int row = Place<T>::warp_row(), column = Place<T>::warp_column();
+DEVICE void multiply_slab(const unsigned* a_words, int a_at, const unsigned* b_words, int b_at, Sums<T>& sums) {
   if constexpr (is_same<P, Float32>) {
-    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
+    const int row = Place<T>::warp_row() + threadIdx.x % 32 / 4, column = Place<T>::warp_column() + threadIdx.x % 4 * 2;
     for (int k = 0; k < SLAB_WORDS; k++) {
       float a[T::M][2], b[T::N][2];
 #pragma unroll
       for (int m = 0; m < T::M; m++)
 #pragma unroll
-        for (int half = 0; half < 2; half++)
-          a[m][half] = __uint_as_float(A::word(a_words, row + m * 16 + half * 8 + g, k));
+        for (int half = 0; half < 2; half++) a[m][half] = __uint_as_float(A::word(a_words, row + m * 16 + half * 8, k));
 #pragma unroll
       for (int n = 0; n < T::N; n++)
 #pragma unroll
-        for (int i = 0; i < 2; i++) b[n][i] = __uint_as_float(B::word(b_words, column + n * 8 + 2 * t + i, k));
+        for (int i = 0; i < 2; i++) b[n][i] = __uint_as_float(B::word(b_words, column + n * 8 + i, k));
 #pragma unroll
       for (int m = 0; m < T::M; m++)
 #pragma unroll
@@ -64,8 +62,8 @@ DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums
 #pragma unroll
     for (int k = 0; k < SLAB_WORDS; k += 8) {
       unsigned a[T::M][4], b[T::N][2];
-      A::rows(a_words, row, k, a);
-      B::columns(b_words, column, k, b);
+      A::rows(a_words, a_at, k, a);
+      B::columns(b_words, b_at, k, b);
       if constexpr (is_same<P, Tf32>) {
         mma_tf32(sums, a, b);
       } else {
@@ -75,41 +73,59 @@ DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums
   }
 }
 
-// Room for slabs of both operands, two of each: while one is multiplied, the next is written.
-#define SLABS(name, A, B)                        \
-  SHARED(uint4, name##_a, 2 * A::WORDS / 4);     \
-  SHARED(uint4, name##_b, 2 * B::WORDS / 4);     \
+// Room for slabs of both operands.
+#define SLABS(name, A, B)                             \
+  SHARED(uint4, name##_a, A::STAGES * A::WORDS / 4);  \
+  SHARED(uint4, name##_b, B::STAGES * B::WORDS / 4);  \
   unsigned* const name[2] = {reinterpret_cast<unsigned*>(name##_a), reinterpret_cast<unsigned*>(name##_b)}
 
-// sums = a * b over the depth from `start` to `end`, of which both operands know the end, too.
+// Where a slab lies, by its number.
+template <class O>
+DEVICE unsigned* stage(unsigned* words, int slab) {
+  return words + slab % O::STAGES * O::WORDS;
+}
+
+// sums = a * b over the depth from `start` to `end`, of which both operands know the end, too. While a slab is multiplied the
+// next but one is on its way: in registers, or to a third place in shared memory. So there is one barrier a slab, behind which
+// what was stored before it is read, and what was read before it is written over.
 template <class P, class T, class A, class B>
 DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums) {
-  unsigned *a_words = slabs[0], *b_words = slabs[1];
+  constexpr int DEPTH = SLAB_DEPTH<P>;
+  constexpr bool COPIED = A::COPIED || B::COPIED;
+  unsigned *const a_words = slabs[0], *const b_words = slabs[1];
+  const int a_at = A::rows_at(Place<T>::warp_row()), b_at = B::columns_at(Place<T>::warp_column());
 #pragma unroll
   for (int m = 0; m < T::M; m++)
 #pragma unroll
     for (int n = 0; n < T::N; n++)
 #pragma unroll
       for (int i = 0; i < 4; i++) sums[m][n][i] = 0.0f;
-  a.fetch(start);
-  b.fetch(start);
-  a.store(a_words);
-  b.store(b_words);
-  __syncthreads();
-  int half = 0;
-  for (int from = start; from < end; from += SLAB_DEPTH<P>) {
-    const int next = from + SLAB_DEPTH<P>;
-    if (next < end) {
-      a.fetch(next);
-      b.fetch(next);
+  const auto fetch = [&](int slab, int from) {
+    if (from < end) {
+      a.fetch(from, stage<A>(a_words, slab));
+      b.fetch(from, stage<B>(b_words, slab));
     }
-    multiply_slab<P, T, A, B>(a_words + half * A::WORDS, b_words + half * B::WORDS, sums);
-    half ^= 1;
-    if (next < end) {
-      a.store(a_words + half * A::WORDS);
-      b.store(b_words + half * B::WORDS);
-    }
+    if constexpr (COPIED) commit_copies();
+  };
+  const auto store = [&](int slab) {
+    a.store(stage<A>(a_words, slab));
+    b.store(stage<B>(b_words, slab));
+  };
+  // The first two slabs are on their way at once.
+  A first_a = a;
+  B first_b = b;
+  first_a.fetch(start, stage<A>(a_words, 0));
+  first_b.fetch(start, stage<B>(b_words, 0));
+  if constexpr (COPIED) commit_copies();
+  fetch(1, start + DEPTH);
+  first_a.store(stage<A>(a_words, 0));
+  first_b.store(stage<B>(b_words, 0));
+  for (int slab = 0, from = start; from < end; slab++, from += DEPTH) {
+    if constexpr (COPIED) wait_for_copies<1>();
     __syncthreads();
+    if (from + DEPTH < end) store(slab + 1);
+    fetch(slab + 2, from + 2 * DEPTH);
+    multiply_slab<P, T, A, B>(stage<A>(a_words, slab), a_at, stage<B>(b_words, slab), b_at, sums);
   }
 }
 
