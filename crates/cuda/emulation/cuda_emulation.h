@@ -312,6 +312,12 @@ inline void load_matrices_transposed(unsigned (&to)[4], const unsigned* row) {
   emulation::warp_collective(emulation::load_matrices_all<true>, &own);
 }
 
+inline void prefetch(const void* from) { static_cast<void>(*static_cast<const volatile char*>(from)); }
+template <class T>
+T load_ahead(const T* from) {
+  return *from;
+}
+
 template <int BYTES>
 void copy_later(unsigned* to, const void* from, bool real) {
   const auto unaligned = [](const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % BYTES != 0; };

@@ -35,20 +35,25 @@ struct bf16 {
 template <class T>
 struct Storage;
 
+// Four and Eight: as many values that lie side by side, as they are stored.
 template <>
 struct Storage<float> {
-  using Four = uint4;                  // four values as they are stored
+  using Four = uint4;
+  struct Eight {
+    uint4 low, high;
+  };
   static DEVICE float2 load2(const float* from) { return *reinterpret_cast<const float2*>(from); }
   static DEVICE void store2(float* to, float a, float b) { *reinterpret_cast<float2*>(to) = make_float2(a, b); }
-  static DEVICE void unpack(const uint4& raw, float (&values)[4]) {
-    values[0] = __uint_as_float(raw.x);
-    values[1] = __uint_as_float(raw.y);
-    values[2] = __uint_as_float(raw.z);
-    values[3] = __uint_as_float(raw.w);
+  static DEVICE void unpack(const Four& raw, float (&values)[4]) {
+    values[0] = __uint_as_float(raw.x), values[1] = __uint_as_float(raw.y);
+    values[2] = __uint_as_float(raw.z), values[3] = __uint_as_float(raw.w);
   }
-  static DEVICE void unpack4(const Four& raw, float (&values)[4]) { unpack(raw, values); }
-  // Eight values that lie side by side.
-  static DEVICE void load8(const float* from, float (&values)[8]) { load_floats(from, values); }
+  static DEVICE void unpack(const Eight& raw, float (&values)[8]) {
+    float low[4], high[4];
+    unpack(raw.low, low), unpack(raw.high, high);
+#pragma unroll
+    for (int i = 0; i < 4; i++) values[i] = low[i], values[4 + i] = high[i];
+  }
   static DEVICE void store8(float* to, const float (&v)[8]) {
     reinterpret_cast<float4*>(to)[0] = make_float4(v[0], v[1], v[2], v[3]);
     reinterpret_cast<float4*>(to)[1] = make_float4(v[4], v[5], v[6], v[7]);
@@ -61,21 +66,22 @@ DEVICE float high_half(unsigned word) { return __uint_as_float(word & 0xffff0000
 template <>
 struct Storage<bf16> {
   using Four = uint2;
+  using Eight = uint4;
   static DEVICE float2 load2(const bf16* from) {
     const unsigned word = *reinterpret_cast<const unsigned*>(from);
     return make_float2(low_half(word), high_half(word));
   }
   static DEVICE void store2(bf16* to, float a, float b) { *reinterpret_cast<unsigned*>(to) = pack_bf16(a, b); }
-  static DEVICE void unpack(const uint4& raw, float (&values)[8]) {
+  static DEVICE void unpack(const Four& raw, float (&values)[4]) {
+    values[0] = low_half(raw.x), values[1] = high_half(raw.x);
+    values[2] = low_half(raw.y), values[3] = high_half(raw.y);
+  }
+  static DEVICE void unpack(const Eight& raw, float (&values)[8]) {
     values[0] = low_half(raw.x), values[1] = high_half(raw.x);
     values[2] = low_half(raw.y), values[3] = high_half(raw.y);
     values[4] = low_half(raw.z), values[5] = high_half(raw.z);
     values[6] = low_half(raw.w), values[7] = high_half(raw.w);
   }
-  static DEVICE void unpack4(const Four& raw, float (&values)[4]) {
-    values[0] = low_half(raw.x), values[1] = high_half(raw.x), values[2] = low_half(raw.y), values[3] = high_half(raw.y);
-  }
-  static DEVICE void load8(const bf16* from, float (&values)[8]) { unpack(*reinterpret_cast<const uint4*>(from), values); }
   static DEVICE void store8(bf16* to, const float (&v)[8]) {
     *reinterpret_cast<uint4*>(to) =
         make_uint4(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));

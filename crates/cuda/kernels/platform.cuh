@@ -79,6 +79,21 @@ DEVICE void wait_for_copies() {
   asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
 }
 
+// Asks for the 64 bytes at an address, which are read later: they come into the L2 cache.
+DEVICE void prefetch(const void* from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
+
+// Loads of which the 256 bytes around come into the L2 cache: those that are not loaded yet soon are.
+DEVICE uint2 load_ahead(const uint2* from) {
+  uint2 to;
+  asm("ld.global.L2::256B.v2.u32 {%0,%1}, [%2];" : "=r"(to.x), "=r"(to.y) : "l"(from));
+  return to;
+}
+DEVICE uint4 load_ahead(const uint4* from) {
+  uint4 to;
+  asm("ld.global.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w) : "l"(from));
+  return to;
+}
+
 // Tensor cores: c [16, 8] += a * b, over 16 values of depth in bfloat16, and over 8 in TF32. The fragments are those of the
 // PTX manual, "Matrix Fragments for mma.m16n8k16" and "for mma.m16n8k8": in words of 32 bits both lie alike.
 template <int M, int N>

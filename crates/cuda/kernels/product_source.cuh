@@ -38,6 +38,11 @@ using Four = typename Storage<typename P::Map>::Four;
 // A chunk is four values of a row side by side; its place is counted in chunks, so that 32 bits reach 32 GiB in bfloat16. Whoever
 // takes chunks of the same channels asks for what there is for these channels once.
 
+template <class T>
+DEVICE typename Storage<T>::Four load_chunk(const T* from, unsigned chunk) {
+  return load_ahead(reinterpret_cast<const typename Storage<T>::Four*>(from) + chunk);
+}
+
 // What is read of a map; GENERAL: it may be a hard swish, or multiplied by factors.
 template <class T, bool GENERAL>
 struct ReadSource {
@@ -52,7 +57,7 @@ struct ReadSource {
     float scale[4], shift[4];
   };
   static constexpr bool PLAIN = false, KEEPS = false;
-  DEVICE Raw fetch(unsigned chunk) const { return {reinterpret_cast<const typename Storage<T>::Four*>(map)[chunk]}; }
+  DEVICE Raw fetch(unsigned chunk) const { return {load_chunk(map, chunk)}; }
   DEVICE Coefficients coefficients(int channel) const {
     Coefficients c;
     load_floats(reading.scale + channel, c.scale);
@@ -60,7 +65,7 @@ struct ReadSource {
     return c;
   }
   DEVICE void values(const Raw& raw, const Coefficients& c, int row, int channel, float (&to)[4]) const {
-    Storage<T>::unpack4(raw.y, to);
+    Storage<T>::unpack(raw.y, to);
 #pragma unroll
     for (int i = 0; i < 4; i++) to[i] = read<GENERAL>(reading, c.scale[i], c.shift[i], to[i]);
     if (GENERAL && factors) {
@@ -75,7 +80,7 @@ struct ReadSource {
     float v[4];
     if constexpr (!GENERAL && is_same<P, Bf16>) {
       // A curve's bounds are bfloat16, so that to cut what was rounded is the same, two values at a time.
-      Storage<T>::unpack4(raw.y, v);
+      Storage<T>::unpack(raw.y, v);
 #pragma unroll
       for (int i = 0; i < 4; i++) v[i] = fmaf(v[i], c.scale[i], c.shift[i]);
       const Four<P> packed = P::pack(v);
@@ -104,10 +109,7 @@ struct GradientSource {
     float scale[4], shift[4], slope[4], offset[4];
   };
   static constexpr bool PLAIN = false, KEEPS = true;
-  DEVICE Raw fetch(unsigned chunk) const {
-    return {reinterpret_cast<const typename Storage<T>::Four*>(gradient)[chunk],
-            reinterpret_cast<const typename Storage<T>::Four*>(map)[chunk]};
-  }
+  DEVICE Raw fetch(unsigned chunk) const { return {load_chunk(gradient, chunk), load_chunk(map, chunk)}; }
   DEVICE Coefficients coefficients(int channel) const {
     Coefficients c;
     load_floats(reading.reading.scale + channel, c.scale);
@@ -118,8 +120,8 @@ struct GradientSource {
   }
   DEVICE void values(const Raw& raw, const Coefficients& c, int, int, float (&to)[4]) const {
     float y[4];
-    Storage<T>::unpack4(raw.g, to);
-    Storage<T>::unpack4(raw.y, y);
+    Storage<T>::unpack(raw.g, to);
+    Storage<T>::unpack(raw.y, y);
 #pragma unroll
     for (int i = 0; i < 4; i++)
       to[i] = read_gradient<GENERAL>(reading.reading, c.scale[i], c.shift[i], c.slope[i], c.offset[i], to[i], y[i]);
@@ -142,10 +144,10 @@ struct PlainSource {
   };
   struct Coefficients {};
   static constexpr bool PLAIN = true, KEEPS = false;
-  DEVICE Raw fetch(unsigned chunk) const { return {reinterpret_cast<const typename Storage<W>::Four*>(stored)[chunk]}; }
+  DEVICE Raw fetch(unsigned chunk) const { return {load_chunk(stored, chunk)}; }
   DEVICE Coefficients coefficients(int) const { return {}; }
   DEVICE void values(const Raw& raw, const Coefficients&, int, int, float (&to)[4]) const {
-    Storage<W>::unpack4(raw.w, to);
+    Storage<W>::unpack(raw.w, to);
   }
   template <class P>
   DEVICE Four<P> words(const Raw& raw, const Coefficients& c, int row, int channel) const {

@@ -27,14 +27,25 @@ struct Place {
 template <class T>
 using Sums = float[T::M][T::N][4];
 
-// A thread's eight values side by side of one row.
+// Column i of a thread's eight side by side of one row.
 template <class T>
-DEVICE void eight(const Sums<T>& sums, int m, int half, int group, float (&to)[8]) {
+DEVICE float& value_of(Sums<T>& sums, int m, int half, int group, int i) {
+  return sums[m][group * 4 + i / 2][half * 2 + i % 2];
+}
+// All eight.
+template <class T>
+DEVICE void eight(Sums<T>& sums, int m, int half, int group, float (&to)[8]) {
 #pragma unroll
-  for (int j = 0; j < 4; j++) {
-    to[2 * j] = sums[m][group * 4 + j][half * 2];
-    to[2 * j + 1] = sums[m][group * 4 + j][half * 2 + 1];
-  }
+  for (int i = 0; i < 8; i++) to[i] = value_of<T>(sums, m, half, group, i);
+}
+
+// Goes through a thread's rows.
+template <class T, class Visit>
+DEVICE void each_row(const Visit& visit) {
+#pragma unroll
+  for (int m = 0; m < T::M; m++)
+#pragma unroll
+    for (int half = 0; half < 2; half++) visit(m, half);
 }
 
 template <class P, class T, class A, class B>
@@ -87,9 +98,13 @@ DEVICE unsigned* stage(unsigned* words, int slab) {
 
 // sums = a * b over the depth from `start` to `end`, of which both operands know the end, too. While a slab is multiplied the
 // next but one is on its way: in registers, or to a third place in shared memory. So there is one barrier a slab, behind which
-// what was stored before it is read, and what was read before it is written over.
-template <class P, class T, class A, class B>
-DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums) {
+// what was stored before it is read, and what was read before it is written over. `meanwhile` is called when the first are on their way.
+struct Nothing {
+  DEVICE void operator()() const {}
+};
+template <class P, class T, class A, class B, class Meanwhile = Nothing>
+DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums,
+                     const Meanwhile& meanwhile = {}) {
   constexpr int DEPTH = SLAB_DEPTH<P>;
   constexpr bool COPIED = A::COPIED || B::COPIED;
   unsigned *const a_words = slabs[0], *const b_words = slabs[1];
@@ -118,6 +133,7 @@ DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], 
   first_b.fetch(start, stage<B>(b_words, 0));
   if constexpr (COPIED) commit_copies();
   fetch(1, start + DEPTH);
+  meanwhile();
   first_a.store(stage<A>(a_words, 0));
   first_b.store(stage<B>(b_words, 0));
   for (int slab = 0, from = start; from < end; slab++, from += DEPTH) {
@@ -129,29 +145,41 @@ DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], 
   }
 }
 
+// Asks for the block's tile of a map, which is read when the product is done.
+template <class T, class Map>
+DEVICE void prefetch_tile(const Map* map, int first_row, int rows, int first_column, int columns) {
+  constexpr int VALUES = 64 / sizeof(Map), PIECES = T::BN / VALUES;
+#pragma unroll 1
+  for (int at = threadIdx.x; at < T::BM * PIECES; at += PRODUCT_THREADS) {
+    const int row = first_row + at / PIECES, column = first_column + at % PIECES * VALUES;
+    if (row < rows && column < columns) prefetch(map + static_cast<size_t>(row) * columns + column);
+  }
+}
+
 // Adds up two sums a column over the block's rows and writes them to partials[row tile][2][columns]. `first` and `second` are the
-// thread's own sums: eight columns of each of its groups.
+// thread's own sums: of eight columns of each of its groups.
 template <class T>
-DEVICE void write_column_sums(float* partials, int row_tile, int first_column, int columns,
-                              float (&first)[T::N / 4][8], float (&second)[T::N / 4][8]) {
+DEVICE void write_column_sums(float* partials, int row_tile, int first_column, int columns, float (&first)[T::N * 2],
+                              float (&second)[T::N * 2]) {
   SHARED(float, all, T::WARPS_M * 2 * T::BN);
-  const int warp_m = Place<T>::warp() / T::WARPS_N;
+  constexpr int COUNT = T::N * 2, LEFT = COUNT / 4;
+  const int lane = Place<T>::lane();
+  // Eight lanes have the same columns. Each gives half of its sums to another one and takes the other half of that one's, three times:
+  // a third of the shuffles that it takes to add up all sums in all lanes.
+  const auto exchange = [&](float& low, float high, int distance) {
+    const bool upper = lane & distance;
+    low = (upper ? high : low) + __shfl_xor_sync(0xffffffffu, upper ? low : high, distance);
+  };
 #pragma unroll
-  for (int group = 0; group < T::N / 4; group++)
+  for (int i = 0; i < COUNT; i++) exchange(first[i], second[i], 16);
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-      float a = first[group][i], b = second[group][i];
+  for (int i = 0; i < COUNT / 2; i++) exchange(first[i], first[i + COUNT / 2], 8);
 #pragma unroll
-      for (int distance = 4; distance < 32; distance *= 2) {
-        a += __shfl_xor_sync(0xffffffffu, a, distance);
-        b += __shfl_xor_sync(0xffffffffu, b, distance);
-      }
-      if (Place<T>::lane() < 4) {
-        const int at = warp_m * 2 * T::BN + Place<T>::column_of(group) + i;
-        all[at] = a;
-        all[at + T::BN] = b;
-      }
-    }
+  for (int i = 0; i < LEFT; i++) exchange(first[i], first[i + LEFT], 4);
+  const int own = lane / 8 % 2 * (COUNT / 2) + lane / 4 % 2 * LEFT;
+  float* const to = all + (Place<T>::warp() / T::WARPS_N * 2 + lane / 16) * T::BN + Place<T>::column_of(own / 8) + own % 8;
+#pragma unroll
+  for (int i = 0; i < LEFT; i++) to[i] = first[i];
   __syncthreads();
   for (int at = threadIdx.x; at < 2 * T::BN; at += PRODUCT_THREADS) {
     const int column = first_column + at % T::BN;
