@@ -115,8 +115,10 @@ DEVICE float cut(float n, float low, float high) { return min_nan(max_nan(n, low
 // HARD_SWISH: whether it may be one. Where it can't, nothing is computed for it.
 template <bool HARD_SWISH = true>
 DEVICE float curve_at(const Reading& reading, float n) {
-  if (HARD_SWISH && reading.hard_swish) return n * cut(fmaf(n, 1.0f / 6.0f, 0.5f), 0.0f, 1.0f);
-  return cut(n, reading.low, reading.high);
+  if constexpr (!HARD_SWISH) return cut(n, reading.low, reading.high);
+  // A hard swish has the bounds 0 and 1: both are cut alike.
+  const float cut_off = cut(reading.hard_swish ? fmaf(n, 1.0f / 6.0f, 0.5f) : n, reading.low, reading.high);
+  return reading.hard_swish ? n * cut_off : cut_off;
 }
 
 // g times the curve's slope at n.
