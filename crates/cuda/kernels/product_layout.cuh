@@ -1,7 +1,8 @@
 // How a slab of a product's operand lies in shared memory, and how the tensor cores' fragments are taken from there.
 //
 // A slab is 16 words of the depth. `rows` gives fragments of M tiles of 16 rows, `columns` those of N tiles of 8 columns, at word `k`
-// of the depth; rows_at and columns_at give the lane's own place, which does not change from slab to slab.
+// of the depth; rows_at and columns_at give the lane's own place, which does not change from slab to slab. `word` gives one word of the
+// row or slot that is `step` from the lane's own: of tiles of eight the same, or the one behind it.
 #pragma once
 #include "product_source.cuh"
 
@@ -43,7 +44,7 @@ struct DeepLayout {
   static constexpr int WORDS = SIZE * SLAB_WORDS;
   static DEVICE int place(int at, int k) { return at * SLAB_WORDS + (k ^ at / 2 % 4 * 4); }
 
-  static DEVICE unsigned word(const unsigned* words, int at, int k) { return words[place(at, k)]; }
+  static DEVICE unsigned word(const unsigned* words, int at, int step, int k) { return words[place(at + step, k)]; }
   static DEVICE int rows_at(int row) {
     const int lane = threadIdx.x % 32;
     return place(row + lane % 16, lane / 16 * 4);
@@ -74,8 +75,8 @@ struct WideLayout {
     uint2* to = reinterpret_cast<uint2*>(words + deep * PITCH + at);
     to[0] = make_uint2(four.x, four.y), to[1] = make_uint2(four.z, four.w);
   }
-  static DEVICE unsigned word(const unsigned* words, int at, int k) {
-    return words[k * PITCH + (COLUMNS ? column_of_slot(at) : at)];
+  static DEVICE unsigned word(const unsigned* words, int at, int step, int k) {
+    return words[k * PITCH + (COLUMNS ? column_of_slot(at) + column_of_slot(step) : at + step)];
   }
   static DEVICE int rows_at(int row) { return threadIdx.x % 4 * PITCH + row + threadIdx.x % 32 / 4; }
   template <int M>

@@ -57,11 +57,11 @@ DEVICE void multiply_slab(const unsigned* a_words, int a_at, const unsigned* b_w
 #pragma unroll
       for (int m = 0; m < T::M; m++)
 #pragma unroll
-        for (int half = 0; half < 2; half++) a[m][half] = __uint_as_float(A::word(a_words, row + m * 16 + half * 8, k));
+        for (int half = 0; half < 2; half++) a[m][half] = __uint_as_float(A::word(a_words, row, m * 16 + half * 8, k));
 #pragma unroll
       for (int n = 0; n < T::N; n++)
 #pragma unroll
-        for (int i = 0; i < 2; i++) b[n][i] = __uint_as_float(B::word(b_words, column + n * 8 + i, k));
+        for (int i = 0; i < 2; i++) b[n][i] = __uint_as_float(B::word(b_words, column, n * 8 + i, k));
 #pragma unroll
       for (int m = 0; m < T::M; m++)
 #pragma unroll
