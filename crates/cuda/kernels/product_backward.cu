@@ -21,7 +21,7 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
     if (sum) prefetch_tile<T>(input, first_row, rows, first_column, inputs);
     if (accumulate) prefetch_tile<T>(input_gradient, first_row, rows, first_column, inputs);
   };
-  Four<P>* const kept = first_column == 0 ? reinterpret_cast<Four<P>*>(output_gradient) : nullptr;
+  Map* const kept = first_column == 0 ? output_gradient : nullptr;
   SLABS(slabs, A, B);
   Sums<T> sums;
   if (reading.reading.hard_swish) {

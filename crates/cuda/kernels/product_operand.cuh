@@ -21,9 +21,8 @@ struct DeepOperand : DeepLayout<SIZE> {
   static constexpr int CHUNKS = SIZE / ROWS;
   static_assert(CHUNKS >= 1 && ROWS % GROUP == 0);
   Source source;
-  int first, end, depth;   // rows or columns first .. end, and the depth's end
-  int to;                  // where the first chunk is stored
-  unsigned start[CHUNKS];  // where the chunk's row begins
+  int first, end, depth;  // rows or columns first .. end, and the depth's end
+  int to;                 // where the first chunk is stored
   typename Source::Raw raw[CHUNKS];
   int slab;
 
@@ -31,8 +30,6 @@ struct DeepOperand : DeepLayout<SIZE> {
       : source(source), first(first), end(end), depth(depth) {
     to = DeepLayout<SIZE>::place(COLUMNS ? slot_of_column(place_of(0)) : place_of(0),
                                  threadIdx.x % CHUNKS_A_ROW * (4 / P::DEPTH_PER_WORD));
-#pragma unroll
-    for (int chunk = 0; chunk < CHUNKS; chunk++) start[chunk] = static_cast<unsigned>(row(chunk)) * (source.channels / 4);
   }
   static DEVICE int place_of(int chunk) { return threadIdx.x / CHUNKS_A_ROW + chunk * ROWS; }
   DEVICE int row(int chunk) const { return min(first + place_of(chunk), end - 1); }
@@ -40,9 +37,9 @@ struct DeepOperand : DeepLayout<SIZE> {
 
   DEVICE void fetch(int from, unsigned*) {
     slab = from;
-    const unsigned at = static_cast<unsigned>(min(channel(), depth - 4)) / 4;
+    const int own = min(channel(), depth - 4);
 #pragma unroll
-    for (int chunk = 0; chunk < CHUNKS; chunk++) raw[chunk] = source.fetch(start[chunk] + at);
+    for (int chunk = 0; chunk < CHUNKS; chunk++) raw[chunk] = source.fetch(row(chunk), own);
   }
   DEVICE void store(unsigned* words) const {
     const int own = min(channel(), depth - 4);
@@ -59,7 +56,8 @@ struct DeepOperand : DeepLayout<SIZE> {
       if (!source.kept || !real) return;
 #pragma unroll
       for (int chunk = 0; chunk < CHUNKS; chunk++)
-        if (first + place_of(chunk) < end) source.kept[start[chunk] + static_cast<unsigned>(own) / 4] = packed[chunk];
+        if (first + place_of(chunk) < end)
+          *const_cast<Four<P>*>(chunk_at(source.kept, source.channels, row(chunk), own)) = packed[chunk];
     }
   }
 };
@@ -70,22 +68,19 @@ struct DeepOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS> : DeepLayout<SIZE> {
   static constexpr int STAGES = 3;
   static constexpr int COPIES = SIZE * 4 / PRODUCT_THREADS;
   PlainSource<bf16> source;
-  int depth, to;
-  unsigned start[COPIES];  // where the row begins, in 16 bytes
+  int first, end, depth, to;
 
-  DEVICE DeepOperand(const PlainSource<bf16>& source, int first, int end, int depth) : source(source), depth(depth) {
+  DEVICE DeepOperand(const PlainSource<bf16>& source, int first, int end, int depth)
+      : source(source), first(first + threadIdx.x / 4), end(end), depth(depth) {
     const int at = threadIdx.x / 4;
     to = DeepLayout<SIZE>::place(COLUMNS ? slot_of_column(at) : at, threadIdx.x % 4 * 4);
-#pragma unroll
-    for (int i = 0; i < COPIES; i++)
-      start[i] = static_cast<unsigned>(min(first + at + i * PRODUCT_THREADS / 4, end - 1)) * (source.channels / 8);
   }
   DEVICE void fetch(int from, unsigned* words) const {
     const int channel = from + threadIdx.x % 4 * 8;
 #pragma unroll
     for (int i = 0; i < COPIES; i++)
       copy_later<16>(words + to + i * PRODUCT_THREADS / 4 * SLAB_WORDS,
-                     reinterpret_cast<const uint4*>(source.stored) + (start[i] + static_cast<unsigned>(channel) / 8),
+                     chunk_at(source.stored, source.channels, min(first + i * PRODUCT_THREADS / 4, end - 1), channel),
                      channel < depth);
   }
   DEVICE void store(unsigned*) const {}
@@ -118,7 +113,7 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
     slab = from;
 #pragma unroll
     for (int chunk = 0; chunk < CHUNKS; chunk++)
-      raw[chunk] = source.fetch(static_cast<unsigned>(row(chunk)) * (source.channels / 4) + channel / 4);
+      raw[chunk] = source.fetch(row(chunk), channel);
   }
   DEVICE void store(unsigned* words) const {
 #pragma unroll
@@ -153,9 +148,8 @@ struct WideOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS> : WideLayout<Bf16, SI
       const int row = from + deep(i);
       // Of weights the depth is whole channels: a multiple of 16.
       const bool real = COLUMNS ? from + i * (PRODUCT_THREADS / COPIES_A_ROW) / 16 * 16 < depth : row < depth;
-      const size_t at = static_cast<unsigned>(row) * (source.channels / V) + static_cast<unsigned>(channel) / V;
       copy_later<2 * V>(words + to + i * (PRODUCT_THREADS / COPIES_A_ROW) * WideLayout<Bf16, SIZE, COLUMNS>::PITCH,
-                        source.stored + at * V, real);
+                        chunk_at(source.stored, source.channels, row, channel), real);
     }
   }
   DEVICE void store(unsigned*) const {}

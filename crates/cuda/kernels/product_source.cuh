@@ -35,12 +35,15 @@ template <class P>
 using Four = typename Storage<typename P::Map>::Four;
 
 // ---- Sources ----
-// A chunk is four values of a row side by side; its place is counted in chunks, so that 32 bits reach 32 GiB in bfloat16. Whoever
-// takes chunks of the same channels asks for what there is for these channels once.
+// A chunk is four values of a row side by side. Whoever takes chunks of the same channels asks for what there is for these channels
+// once.
 
+// Where a chunk of a map lies, by one multiplication. There may be more than 2^32 values.
 template <class T>
-DEVICE typename Storage<T>::Four load_chunk(const T* from, unsigned chunk) {
-  return load_ahead(reinterpret_cast<const typename Storage<T>::Four*>(from) + chunk);
+DEVICE const typename Storage<T>::Four* chunk_at(const T* map, int channels, int row, int channel) {
+  const char* const from = reinterpret_cast<const char*>(map + channel);
+  const unsigned row_bytes = static_cast<unsigned>(channels) * sizeof(T);
+  return reinterpret_cast<const typename Storage<T>::Four*>(from + static_cast<size_t>(static_cast<unsigned>(row)) * row_bytes);
 }
 
 // What is read of a map; GENERAL: it may be a hard swish, or multiplied by factors.
@@ -57,7 +60,7 @@ struct ReadSource {
     float scale[4], shift[4];
   };
   static constexpr bool PLAIN = false, KEEPS = false;
-  DEVICE Raw fetch(unsigned chunk) const { return {load_chunk(map, chunk)}; }
+  DEVICE Raw fetch(int row, int channel) const { return {load_ahead(chunk_at(map, channels, row, channel))}; }
   DEVICE Coefficients coefficients(int channel) const {
     Coefficients c;
     load_floats(reading.scale + channel, c.scale);
@@ -101,7 +104,7 @@ struct GradientSource {
   const T* map;
   GradientReading reading;
   int channels;
-  typename Storage<T>::Four* kept;
+  T* kept;
   struct Raw {
     typename Storage<T>::Four g, y;
   };
@@ -109,7 +112,9 @@ struct GradientSource {
     float scale[4], shift[4], slope[4], offset[4];
   };
   static constexpr bool PLAIN = false, KEEPS = true;
-  DEVICE Raw fetch(unsigned chunk) const { return {load_chunk(gradient, chunk), load_chunk(map, chunk)}; }
+  DEVICE Raw fetch(int row, int channel) const {
+    return {load_ahead(chunk_at(gradient, channels, row, channel)), load_ahead(chunk_at(map, channels, row, channel))};
+  }
   DEVICE Coefficients coefficients(int channel) const {
     Coefficients c;
     load_floats(reading.reading.scale + channel, c.scale);
@@ -144,7 +149,7 @@ struct PlainSource {
   };
   struct Coefficients {};
   static constexpr bool PLAIN = true, KEEPS = false;
-  DEVICE Raw fetch(unsigned chunk) const { return {load_chunk(stored, chunk)}; }
+  DEVICE Raw fetch(int row, int channel) const { return {load_ahead(chunk_at(stored, channels, row, channel))}; }
   DEVICE Coefficients coefficients(int) const { return {}; }
   DEVICE void values(const Raw& raw, const Coefficients&, int, int, float (&to)[4]) const {
     Storage<W>::unpack(raw.w, to);
