@@ -112,8 +112,7 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
   DEVICE void fetch(int from, unsigned*) {
     slab = from;
 #pragma unroll
-    for (int chunk = 0; chunk < CHUNKS; chunk++)
-      raw[chunk] = source.fetch(row(chunk), channel);
+    for (int chunk = 0; chunk < CHUNKS; chunk++) raw[chunk] = source.fetch(row(chunk), channel);
   }
   DEVICE void store(unsigned* words) const {
 #pragma unroll

@@ -48,11 +48,12 @@ DEVICE void each_row(const Visit& visit) {
     for (int half = 0; half < 2; half++) visit(m, half);
 }
 
+// sums += a * b over half a slab, from its word `first_k` on.
 template <class P, class T, class A, class B>
-DEVICE void multiply_slab(const unsigned* a_words, int a_at, const unsigned* b_words, int b_at, Sums<T>& sums) {
+DEVICE void multiply_half(const unsigned* a_words, int a_at, const unsigned* b_words, int b_at, int first_k, Sums<T>& sums) {
   if constexpr (is_same<P, Float32>) {
     const int row = Place<T>::warp_row() + threadIdx.x % 32 / 4, column = Place<T>::warp_column() + threadIdx.x % 4 * 2;
-    for (int k = 0; k < SLAB_WORDS; k++) {
+    for (int k = first_k; k < first_k + 8; k++) {
       float a[T::M][2], b[T::N][2];
 #pragma unroll
       for (int m = 0; m < T::M; m++)
@@ -70,16 +71,13 @@ DEVICE void multiply_slab(const unsigned* a_words, int a_at, const unsigned* b_w
           for (int i = 0; i < 4; i++) sums[m][n][i] = fmaf(a[m][i / 2], b[n][i % 2], sums[m][n][i]);
     }
   } else {
-#pragma unroll
-    for (int k = 0; k < SLAB_WORDS; k += 8) {
-      unsigned a[T::M][4], b[T::N][2];
-      A::rows(a_words, a_at, k, a);
-      B::columns(b_words, b_at, k, b);
-      if constexpr (is_same<P, Tf32>) {
-        mma_tf32(sums, a, b);
-      } else {
-        mma_bf16(sums, a, b);
-      }
+    unsigned a[T::M][4], b[T::N][2];
+    A::rows(a_words, a_at, first_k, a);
+    B::columns(b_words, b_at, first_k, b);
+    if constexpr (is_same<P, Tf32>) {
+      mma_tf32(sums, a, b);
+    } else {
+      mma_bf16(sums, a, b);
     }
   }
 }
@@ -96,12 +94,14 @@ DEVICE unsigned* stage(unsigned* words, int slab) {
   return words + slab % O::STAGES * O::WORDS;
 }
 
-// sums = a * b over the depth from `start` to `end`, of which both operands know the end, too. While a slab is multiplied the
-// next but one is on its way: in registers, or to a third place in shared memory. So there is one barrier a slab, behind which
-// what was stored before it is read, and what was read before it is written over. `meanwhile` is called when the first are on their way.
 struct Nothing {
   DEVICE void operator()() const {}
 };
+
+// sums = a * b over the depth from `start` to `end`, of which both operands know the end, too. While a slab is multiplied the
+// next but one is on its way: in registers, or to a third place in shared memory. So there is one barrier a slab, behind which
+// what was stored before it is read, and what was read before it is written over. The next slab is made between the halves of
+// a slab's product, so that the tensor cores have work meanwhile. `meanwhile` is called when the first slabs are on their way.
 template <class P, class T, class A, class B, class Meanwhile = Nothing>
 DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums,
                      const Meanwhile& meanwhile = {}) {
@@ -115,34 +115,41 @@ DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], 
     for (int n = 0; n < T::N; n++)
 #pragma unroll
       for (int i = 0; i < 4; i++) sums[m][n][i] = 0.0f;
-  const auto fetch = [&](int slab, int from) {
-    if (from < end) {
-      a.fetch(from, stage<A>(a_words, slab));
-      b.fetch(from, stage<B>(b_words, slab));
-    }
-    if constexpr (COPIED) commit_copies();
+  int slab = 0, from = start;
+  const auto fetch = [&](A& a, B& b, int ahead) {
+    a.fetch(from + ahead * DEPTH, stage<A>(a_words, slab + ahead));
+    b.fetch(from + ahead * DEPTH, stage<B>(b_words, slab + ahead));
   };
-  const auto store = [&](int slab) {
-    a.store(stage<A>(a_words, slab));
-    b.store(stage<B>(b_words, slab));
+  const auto store = [&](const A& a, const B& b, int ahead) {
+    a.store(stage<A>(a_words, slab + ahead));
+    b.store(stage<B>(b_words, slab + ahead));
+  };
+  const auto multiply_half_at = [&](int k) {
+    multiply_half<P, T, A, B>(stage<A>(a_words, slab), a_at, stage<B>(b_words, slab), b_at, k, sums);
+  };
+  const auto step = [&](auto stores, auto fetches) {
+    if constexpr (COPIED) wait_for_copies<1>();
+    __syncthreads();
+    multiply_half_at(0);
+    if constexpr (decltype(stores)::value) store(a, b, 1);
+    if constexpr (decltype(fetches)::value) fetch(a, b, 2);
+    if constexpr (COPIED) commit_copies();
+    multiply_half_at(SLAB_WORDS / 2);
+    slab++, from += DEPTH;
   };
   // The first two slabs are on their way at once.
   A first_a = a;
   B first_b = b;
-  first_a.fetch(start, stage<A>(a_words, 0));
-  first_b.fetch(start, stage<B>(b_words, 0));
+  fetch(first_a, first_b, 0);
   if constexpr (COPIED) commit_copies();
-  fetch(1, start + DEPTH);
+  if (start + DEPTH < end) fetch(a, b, 1);
+  if constexpr (COPIED) commit_copies();
   meanwhile();
-  first_a.store(stage<A>(a_words, 0));
-  first_b.store(stage<B>(b_words, 0));
-  for (int slab = 0, from = start; from < end; slab++, from += DEPTH) {
-    if constexpr (COPIED) wait_for_copies<1>();
-    __syncthreads();
-    if (from + DEPTH < end) store(slab + 1);
-    fetch(slab + 2, from + 2 * DEPTH);
-    multiply_slab<P, T, A, B>(stage<A>(a_words, slab), a_at, stage<B>(b_words, slab), b_at, sums);
-  }
+  store(first_a, first_b, 0);
+  // Without a question in between, the compiler may mix what a slab takes with the product of another one.
+  while (from + 2 * DEPTH < end) step(Is<true>(), Is<true>());
+  if (from + DEPTH < end) step(Is<true>(), Is<false>());
+  step(Is<false>(), Is<false>());
 }
 
 // Asks for the block's tile of a map, which is read when the product is done.
