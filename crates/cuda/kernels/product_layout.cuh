@@ -71,9 +71,11 @@ struct WideLayout {
   static constexpr int PITCH = SIZE + (COLUMNS ? 2 : 8);
   static constexpr int WORDS = SLAB_WORDS * PITCH;
 
-  static DEVICE void put(unsigned* words, int deep, int at, const uint4& four) {
-    uint2* to = reinterpret_cast<uint2*>(words + deep * PITCH + at);
-    to[0] = make_uint2(four.x, four.y), to[1] = make_uint2(four.z, four.w);
+  // Where four rows or columns lie from `at` on, and their words.
+  static DEVICE int place_of_four(int deep, int at) { return deep * PITCH + at; }
+  static DEVICE void put(unsigned* to, const uint4& four) {
+    reinterpret_cast<uint2*>(to)[0] = make_uint2(four.x, four.y);
+    reinterpret_cast<uint2*>(to)[1] = make_uint2(four.z, four.w);
   }
   static DEVICE unsigned word(const unsigned* words, int at, int step, int k) {
     return words[k * PITCH + (COLUMNS ? column_of_slot(at) + column_of_slot(step) : at + step)];
@@ -108,10 +110,10 @@ struct WideLayout<Bf16, SIZE, COLUMNS> {
   // Where a row's, or a slot's, word lies. The second two groups of slots are moved by 16 bytes, so that the same slots of all groups
   // fall into different banks: these are stored together.
   static DEVICE int place(int deep, int slot) { return deep * PITCH + slot / 2 + (COLUMNS ? slot / (2 * GROUP) * 4 : 0); }
-  static DEVICE void put(unsigned* words, int deep, int column, const uint2& four) {
+  static DEVICE int place_of_four(int deep, int column) { return place(deep, slot_of_column(column)); }
+  static DEVICE void put(unsigned* to, const uint2& four) {
     static_assert(COLUMNS);
     // Two columns side by side stay so, in the tile of their own.
-    unsigned* to = words + place(deep, slot_of_column(column));
     to[0] = four.x, to[4] = four.y;
   }
   static DEVICE int rows_at(int row) {

@@ -28,7 +28,7 @@ struct DeepOperand : DeepLayout<SIZE> {
 
   DEVICE DeepOperand(const Source& source, int first, int end, int depth)
       : source(source), first(first), end(end), depth(depth) {
-    to = DeepLayout<SIZE>::place(COLUMNS ? slot_of_column(place_of(0)) : place_of(0),
+    to = DeepOperand::place(COLUMNS ? slot_of_column(place_of(0)) : place_of(0),
                                  threadIdx.x % CHUNKS_A_ROW * (4 / P::DEPTH_PER_WORD));
   }
   static DEVICE int place_of(int chunk) { return threadIdx.x / CHUNKS_A_ROW + chunk * ROWS; }
@@ -73,7 +73,7 @@ struct DeepOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS> : DeepLayout<SIZE> {
   DEVICE DeepOperand(const PlainSource<bf16>& source, int first, int end, int depth)
       : source(source), first(first + threadIdx.x / 4), end(end), depth(depth) {
     const int at = threadIdx.x / 4;
-    to = DeepLayout<SIZE>::place(COLUMNS ? slot_of_column(at) : at, threadIdx.x % 4 * 4);
+    to = DeepOperand::place(COLUMNS ? slot_of_column(at) : at, threadIdx.x % 4 * 4);
   }
   DEVICE void fetch(int from, unsigned* words) const {
     const int channel = from + threadIdx.x % 4 * 8;
@@ -92,10 +92,12 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
   static constexpr bool COPIED = false;
   static constexpr int STAGES = 2;
   static constexpr int CHUNKS_A_ROW = SIZE / 4;
-  static constexpr int CHUNKS = SLAB_DEPTH<P> * CHUNKS_A_ROW / PRODUCT_THREADS;
+  static constexpr int ROWS = PRODUCT_THREADS / CHUNKS_A_ROW;  // that all threads take at once
+  static constexpr int CHUNKS = SLAB_DEPTH<P> / ROWS;
   static_assert(CHUNKS >= 1 && PRODUCT_THREADS % CHUNKS_A_ROW == 0);
   Source source;
   int channel, depth;  // the thread's own channels, and the depth's end
+  int to;              // where the first chunk is stored
   typename Source::Coefficients coefficients;
   typename Source::Raw raw[CHUNKS];
   int slab;
@@ -104,9 +106,10 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
       : source(source),
         channel(min(first + place_of(), end - 4)),
         depth(depth),
+        to(WideOperand::place_of_four(deep(0), place_of())),
         coefficients(source.coefficients(channel)) {}
   static DEVICE int place_of() { return threadIdx.x % CHUNKS_A_ROW * 4; }
-  static DEVICE int deep(int chunk) { return (threadIdx.x + chunk * PRODUCT_THREADS) / CHUNKS_A_ROW; }
+  static DEVICE int deep(int chunk) { return threadIdx.x / CHUNKS_A_ROW + chunk * ROWS; }
   DEVICE int row(int chunk) const { return min(slab + deep(chunk), depth - 1); }
 
   DEVICE void fetch(int from, unsigned*) {
@@ -119,7 +122,7 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
     for (int chunk = 0; chunk < CHUNKS; chunk++) {
       Four<P> packed = source.template words<P>(raw[chunk], coefficients, row(chunk), channel);
       if (Source::PLAIN && slab + deep(chunk) >= depth) packed = {};
-      this->put(words, deep(chunk), place_of(), packed);
+      WideOperand::put(words + to + chunk * ROWS * WideOperand::PITCH, packed);
     }
   }
 };
@@ -131,23 +134,23 @@ struct WideOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS> : WideLayout<Bf16, SI
   // Columns are renamed in twos.
   static constexpr int V = COLUMNS ? 2 : 8;
   static constexpr int COPIES_A_ROW = SIZE / V;
-  static constexpr int COPIES = SLAB_DEPTH<Bf16> * COPIES_A_ROW / PRODUCT_THREADS;
+  static constexpr int ROWS = PRODUCT_THREADS / COPIES_A_ROW;
+  static constexpr int COPIES = SLAB_DEPTH<Bf16> / ROWS;
   PlainSource<bf16> source;
   int channel, depth, to;
 
   DEVICE WideOperand(const PlainSource<bf16>& source, int first, int end, int depth) : source(source), depth(depth) {
     const int at = threadIdx.x % COPIES_A_ROW * V;
     channel = min(first + at, end - V);
-    to = WideLayout<Bf16, SIZE, COLUMNS>::place(deep(0), COLUMNS ? slot_of_column(at) : at);
+    to = WideOperand::place(threadIdx.x / COPIES_A_ROW, COLUMNS ? slot_of_column(at) : at);
   }
-  static DEVICE int deep(int i) { return threadIdx.x / COPIES_A_ROW + i * (PRODUCT_THREADS / COPIES_A_ROW); }
   DEVICE void fetch(int from, unsigned* words) const {
 #pragma unroll
     for (int i = 0; i < COPIES; i++) {
-      const int row = from + deep(i);
+      const int row = from + threadIdx.x / COPIES_A_ROW + i * ROWS;
       // Of weights the depth is whole channels: a multiple of 16.
-      const bool real = COLUMNS ? from + i * (PRODUCT_THREADS / COPIES_A_ROW) / 16 * 16 < depth : row < depth;
-      copy_later<2 * V>(words + to + i * (PRODUCT_THREADS / COPIES_A_ROW) * WideLayout<Bf16, SIZE, COLUMNS>::PITCH,
+      const bool real = COLUMNS ? from + i * ROWS / 16 * 16 < depth : row < depth;
+      copy_later<2 * V>(words + to + i * ROWS * WideOperand::PITCH,
                         chunk_at(source.stored, source.channels, row, channel), real);
     }
   }
