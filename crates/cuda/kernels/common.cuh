@@ -14,6 +14,7 @@ constexpr bool is_same<A, A> = true;
 template <bool VALUE>
 struct Is {
   static constexpr bool value = VALUE;
+  DEVICE constexpr operator bool() const { return VALUE; }
 };
 
 // ---- What maps are stored in ----

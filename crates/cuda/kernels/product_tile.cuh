@@ -131,8 +131,8 @@ DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], 
     if constexpr (COPIED) wait_for_copies<1>();
     __syncthreads();
     multiply_half_at(0);
-    if constexpr (decltype(stores)::value) store(a, b, 1);
-    if constexpr (decltype(fetches)::value) fetch(a, b, 2);
+    if (stores) store(a, b, 1);
+    if (fetches) fetch(a, b, 2);
     if constexpr (COPIED) commit_copies();
     multiply_half_at(SLAB_WORDS / 2);
     slab++, from += DEPTH;
@@ -146,10 +146,14 @@ DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], 
   if constexpr (COPIED) commit_copies();
   meanwhile();
   store(first_a, first_b, 0);
-  // Without a question in between, the compiler may mix what a slab takes with the product of another one.
-  while (from + 2 * DEPTH < end) step(Is<true>(), Is<true>());
-  if (from + DEPTH < end) step(Is<true>(), Is<false>());
-  step(Is<false>(), Is<false>());
+  if constexpr (is_same<P, Float32>) {
+    while (from < end) step(from + DEPTH < end, from + 2 * DEPTH < end);
+  } else {
+    // Without a question in between, the compiler may mix what a slab takes with the product of another one.
+    while (from + 2 * DEPTH < end) step(Is<true>(), Is<true>());
+    if (from + DEPTH < end) step(Is<true>(), Is<false>());
+    step(Is<false>(), Is<false>());
+  }
 }
 
 // Asks for the block's tile of a map, which is read when the product is done.
