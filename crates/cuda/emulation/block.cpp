@@ -84,6 +84,7 @@ struct Thread {
   uint3 index;
   Collective work;
   void* operand;
+  Copies copies;
 };
 
 struct Block {
@@ -180,6 +181,7 @@ void run_warp(unsigned first) {
 void run_block() {
   for (unsigned thread = 0; thread < block.count; thread++) {
     block.threads[thread].state = State::NEW;
+    block.threads[thread].copies.clear();
   }
   block_serial++;
   begun = 0;
@@ -222,6 +224,8 @@ void warp_collective(Collective work, void* operand) {
   own.state = State::AT_WARP;
   to_scheduler();
 }
+
+Copies& copies() { return block.threads[block.current].copies; }
 
 void count_shared(size_t bytes) {
   block.shared_bytes += bytes;

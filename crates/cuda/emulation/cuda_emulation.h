@@ -2,7 +2,8 @@
 //
 // Checked on the way: threads that did not call begin_kernel(), barriers that not all threads reach, warps whose lanes are at different places, blocks larger than the
 // kernel's bound, more shared memory than 48 KB. Shared memory begins as NaNs. That there is a barrier wherever one is needed
-// shows when blocks run with their threads in the opposite order (`emulation::reversed`) and give the same bits.
+// shows when blocks run with their threads in the opposite order (`emulation::reversed`) and give the same bits. Copies into shared
+// memory are made as late as a card may, when their thread waits for them, and in the opposite order as early, at once.
 #pragma once
 
 #include <cmath>
@@ -100,6 +101,28 @@ class SharedArray {
     return values_;
   }
 };
+
+// Copies that a thread has asked for and not waited for.
+struct Copies {
+  struct One {
+    void* to;
+    const void* from;
+    size_t bytes;
+    bool real;
+    void make() const {
+      if (real) {
+        std::memcpy(to, from, bytes);
+      } else {
+        std::memset(to, 0, bytes);
+      }
+    }
+  };
+  std::vector<One> all;
+  std::vector<size_t> ends;  // of the groups
+  void clear() { all.clear(), ends.clear(); }
+};
+// Those of this thread.
+Copies& copies();
 
 // ---- Kernels by name ----
 
@@ -276,6 +299,13 @@ inline unsigned round_tf32(float value) {
 inline float max_nan(float a, float b) { return a != a ? a : (b != b ? b : (a > b ? a : b)); }
 inline float min_nan(float a, float b) { return a != a ? a : (b != b ? b : (a < b ? a : b)); }
 
+inline unsigned cut_pair(unsigned n, unsigned low, unsigned high) {
+  const auto cut = [](unsigned n, unsigned low, unsigned high) {
+    return bf16_bits(min_nan(max_nan(__uint_as_float(n << 16), __uint_as_float(low << 16)), __uint_as_float(high << 16)));
+  };
+  return cut(n >> 16, low >> 16, high >> 16) << 16 | cut(n & 0xffffu, low & 0xffffu, high & 0xffffu);
+}
+
 inline void load_matrices(unsigned (&to)[4], const unsigned* row) {
   emulation::Matrices own = {row, to};
   emulation::warp_collective(emulation::load_matrices_all<false>, &own);
@@ -283,6 +313,36 @@ inline void load_matrices(unsigned (&to)[4], const unsigned* row) {
 inline void load_matrices_transposed(unsigned (&to)[4], const unsigned* row) {
   emulation::Matrices own = {row, to};
   emulation::warp_collective(emulation::load_matrices_all<true>, &own);
+}
+
+inline void prefetch(const void* from) { static_cast<void>(*static_cast<const volatile char*>(from)); }
+template <class T>
+T load_ahead(const T* from) {
+  return *from;
+}
+
+template <int BYTES>
+void copy_later(unsigned* to, const void* from, bool real) {
+  const auto unaligned = [](const void* pointer) { return reinterpret_cast<uintptr_t>(pointer) % BYTES != 0; };
+  if (unaligned(to) || (real && unaligned(from))) emulation::fail("a copy that is not aligned to its size");
+  const emulation::Copies::One copy = {to, from, BYTES, real};
+  if (emulation::reversed) {
+    copy.make();
+  } else {
+    emulation::copies().all.push_back(copy);
+  }
+}
+inline void commit_copies() { emulation::copies().ends.push_back(emulation::copies().all.size()); }
+template <int GROUPS>
+void wait_for_copies() {
+  auto& [all, ends] = emulation::copies();
+  if (ends.size() <= GROUPS) return;
+  const auto groups = ends.end() - GROUPS;
+  const size_t count = groups[-1];
+  for (size_t i = 0; i < count; i++) all[i].make();
+  all.erase(all.begin(), all.begin() + count);
+  ends.erase(ends.begin(), groups);
+  for (size_t& end : ends) end -= count;
 }
 
 template <int M, int N>

@@ -14,6 +14,7 @@ constexpr bool is_same<A, A> = true;
 template <bool VALUE>
 struct Is {
   static constexpr bool value = VALUE;
+  DEVICE constexpr operator bool() const { return VALUE; }
 };
 
 // ---- What maps are stored in ----
@@ -35,21 +36,25 @@ struct bf16 {
 template <class T>
 struct Storage;
 
+// Four and Eight: as many values that lie side by side, as they are stored.
 template <>
 struct Storage<float> {
-  static constexpr int PER_CHUNK = 4;  // values in 16 bytes
+  using Four = uint4;
+  struct Eight {
+    uint4 low, high;
+  };
   static DEVICE float2 load2(const float* from) { return *reinterpret_cast<const float2*>(from); }
   static DEVICE void store2(float* to, float a, float b) { *reinterpret_cast<float2*>(to) = make_float2(a, b); }
-  static DEVICE void unpack(const uint4& raw, float (&values)[PER_CHUNK]) {
-    values[0] = __uint_as_float(raw.x);
-    values[1] = __uint_as_float(raw.y);
-    values[2] = __uint_as_float(raw.z);
-    values[3] = __uint_as_float(raw.w);
+  static DEVICE void unpack(const Four& raw, float (&values)[4]) {
+    values[0] = __uint_as_float(raw.x), values[1] = __uint_as_float(raw.y);
+    values[2] = __uint_as_float(raw.z), values[3] = __uint_as_float(raw.w);
   }
-  // Four values of a chunk, by their number; of float32 there are no more.
-  static DEVICE void unpack4(const uint4& raw, int, float (&values)[4]) { unpack(raw, values); }
-  // Eight values that lie side by side.
-  static DEVICE void load8(const float* from, float (&values)[8]) { load_floats(from, values); }
+  static DEVICE void unpack(const Eight& raw, float (&values)[8]) {
+    float low[4], high[4];
+    unpack(raw.low, low), unpack(raw.high, high);
+#pragma unroll
+    for (int i = 0; i < 4; i++) values[i] = low[i], values[4 + i] = high[i];
+  }
   static DEVICE void store8(float* to, const float (&v)[8]) {
     reinterpret_cast<float4*>(to)[0] = make_float4(v[0], v[1], v[2], v[3]);
     reinterpret_cast<float4*>(to)[1] = make_float4(v[4], v[5], v[6], v[7]);
@@ -61,23 +66,23 @@ DEVICE float high_half(unsigned word) { return __uint_as_float(word & 0xffff0000
 
 template <>
 struct Storage<bf16> {
-  static constexpr int PER_CHUNK = 8;
+  using Four = uint2;
+  using Eight = uint4;
   static DEVICE float2 load2(const bf16* from) {
     const unsigned word = *reinterpret_cast<const unsigned*>(from);
     return make_float2(low_half(word), high_half(word));
   }
   static DEVICE void store2(bf16* to, float a, float b) { *reinterpret_cast<unsigned*>(to) = pack_bf16(a, b); }
-  static DEVICE void unpack(const uint4& raw, float (&values)[PER_CHUNK]) {
+  static DEVICE void unpack(const Four& raw, float (&values)[4]) {
+    values[0] = low_half(raw.x), values[1] = high_half(raw.x);
+    values[2] = low_half(raw.y), values[3] = high_half(raw.y);
+  }
+  static DEVICE void unpack(const Eight& raw, float (&values)[8]) {
     values[0] = low_half(raw.x), values[1] = high_half(raw.x);
     values[2] = low_half(raw.y), values[3] = high_half(raw.y);
     values[4] = low_half(raw.z), values[5] = high_half(raw.z);
     values[6] = low_half(raw.w), values[7] = high_half(raw.w);
   }
-  static DEVICE void unpack4(const uint4& raw, int part, float (&values)[4]) {
-    const unsigned a = part ? raw.z : raw.x, b = part ? raw.w : raw.y;
-    values[0] = low_half(a), values[1] = high_half(a), values[2] = low_half(b), values[3] = high_half(b);
-  }
-  static DEVICE void load8(const bf16* from, float (&values)[8]) { unpack(*reinterpret_cast<const uint4*>(from), values); }
   static DEVICE void store8(bf16* to, const float (&v)[8]) {
     *reinterpret_cast<uint4*>(to) =
         make_uint4(pack_bf16(v[0], v[1]), pack_bf16(v[2], v[3]), pack_bf16(v[4], v[5]), pack_bf16(v[6], v[7]));
@@ -111,8 +116,10 @@ DEVICE float cut(float n, float low, float high) { return min_nan(max_nan(n, low
 // HARD_SWISH: whether it may be one. Where it can't, nothing is computed for it.
 template <bool HARD_SWISH = true>
 DEVICE float curve_at(const Reading& reading, float n) {
-  if (HARD_SWISH && reading.hard_swish) return n * cut(fmaf(n, 1.0f / 6.0f, 0.5f), 0.0f, 1.0f);
-  return cut(n, reading.low, reading.high);
+  if constexpr (!HARD_SWISH) return cut(n, reading.low, reading.high);
+  // A hard swish has the bounds 0 and 1: both are cut alike.
+  const float cut_off = cut(reading.hard_swish ? fmaf(n, 1.0f / 6.0f, 0.5f) : n, reading.low, reading.high);
+  return reading.hard_swish ? n * cut_off : cut_off;
 }
 
 // g times the curve's slope at n.
@@ -133,7 +140,9 @@ DEVICE float read(const Reading& reading, float scale, float shift, float y) {
 // The gradient of a stored value y from that of what was read of it.
 template <bool HARD_SWISH = true>
 DEVICE float read_gradient(const Reading& reading, float scale, float shift, float slope, float offset, float g, float y) {
-  return fmaf(times_slope<HARD_SWISH>(reading, g, fmaf(y, scale, shift)), scale, fmaf(y, slope, offset));
+  const float n = fmaf(y, scale, shift), rest = fmaf(y, slope, offset);
+  if constexpr (HARD_SWISH) return fmaf(times_slope(reading, g, n), scale, rest);
+  return n > reading.low && n < reading.high ? fmaf(g, scale, rest) : rest;
 }
 
 // ---- Channel pairs: a block is (pairs, lanes), and a thread owns two channels ----

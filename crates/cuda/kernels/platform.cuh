@@ -51,6 +51,13 @@ DEVICE float min_nan(float a, float b) {
   return least;
 }
 
+// min(max(low, n), high) of two bfloat16; NaN if one of them is.
+DEVICE unsigned cut_pair(unsigned n, unsigned low, unsigned high) {
+  asm("max.NaN.bf16x2 %0, %0, %1;" : "+r"(n) : "r"(low));
+  asm("min.NaN.bf16x2 %0, %0, %1;" : "+r"(n) : "r"(high));
+  return n;
+}
+
 // Four matrices of 8 rows of 16 bytes in shared memory, whose addresses 32 lanes give, eight lanes a matrix. A lane gets word
 // lane % 4 of row lane / 4 of each, or (transposed) of the rows' 16-bit values in the column lane / 4 those of two rows.
 DEVICE void load_matrices(unsigned (&to)[4], const unsigned* row) {
@@ -62,6 +69,39 @@ DEVICE void load_matrices_transposed(unsigned (&to)[4], const unsigned* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
                : "r"(static_cast<unsigned>(__cvta_generic_to_shared(row))));
+}
+
+// Copies BYTES (16 or 4) from global into shared memory without registers between, or zeros where they are not `real`. They are
+// there for the thread that asked once it has waited for their group, which ends with a commit, and for the block behind a barrier.
+template <int BYTES>
+DEVICE void copy_later(unsigned* to, const void* from, bool real) {
+  const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(to));
+  if constexpr (BYTES == 16) {
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(address), "l"(from), "r"(real ? 16 : 0));
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(address), "l"(from), "n"(BYTES), "r"(real ? BYTES : 0));
+  }
+}
+DEVICE void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+// Waits until no more than the last GROUPS groups are on their way.
+template <int GROUPS>
+DEVICE void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(GROUPS) : "memory");
+}
+
+// Asks for the 64 bytes at an address, which are read later: they come into the L2 cache.
+DEVICE void prefetch(const void* from) { asm volatile("prefetch.global.L2 [%0];" ::"l"(from)); }
+
+// Loads of which the 256 bytes around come into the L2 cache: those that are not loaded yet soon are.
+DEVICE uint2 load_ahead(const uint2* from) {
+  uint2 to;
+  asm("ld.global.L2::256B.v2.u32 {%0,%1}, [%2];" : "=r"(to.x), "=r"(to.y) : "l"(from));
+  return to;
+}
+DEVICE uint4 load_ahead(const uint4* from) {
+  uint4 to;
+  asm("ld.global.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(to.x), "=r"(to.y), "=r"(to.z), "=r"(to.w) : "l"(from));
+  return to;
 }
 
 // Tensor cores: c [16, 8] += a * b, over 16 values of depth in bfloat16, and over 8 in TF32. The fragments are those of the

@@ -32,11 +32,11 @@ DEVICE void multiply_pooled(const A& a, int rows, const float* weight, int first
   const auto load = [&](int at, typename A::Raw(&raw)[4], typename A::Coefficients& c) {
     c = a.coefficients(at);
 #pragma unroll
-    for (int i = 0; i < 4; i++) raw[i] = a.fetch(chunk_at(row_of(i), rows, at, depth));
+    for (int i = 0; i < 4; i++) raw[i] = a.fetch(min(row_of(i), rows - 1), at);
   };
   const auto values = [&](int at, const typename A::Raw(&raw)[4], const typename A::Coefficients& c, float(&to)[4][4]) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) a.values(raw[i], 0, c, min(row_of(i), rows - 1), at, to[i]);
+    for (int i = 0; i < 4; i++) a.values(raw[i], c, min(row_of(i), rows - 1), at, to[i]);
   };
   const int t = lane_column();
 #pragma unroll UNROLLED<P>
@@ -155,7 +155,7 @@ DEVICE void pooled_input_gradient(const float* gradient, const float* output, co
     const int row = first_row + at / quads, channel = at % quads * 4;
     if (row >= rows) break;
     float values[4];
-    general.values(general.fetch(chunk_at(row, rows, channel, outputs)), 0, general.coefficients(channel), row, channel, values);
+    general.values(general.fetch(row, channel), general.coefficients(channel), row, channel, values);
     store_floats(output_gradient + static_cast<size_t>(row) * outputs + channel, values);
   }
 }
@@ -191,7 +191,7 @@ DEVICE void multiply_pooled_rows(const float* output_gradient, const B& b, int f
     for (int i = 0; i < TAKEN; i++) {
       load_floats(output_gradient + static_cast<size_t>(min(row_of(i), rows - 1)) * outputs + output, x[i]);
 #pragma unroll
-      for (int j = 0; j < COLUMNS; j++) raw[i][j] = b.fetch(chunk_at(row_of(i), rows, channels[j], inputs));
+      for (int j = 0; j < COLUMNS; j++) raw[i][j] = b.fetch(min(row_of(i), rows - 1), channels[j]);
     }
     float y[TAKEN][4 * COLUMNS];
 #pragma unroll
@@ -200,7 +200,7 @@ DEVICE void multiply_pooled_rows(const float* output_gradient, const B& b, int f
 #pragma unroll
       for (int j = 0; j < COLUMNS; j++) {
         float four[4];
-        b.values(raw[i][j], 0, coefficients[j], min(row_of(i), rows - 1), channels[j], four);
+        b.values(raw[i][j], coefficients[j], min(row_of(i), rows - 1), channels[j], four);
         // Not only the gradient is nothing there: what is read may be infinite.
 #pragma unroll
         for (int at = 0; at < 4; at++) y[i][4 * j + at] = inside ? four[at] : 0.0f;

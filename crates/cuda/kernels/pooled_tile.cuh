@@ -71,8 +71,3 @@ DEVICE void finish_pooled(const PooledSums& sums, const RowOf& row_of, const Tak
 }
 
 DEVICE void store_floats(float* to, const float (&v)[4]) { *reinterpret_cast<float4*>(to) = make_float4(v[0], v[1], v[2], v[3]); }
-
-// Where four values of a source begin, in chunks. What lies behind the last row is read at it, and nobody takes what comes of it.
-DEVICE unsigned chunk_at(int row, int rows, int channel, int channels) {
-  return static_cast<unsigned>(min(row, rows - 1)) * (channels / 4) + channel / 4;
-}

@@ -16,64 +16,100 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
   const int first_row = row_tile * T::BM;
   const B b({weight, inputs}, first_column, inputs, outputs);
-  uint4* const kept = first_column == 0 ? reinterpret_cast<uint4*>(output_gradient) : nullptr;
+  const bool sum = partials && !excited;
+  const auto meanwhile = [&] {
+    if (sum) prefetch_tile<T>(input, first_row, rows, first_column, inputs);
+    if (accumulate) prefetch_tile<T>(input_gradient, first_row, rows, first_column, inputs);
+  };
+  Map* const kept = first_column == 0 ? output_gradient : nullptr;
   SLABS(slabs, A, B);
   Sums<T> sums;
   if (reading.reading.hard_swish) {
     const General a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
-    multiply<P, T>(a, b, 0, outputs, slabs, sums);
+    multiply<P, T>(a, b, 0, outputs, slabs, sums, meanwhile);
   } else {
     const A a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
-    multiply<P, T>(a, b, 0, outputs, slabs, sums);
+    multiply<P, T>(a, b, 0, outputs, slabs, sums, meanwhile);
   }
 
-  const bool sum = partials && !excited;
-  const Reading& r = input_reading.reading;
-  float first[T::N / 4][8] = {}, second[T::N / 4][8] = {};
+  // What is read of a map is on its way for all rows before any of it is needed, and apart from what is written, behind which nothing
+  // is brought forward.
+  using Eight = typename Storage<Map>::Eight;
+  const auto row_of = [&](int m, int half) { return first_row + Place<T>::row_of(m, half); };
+  const auto load = [&](const Map* from, int column, Eight(&to)[T::M][2]) {
+    each_row<T>([&](int m, int half) {
+      const size_t row = min(row_of(m, half), rows - 1);
+      to[m][half] = *reinterpret_cast<const Eight*>(from + row * inputs + column);
+    });
+  };
 #pragma unroll
   for (int group = 0; group < T::N / 4; group++) {
     const int column = first_column + Place<T>::column_of(group);
     if (column >= inputs) continue;
-    float scale[8], shift[8], mean[8];
-    if (sum) {
-      load_floats(r.scale + column, scale);
-      load_floats(r.shift + column, shift);
-      load_floats(input_reading.mean + column, mean);
+    if (factors && !excited) {
+      each_row<T>([&](int m, int half) {
+        float own[8];
+        load_floats(factors + static_cast<size_t>(min(row_of(m, half), rows - 1) / pixels) * inputs + column, own);
+#pragma unroll
+        for (int i = 0; i < 8; i++) value_of<T>(sums, m, half, group, i) *= own[i];
+      });
     }
+    if (accumulate) {
+      Eight before[T::M][2];
+      load(input_gradient, column, before);
+      each_row<T>([&](int m, int half) {
+        float own[8];
+        Storage<Map>::unpack(before[m][half], own);
 #pragma unroll
-    for (int m = 0; m < T::M; m++)
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const int row = first_row + Place<T>::row_of(m, half);
-        if (row >= rows) continue;
-        const size_t at = static_cast<size_t>(row) * inputs + column;
-        float values[8];
-        eight<T>(sums, m, half, group, values);
-        if (factors && !excited) {
-          float own[8];
-          load_floats(factors + static_cast<size_t>(row / pixels) * inputs + column, own);
-#pragma unroll
-          for (int i = 0; i < 8; i++) values[i] *= own[i];
-        }
-        if (accumulate) {
-          float before[8];
-          Storage<Map>::load8(input_gradient + at, before);
-#pragma unroll
-          for (int i = 0; i < 8; i++) values[i] += before[i];
-        }
-        Storage<Map>::store8(input_gradient + at, values);
-        if (!sum) continue;
-        float y[8];
-        Storage<Map>::load8(input + at, y);
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-          const float g = times_slope(r, values[i], fmaf(y[i], scale[i], shift[i]));
-          first[group][i] += g;
-          second[group][i] = fmaf(g, y[i] - mean[i], second[group][i]);
-        }
-      }
+        for (int i = 0; i < 8; i++) value_of<T>(sums, m, half, group, i) += own[i];
+      });
+    }
+    each_row<T>([&](int m, int half) {
+      if (row_of(m, half) >= rows) return;
+      float values[8];
+      eight<T>(sums, m, half, group, values);
+      Storage<Map>::store8(input_gradient + static_cast<size_t>(row_of(m, half)) * inputs + column, values);
+    });
   }
-  if (sum) write_column_sums<T>(partials, row_tile, first_column, inputs, first, second);
+  if (!sum) return;
+
+  const Reading& r = input_reading.reading;
+  float first[T::N * 2] = {}, second[T::N * 2] = {};
+  const auto gather = [&](auto hard_swish) {
+#pragma unroll
+    for (int group = 0; group < T::N / 4; group++) {
+      const int column = first_column + Place<T>::column_of(group);
+      if (column >= inputs) continue;
+      Eight ys[T::M][2];
+      load(input, column, ys);
+#pragma unroll
+      for (int from = 0; from < 8; from += 4) {
+        float scale[4], shift[4], mean[4];
+        load_floats(r.scale + column + from, scale);
+        load_floats(r.shift + column + from, shift);
+        load_floats(input_reading.mean + column + from, mean);
+        each_row<T>([&](int m, int half) {
+          if (row_of(m, half) >= rows) return;
+          float y[8];
+          Storage<Map>::unpack(ys[m][half], y);
+#pragma unroll
+          for (int i = 0; i < 4; i++) {
+            const float own = y[from + i], value = value_of<T>(sums, m, half, group, from + i);
+            const float g = times_slope<decltype(hard_swish)::value>(r, value, fmaf(own, scale[i], shift[i]));
+            const int at = group * 8 + from + i;
+            first[at] += g;
+            second[at] = fmaf(g, own - mean[i], second[at]);
+          }
+        });
+      }
+    }
+  };
+  if (r.hard_swish) {
+    gather(Is<true>());
+  } else {
+    gather(Is<false>());
+  }
+  write_column_sums<T>(partials, row_tile, first_column, inputs, first, second);
 }
 
 template <class P, class T>

@@ -23,7 +23,7 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
     multiply<P, T>(a, b, 0, inputs, slabs, sums);
   }
 
-  float first[T::N / 4][8] = {}, second[T::N / 4][8] = {};
+  float first[T::N * 2] = {}, second[T::N * 2] = {};
 #pragma unroll
   for (int group = 0; group < T::N / 4; group++) {
     const int column = first_column + Place<T>::column_of(group);
@@ -38,8 +38,8 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
 #pragma unroll
         for (int i = 0; i < 8; i++) {
           if (bias) values[i] += bias[column + i];
-          first[group][i] += values[i];
-          second[group][i] = fmaf(values[i], values[i], second[group][i]);
+          first[group * 8 + i] += values[i];
+          second[group * 8 + i] = fmaf(values[i], values[i], second[group * 8 + i]);
         }
         Storage<Map>::store8(output + static_cast<size_t>(row) * outputs + column, values);
       }

@@ -27,32 +27,42 @@ struct Place {
 template <class T>
 using Sums = float[T::M][T::N][4];
 
-// A thread's eight values side by side of one row.
+// Column i of a thread's eight side by side of one row.
 template <class T>
-DEVICE void eight(const Sums<T>& sums, int m, int half, int group, float (&to)[8]) {
+DEVICE float& value_of(Sums<T>& sums, int m, int half, int group, int i) {
+  return sums[m][group * 4 + i / 2][half * 2 + i % 2];
+}
+// All eight.
+template <class T>
+DEVICE void eight(Sums<T>& sums, int m, int half, int group, float (&to)[8]) {
 #pragma unroll
-  for (int j = 0; j < 4; j++) {
-    to[2 * j] = sums[m][group * 4 + j][half * 2];
-    to[2 * j + 1] = sums[m][group * 4 + j][half * 2 + 1];
-  }
+  for (int i = 0; i < 8; i++) to[i] = value_of<T>(sums, m, half, group, i);
 }
 
+// Goes through a thread's rows.
+template <class T, class Visit>
+DEVICE void each_row(const Visit& visit) {
+#pragma unroll
+  for (int m = 0; m < T::M; m++)
+#pragma unroll
+    for (int half = 0; half < 2; half++) visit(m, half);
+}
+
+// sums += a * b over half a slab, from its word `first_k` on.
 template <class P, class T, class A, class B>
-DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums<T>& sums) {
-  const int row = Place<T>::warp_row(), column = Place<T>::warp_column();
+DEVICE void multiply_half(const unsigned* a_words, int a_at, const unsigned* b_words, int b_at, int first_k, Sums<T>& sums) {
   if constexpr (is_same<P, Float32>) {
-    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
-    for (int k = 0; k < SLAB_WORDS; k++) {
+    const int row = Place<T>::warp_row() + threadIdx.x % 32 / 4, column = Place<T>::warp_column() + threadIdx.x % 4 * 2;
+    for (int k = first_k; k < first_k + 8; k++) {
       float a[T::M][2], b[T::N][2];
 #pragma unroll
       for (int m = 0; m < T::M; m++)
 #pragma unroll
-        for (int half = 0; half < 2; half++)
-          a[m][half] = __uint_as_float(A::word(a_words, row + m * 16 + half * 8 + g, k));
+        for (int half = 0; half < 2; half++) a[m][half] = __uint_as_float(A::word(a_words, row, m * 16 + half * 8, k));
 #pragma unroll
       for (int n = 0; n < T::N; n++)
 #pragma unroll
-        for (int i = 0; i < 2; i++) b[n][i] = __uint_as_float(B::word(b_words, column + n * 8 + 2 * t + i, k));
+        for (int i = 0; i < 2; i++) b[n][i] = __uint_as_float(B::word(b_words, column, n * 8 + i, k));
 #pragma unroll
       for (int m = 0; m < T::M; m++)
 #pragma unroll
@@ -61,81 +71,126 @@ DEVICE void multiply_slab(const unsigned* a_words, const unsigned* b_words, Sums
           for (int i = 0; i < 4; i++) sums[m][n][i] = fmaf(a[m][i / 2], b[n][i % 2], sums[m][n][i]);
     }
   } else {
-#pragma unroll
-    for (int k = 0; k < SLAB_WORDS; k += 8) {
-      unsigned a[T::M][4], b[T::N][2];
-      A::rows(a_words, row, k, a);
-      B::columns(b_words, column, k, b);
-      if constexpr (is_same<P, Tf32>) {
-        mma_tf32(sums, a, b);
-      } else {
-        mma_bf16(sums, a, b);
-      }
+    unsigned a[T::M][4], b[T::N][2];
+    A::rows(a_words, a_at, first_k, a);
+    B::columns(b_words, b_at, first_k, b);
+    if constexpr (is_same<P, Tf32>) {
+      mma_tf32(sums, a, b);
+    } else {
+      mma_bf16(sums, a, b);
     }
   }
 }
 
-// Room for slabs of both operands, two of each: while one is multiplied, the next is written.
-#define SLABS(name, A, B)                        \
-  SHARED(uint4, name##_a, 2 * A::WORDS / 4);     \
-  SHARED(uint4, name##_b, 2 * B::WORDS / 4);     \
+// Room for slabs of both operands.
+#define SLABS(name, A, B)                             \
+  SHARED(uint4, name##_a, A::STAGES * A::WORDS / 4);  \
+  SHARED(uint4, name##_b, B::STAGES * B::WORDS / 4);  \
   unsigned* const name[2] = {reinterpret_cast<unsigned*>(name##_a), reinterpret_cast<unsigned*>(name##_b)}
 
-// sums = a * b over the depth from `start` to `end`, of which both operands know the end, too.
-template <class P, class T, class A, class B>
-DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums) {
-  unsigned *a_words = slabs[0], *b_words = slabs[1];
+// Where a slab lies, by its number.
+template <class O>
+DEVICE unsigned* stage(unsigned* words, int slab) {
+  return words + slab % O::STAGES * O::WORDS;
+}
+
+struct Nothing {
+  DEVICE void operator()() const {}
+};
+
+// sums = a * b over the depth from `start` to `end`, of which both operands know the end, too. While a slab is multiplied the
+// next but one is on its way: in registers, or to a third place in shared memory. So there is one barrier a slab, behind which
+// what was stored before it is read, and what was read before it is written over. The next slab is made between the halves of
+// a slab's product, so that the tensor cores have work meanwhile. `meanwhile` is called when the first slabs are on their way.
+template <class P, class T, class A, class B, class Meanwhile = Nothing>
+DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums,
+                     const Meanwhile& meanwhile = {}) {
+  constexpr int DEPTH = SLAB_DEPTH<P>;
+  constexpr bool COPIED = A::COPIED || B::COPIED;
+  unsigned *const a_words = slabs[0], *const b_words = slabs[1];
+  const int a_at = A::rows_at(Place<T>::warp_row()), b_at = B::columns_at(Place<T>::warp_column());
 #pragma unroll
   for (int m = 0; m < T::M; m++)
 #pragma unroll
     for (int n = 0; n < T::N; n++)
 #pragma unroll
       for (int i = 0; i < 4; i++) sums[m][n][i] = 0.0f;
-  a.fetch(start);
-  b.fetch(start);
-  a.store(a_words);
-  b.store(b_words);
-  __syncthreads();
-  int half = 0;
-  for (int from = start; from < end; from += SLAB_DEPTH<P>) {
-    const int next = from + SLAB_DEPTH<P>;
-    if (next < end) {
-      a.fetch(next);
-      b.fetch(next);
-    }
-    multiply_slab<P, T, A, B>(a_words + half * A::WORDS, b_words + half * B::WORDS, sums);
-    half ^= 1;
-    if (next < end) {
-      a.store(a_words + half * A::WORDS);
-      b.store(b_words + half * B::WORDS);
-    }
+  int slab = 0, from = start;
+  const auto fetch = [&](A& a, B& b, int ahead) {
+    a.fetch(from + ahead * DEPTH, stage<A>(a_words, slab + ahead));
+    b.fetch(from + ahead * DEPTH, stage<B>(b_words, slab + ahead));
+  };
+  const auto store = [&](const A& a, const B& b, int ahead) {
+    a.store(stage<A>(a_words, slab + ahead));
+    b.store(stage<B>(b_words, slab + ahead));
+  };
+  const auto multiply_half_at = [&](int k) {
+    multiply_half<P, T, A, B>(stage<A>(a_words, slab), a_at, stage<B>(b_words, slab), b_at, k, sums);
+  };
+  const auto step = [&](auto stores, auto fetches) {
+    if constexpr (COPIED) wait_for_copies<1>();
     __syncthreads();
+    multiply_half_at(0);
+    if (stores) store(a, b, 1);
+    if (fetches) fetch(a, b, 2);
+    if constexpr (COPIED) commit_copies();
+    multiply_half_at(SLAB_WORDS / 2);
+    slab++, from += DEPTH;
+  };
+  // The first two slabs are on their way at once.
+  A first_a = a;
+  B first_b = b;
+  fetch(first_a, first_b, 0);
+  if constexpr (COPIED) commit_copies();
+  if (start + DEPTH < end) fetch(a, b, 1);
+  if constexpr (COPIED) commit_copies();
+  meanwhile();
+  store(first_a, first_b, 0);
+  if constexpr (is_same<P, Float32>) {
+    while (from < end) step(from + DEPTH < end, from + 2 * DEPTH < end);
+  } else {
+    // Without a question in between, the compiler may mix what a slab takes with the product of another one.
+    while (from + 2 * DEPTH < end) step(Is<true>(), Is<true>());
+    if (from + DEPTH < end) step(Is<true>(), Is<false>());
+    step(Is<false>(), Is<false>());
+  }
+}
+
+// Asks for the block's tile of a map, which is read when the product is done.
+template <class T, class Map>
+DEVICE void prefetch_tile(const Map* map, int first_row, int rows, int first_column, int columns) {
+  constexpr int VALUES = 64 / sizeof(Map), PIECES = T::BN / VALUES;
+#pragma unroll 1
+  for (int at = threadIdx.x; at < T::BM * PIECES; at += PRODUCT_THREADS) {
+    const int row = first_row + at / PIECES, column = first_column + at % PIECES * VALUES;
+    if (row < rows && column < columns) prefetch(map + static_cast<size_t>(row) * columns + column);
   }
 }
 
 // Adds up two sums a column over the block's rows and writes them to partials[row tile][2][columns]. `first` and `second` are the
-// thread's own sums: eight columns of each of its groups.
+// thread's own sums: of eight columns of each of its groups.
 template <class T>
-DEVICE void write_column_sums(float* partials, int row_tile, int first_column, int columns,
-                              float (&first)[T::N / 4][8], float (&second)[T::N / 4][8]) {
+DEVICE void write_column_sums(float* partials, int row_tile, int first_column, int columns, float (&first)[T::N * 2],
+                              float (&second)[T::N * 2]) {
   SHARED(float, all, T::WARPS_M * 2 * T::BN);
-  const int warp_m = Place<T>::warp() / T::WARPS_N;
+  constexpr int COUNT = T::N * 2, LEFT = COUNT / 4;
+  const int lane = Place<T>::lane();
+  // Eight lanes have the same columns. Each gives half of its sums to another one and takes the other half of that one's, three times:
+  // a third of the shuffles that it takes to add up all sums in all lanes.
+  const auto exchange = [&](float& low, float high, int distance) {
+    const bool upper = lane & distance;
+    low = (upper ? high : low) + __shfl_xor_sync(0xffffffffu, upper ? low : high, distance);
+  };
 #pragma unroll
-  for (int group = 0; group < T::N / 4; group++)
+  for (int i = 0; i < COUNT; i++) exchange(first[i], second[i], 16);
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-      float a = first[group][i], b = second[group][i];
+  for (int i = 0; i < COUNT / 2; i++) exchange(first[i], first[i + COUNT / 2], 8);
 #pragma unroll
-      for (int distance = 4; distance < 32; distance *= 2) {
-        a += __shfl_xor_sync(0xffffffffu, a, distance);
-        b += __shfl_xor_sync(0xffffffffu, b, distance);
-      }
-      if (Place<T>::lane() < 4) {
-        const int at = warp_m * 2 * T::BN + Place<T>::column_of(group) + i;
-        all[at] = a;
-        all[at + T::BN] = b;
-      }
-    }
+  for (int i = 0; i < LEFT; i++) exchange(first[i], first[i + LEFT], 4);
+  const int own = lane / 8 % 2 * (COUNT / 2) + lane / 4 % 2 * LEFT;
+  float* const to = all + (Place<T>::warp() / T::WARPS_N * 2 + lane / 16) * T::BN + Place<T>::column_of(own / 8) + own % 8;
+#pragma unroll
+  for (int i = 0; i < LEFT; i++) to[i] = first[i];
   __syncthreads();
   for (int at = threadIdx.x; at < 2 * T::BN; at += PRODUCT_THREADS) {
     const int column = first_column + at % T::BN;
