@@ -60,6 +60,7 @@ inline unsigned __float_as_uint(float value) {
   std::memcpy(&word, &value, 4);
   return word;
 }
+inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>(uint64_t{a} * b >> 32); }
 // Compiled without contraction, so that each rounds by itself.
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fadd_rn(float a, float b) { return a + b; }

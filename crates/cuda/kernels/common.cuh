@@ -267,6 +267,16 @@ DEVICE void write_sums(float* partials, const PairSums& sums, int channels) {
 DEVICE int first_unit() { return blockIdx.y * blockDim.y + threadIdx.y; }
 DEVICE int unit_step() { return gridDim.y * blockDim.y; }
 
+// What a kernel divides by often, as long as what it divides is not negative: by its inverse, rounded down, it is at most one too few.
+struct Divisor {
+  unsigned value, inverse;
+  DEVICE Divisor(int value) : value(value), inverse(0xffffffffu / value) {}
+  DEVICE unsigned divide(unsigned number) const {
+    const unsigned quotient = __umulhi(number, inverse);
+    return quotient + (number - quotient * value >= value);
+  }
+};
+
 DEVICE int ceil_div(int a, int b) { return (a + b - 1) / b; }
 DEVICE size_t flat_index() { return static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 

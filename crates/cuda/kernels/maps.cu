@@ -56,6 +56,7 @@ DEVICE void pool_backward(const T* map, const SumReading& reading, const float* 
   const Affine2 affine(reading.reading, channel);
   const float2 mean = Storage<float>::load2(reading.mean + channel);
   const float share = 1.0f / static_cast<float>(pixels);
+  const Divisor pictures_of(pixels);
   PairSums sums;
   const auto place = [&](int row) { return static_cast<size_t>(row) * channels + channel; };
   struct Loaded {
@@ -66,7 +67,7 @@ DEVICE void pool_backward(const T* map, const SumReading& reading, const float* 
     in_batches<4>(
         first_unit(), rows, unit_step(),
         [&](int row) {
-          const size_t at = place(row), one = place(row / pixels);
+          const size_t at = place(row), one = place(pictures_of.divide(row));
           Loaded loaded = {{{}, load_pair(map + at)}, Storage<float>::load2(features_gradient + one), {}};
           if (multiplied.value)
             loaded.both.gradient = load_pair(gradient + at), loaded.factor = Storage<float>::load2(factors + one);

@@ -52,7 +52,8 @@ struct ReadSource {
   const T* map;
   Reading reading;
   const float* factors;
-  int pixels, channels;
+  Divisor pixels;
+  int channels;
   struct Raw {
     typename Storage<T>::Four y;
   };
@@ -73,7 +74,7 @@ struct ReadSource {
     for (int i = 0; i < 4; i++) to[i] = read<GENERAL>(reading, c.scale[i], c.shift[i], to[i]);
     if (GENERAL && factors) {
       float own[4];
-      load_floats(factors + static_cast<size_t>(row / pixels) * channels + channel, own);
+      load_floats(factors + static_cast<size_t>(pixels.divide(row)) * channels + channel, own);
 #pragma unroll
       for (int i = 0; i < 4; i++) to[i] *= own[i];
     }
