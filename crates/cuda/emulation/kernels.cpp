@@ -7,7 +7,7 @@ inline void add_pointers(const Reading& reading, emulation::Pointers& to) {
   to.add(reading.shift);
 }
 inline void add_pointers(const GradientReading& reading, emulation::Pointers& to) {
-  add_pointers(reading.reading, to);
+  to.add(reading.scale);
   to.add(reading.slope);
   to.add(reading.offset);
 }

@@ -86,7 +86,7 @@ T* changed(size_t count) {
 Reading reading(int channels, bool swish) {
   return {floats(channels), floats(channels), swish ? 0.0f : -0.5f, swish ? 1.0f : 0.5f, swish, 0};
 }
-GradientReading gradient_reading(int channels) { return {reading(channels, false), floats(channels), floats(channels)}; }
+GradientReading gradient_reading(int channels) { return {floats(channels), floats(channels), floats(channels)}; }
 SumReading sum_reading(int channels) { return {reading(channels, true), floats(channels)}; }
 
 // ---- Launches ----
@@ -188,9 +188,10 @@ void pooled_products(const std::string& way) {
         "pooled_forward_" + way, grid(rows, outputs), floats(in), reading(inputs, rows == 3), own, floats(weights),
         floats(outputs), room(out), reading(outputs, true), room(out), rows, inputs, outputs);
     own = factors();
-    launch<const float*, const float*, GradientReading, const float*, const float*, float*, int, float*, int, int, int>(
-        "pooled_input_gradient_" + way, grid(rows, inputs), floats(out), floats(out), gradient_reading(outputs),
-        floats(weights), own, changed<float>(in), rows == 3, room(out), rows, inputs, outputs);
+    launch<const float*, const float*, GradientReading, const float*, const float*, Reading, const float*, float*, int,
+           float*, int, int, int>("pooled_input_gradient_" + way, grid(rows, inputs), floats(out), floats(out),
+                                  gradient_reading(outputs), floats(weights), floats(in), reading(inputs, rows == 3), own,
+                                  changed<float>(in), rows == 3, room(out), rows, inputs, outputs);
     own = factors();
     launch<const float*, const float*, Reading, const float*, float*, float*, int, int, int>(
         "pooled_weight_gradient_" + way, grid(outputs, inputs), floats(out), floats(in), reading(inputs, rows == 37), own,
@@ -244,9 +245,9 @@ void maps(const std::string& storage) {
     int parts;
     launch<const M*, Reading, float*, int, int, int>("pool_forward" + storage, pairs(channels, 16, parts), map<M>(values),
                                                      reading(channels, true), room(ones), pictures, pixels, channels);
-    launch<const M*, const M*, Reading, float*, int, int, int>("excitation_gradient" + storage, pairs(channels, 16, parts),
-                                                               map<M>(values), map<M>(values), reading(channels, true),
-                                                               room(ones), pictures, pixels, channels);
+    launch<const M*, const M*, Reading, const float*, Reading, float*, int, int, int>(
+        "excitation_gradient" + storage, pairs(channels, 16, parts), map<M>(values), map<M>(values), reading(channels, true),
+        floats(ones), reading(channels, false), room(ones), pictures, pixels, channels);
     const Shape shape = pairs(channels, rows, parts);
     launch<const M*, SumReading, const float*, const float*, M*, float*, int, int, int>(
         "pool_backward" + storage, shape, map<M>(values), sum_reading(channels), floats(ones), floats(ones),

@@ -99,8 +99,10 @@ struct Reading {
   int unused;
 };
 
+// Gradients are stored as those of the map's normalised values, in front of the curve: the pass that has all of one, and gathers its
+// sums, multiplies it by the curve's slope, and none of those that read it has to do it again.
 struct GradientReading {
-  Reading reading;
+  const float* scale;
   const float* slope;
   const float* offset;
 };
@@ -137,12 +139,9 @@ DEVICE float read(const Reading& reading, float scale, float shift, float y) {
   return curve_at<HARD_SWISH>(reading, fmaf(y, scale, shift));
 }
 
-// The gradient of a stored value y from that of what was read of it.
-template <bool HARD_SWISH = true>
-DEVICE float read_gradient(const Reading& reading, float scale, float shift, float slope, float offset, float g, float y) {
-  const float n = fmaf(y, scale, shift), rest = fmaf(y, slope, offset);
-  if constexpr (HARD_SWISH) return fmaf(times_slope(reading, g, n), scale, rest);
-  return n > reading.low && n < reading.high ? fmaf(g, scale, rest) : rest;
+// The gradient of a stored value y from that of its normalised value.
+DEVICE float read_gradient(float scale, float slope, float offset, float g, float y) {
+  return fmaf(g, scale, fmaf(y, slope, offset));
 }
 
 // ---- Channel pairs: a block is (pairs, lanes), and a thread owns two channels ----
@@ -180,17 +179,14 @@ struct Affine2 {
 };
 
 struct Gradient2 {
-  Affine2 affine;
-  float2 slope, offset;
+  float2 scale, slope, offset;
   DEVICE Gradient2(const GradientReading& reading, int channel)
-      : affine(reading.reading, channel),
+      : scale(Storage<float>::load2(reading.scale + channel)),
         slope(Storage<float>::load2(reading.slope + channel)),
         offset(Storage<float>::load2(reading.offset + channel)) {}
-  template <bool HARD_SWISH = true>
-  DEVICE float2 read(const Reading& reading, float2 g, float2 y) const {
-    return make_float2(
-        read_gradient<HARD_SWISH>(reading, affine.scale.x, affine.shift.x, slope.x, offset.x, g.x, y.x),
-        read_gradient<HARD_SWISH>(reading, affine.scale.y, affine.shift.y, slope.y, offset.y, g.y, y.y));
+  DEVICE float2 read(float2 g, float2 y) const {
+    return make_float2(read_gradient(scale.x, slope.x, offset.x, g.x, y.x),
+                       read_gradient(scale.y, slope.y, offset.y, g.y, y.y));
   }
 };
 
@@ -203,13 +199,14 @@ struct PairSums {
     first.x += y.x, first.y += y.y;
     second.x = fmaf(y.x, y.x, second.x), second.y = fmaf(y.y, y.y, second.y);
   }
-  // And backward: g is the gradient of what was read of y.
+  // And backward: g is the gradient of what was read of y. Gives that of its normalised value.
   template <bool HARD_SWISH = true>
-  DEVICE void add_gradient(const Reading& reading, const Affine2& affine, float2 mean, float2 g, float2 y) {
+  DEVICE float2 add_gradient(const Reading& reading, const Affine2& affine, float2 mean, float2 g, float2 y) {
     const float a = times_slope<HARD_SWISH>(reading, g.x, fmaf(y.x, affine.scale.x, affine.shift.x));
     const float b = times_slope<HARD_SWISH>(reading, g.y, fmaf(y.y, affine.scale.y, affine.shift.y));
     first.x += a, first.y += b;
     second.x = fmaf(a, y.x - mean.x, second.x), second.y = fmaf(b, y.y - mean.y, second.y);
+    return make_float2(a, b);
   }
 };
 

@@ -65,8 +65,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
 #pragma unroll
       for (int r = 0; r < R + H; r++)
         window[r][at] = only_if(inside && output_rows.inside(r),
-                                output_gradient.read<HARD_SWISH>(reading.reading, unpack_pair(coming_gradient[r]),
-                                                                 unpack_pair(coming_output[r])));
+                                output_gradient.read(unpack_pair(coming_gradient[r]), unpack_pair(coming_output[r])));
     };
 #pragma unroll
     for (int x = 0; x < H; x++) {
@@ -117,8 +116,8 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
           }
 #pragma unroll
         for (int r = 0; r < R; r++) {
-          if (inside[r]) Storage<T>::store2(input_gradients + place[r], sum[r].x, sum[r].y);
-          sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, only_if(inside[r], sum[r]), y[r]);
+          const float2 own = sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, only_if(inside[r], sum[r]), y[r]);
+          if (inside[r]) Storage<T>::store2(input_gradients + place[r], own.x, own.y);
         }
       }
       // Moved: to change places, as forward, would take code and registers for each of them, and there are too few.
@@ -145,7 +144,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
                                                        input_gradient, accumulate, weight_partials, partials, pictures, \
                                                        side, channels, padding);                                        \
     };                                                                                                                  \
-    reading.reading.hard_swish || input_reading.reading.hard_swish ? pass(Is<true>()) : pass(Is<false>());              \
+    input_reading.reading.hard_swish ? pass(Is<true>()) : pass(Is<false>());                                            \
   }                                                                                                                     \
   END_KERNEL(depthwise_backward_k##K##s##S##_##name)
 

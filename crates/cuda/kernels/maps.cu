@@ -37,16 +37,22 @@ DEVICE void pool_forward(const T* map, const Reading& reading, float* features, 
 }
 
 template <class T>
-DEVICE void excitation_gradient(const T* gradient, const T* map, const Reading& reading, float* factors_gradient,
-                                int pictures, int pixels, int channels) {
-  const Affine2 affine(reading, pair_channel());
+DEVICE void excitation_gradient(const T* gradient, const T* map, const Reading& reading, const float* excitation,
+                                const Reading& excitation_reading, float* to, int pictures, int pixels,
+                                int channels) {
+  const Affine2 affine(reading, pair_channel()), excited(excitation_reading, pair_channel());
   sum_pixels(
       pictures, pixels, channels, [&](size_t at) { return Both<T>{load_pair(gradient + at), load_pair(map + at)}; },
       [&](const Both<T>& both) {
         const float2 a = affine.read(reading, unpack_pair(both.value)), g = unpack_pair(both.gradient);
         return make_float2(g.x * a.x, g.y * a.y);
       },
-      [&](size_t at, float a, float b) { Storage<float>::store2(factors_gradient + at, a, b); });
+      [&](size_t at, float a, float b) {
+        const float2 y = Storage<float>::load2(excitation + at);
+        Storage<float>::store2(to + at,
+                               times_slope(excitation_reading, a, fmaf(y.x, excited.scale.x, excited.shift.x)),
+                               times_slope(excitation_reading, b, fmaf(y.y, excited.scale.y, excited.shift.y)));
+      });
 }
 
 template <class T>
@@ -79,8 +85,8 @@ DEVICE void pool_backward(const T* map, const SumReading& reading, const float* 
             const float2 own = unpack_pair(loaded.both.gradient);
             g = make_float2(fmaf(own.x, loaded.factor.x, g.x), fmaf(own.y, loaded.factor.y, g.y));
           }
+          g = sums.add_gradient(reading.reading, affine, mean, g, unpack_pair(loaded.both.value));
           Storage<T>::store2(gradient + place(row), g.x, g.y);
-          sums.add_gradient(reading.reading, affine, mean, g, unpack_pair(loaded.both.value));
         });
   };
   factors ? pass(Is<true>()) : pass(Is<false>());
@@ -125,9 +131,11 @@ DEVICE void add_forward(const T* a, const Reading& a_reading, const T* b, const 
   }                                                                                                                    \
   END_KERNEL(pool_forward_##name)                                                                                      \
   KERNEL(excitation_gradient_##name, PAIR_THREADS)                                                                     \
-  (const T* gradient, const T* map, Reading reading, float* factors_gradient, int pictures, int pixels, int channels) { \
+  (const T* gradient, const T* map, Reading reading, const float* excitation, Reading excitation_reading,              \
+   float* to, int pictures, int pixels, int channels) {                                            \
     begin_kernel();                                                                                                     \
-    excitation_gradient<T>(gradient, map, reading, factors_gradient, pictures, pixels, channels);                      \
+    excitation_gradient<T>(gradient, map, reading, excitation, excitation_reading, to, pictures,   \
+                           pixels, channels);                                                                          \
   }                                                                                                                    \
   END_KERNEL(excitation_gradient_##name)                                                                               \
   KERNEL(pool_backward_##name, PAIR_THREADS)                                                                           \

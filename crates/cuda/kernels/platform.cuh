@@ -5,6 +5,7 @@
 #include "cuda_emulation.h"
 #else
 #include <cstddef>
+#include <type_traits>
 
 #define DEVICE __device__ __forceinline__
 // An array that the threads of a block share.

@@ -124,27 +124,27 @@ DEVICE void pooled_forward(const float* input, const Reading& reading, const flo
 
 template <class P>
 DEVICE void pooled_input_gradient(const float* gradient, const float* output, const GradientReading& reading,
-                                  const float* weight, const float* factors, float* input_gradient, int accumulate,
-                                  float* output_gradient, int rows, int inputs, int outputs) {
+                                  const float* weight, const float* input, const Reading& input_reading, const float* factors,
+                                  float* input_gradient, int accumulate, float* output_gradient, int rows, int inputs,
+                                  int outputs) {
   const int column_tiles = ceil_div(inputs, POOLED_COLUMNS);
   const int first_row = blockIdx.x / column_tiles * POOLED_ROWS, first_column = blockIdx.x % column_tiles * POOLED_COLUMNS;
   PooledSums sums;
-  const GradientSource<float, true> general = {gradient, output, reading, outputs, nullptr};
-  if (reading.reading.hard_swish) {
-    multiply_pooled<P, true>(general, rows, weight, first_row, first_column, outputs, inputs, sums);
-  } else {
-    const GradientSource<float, false> a = {gradient, output, reading, outputs, nullptr};
-    multiply_pooled<P, true>(a, rows, weight, first_row, first_column, outputs, inputs, sums);
-  }
+  const GradientSource<float> a = {gradient, output, reading, outputs, nullptr};
+  multiply_pooled<P, true>(a, rows, weight, first_row, first_column, outputs, inputs, sums);
   finish_pooled(sums, tile_row, [&](int row, int column, float(&values)[4]) {
     row += first_row, column += first_column;
     if (row >= rows || column >= inputs) return;
     const size_t at = static_cast<size_t>(row) * inputs + column;
-    float factor[4] = {1.0f, 1.0f, 1.0f, 1.0f}, before[4] = {};
+    float factor[4] = {1.0f, 1.0f, 1.0f, 1.0f}, before[4] = {}, y[4], scale[4], shift[4];
     if (factors) load_floats(factors + at, factor);
     if (accumulate) load_floats(input_gradient + at, before);
+    load_floats(input + at, y);
+    load_floats(input_reading.scale + column, scale);
+    load_floats(input_reading.shift + column, shift);
 #pragma unroll
-    for (int i = 0; i < 4; i++) values[i] = values[i] * factor[i] + before[i];
+    for (int i = 0; i < 4; i++)
+      values[i] = times_slope(input_reading, values[i] * factor[i] + before[i], fmaf(y[i], scale[i], shift[i]));
     store_floats(input_gradient + at, values);
   });
   if (first_column > 0) return;
@@ -155,7 +155,7 @@ DEVICE void pooled_input_gradient(const float* gradient, const float* output, co
     const int row = first_row + at / quads, channel = at % quads * 4;
     if (row >= rows) break;
     float values[4];
-    general.values(general.fetch(row, channel), general.coefficients(channel), row, channel, values);
+    a.values(a.fetch(row, channel), a.coefficients(channel), row, channel, values);
     store_floats(output_gradient + static_cast<size_t>(row) * outputs + channel, values);
   }
 }
@@ -275,11 +275,12 @@ DEVICE void pooled_weight_gradient(const float* output_gradient, const float* in
   }                                                                                                                      \
   END_KERNEL(pooled_forward_##name)                                                                                      \
   KERNEL(pooled_input_gradient_##name, PRODUCT_THREADS)                                                                  \
-  (const float* gradient, const float* output, GradientReading reading, const float* weight, const float* factors,       \
-   float* input_gradient, int accumulate, float* output_gradient, int rows, int inputs, int outputs) {                   \
+  (const float* gradient, const float* output, GradientReading reading, const float* weight, const float* input,         \
+   Reading input_reading, const float* factors, float* input_gradient, int accumulate, float* output_gradient, int rows, \
+   int inputs, int outputs) {                                                                                            \
     begin_kernel();                                                                                                      \
-    pooled_input_gradient<P>(gradient, output, reading, weight, factors, input_gradient, accumulate, output_gradient,    \
-                             rows, inputs, outputs);                                                                     \
+    pooled_input_gradient<P>(gradient, output, reading, weight, input, input_reading, factors, input_gradient,           \
+                             accumulate, output_gradient, rows, inputs, outputs);                                        \
   }                                                                                                                      \
   END_KERNEL(pooled_input_gradient_##name)                                                                               \
   KERNEL(pooled_weight_gradient_##name, PRODUCT_THREADS)                                                                 \

@@ -1,5 +1,5 @@
-// A product backward. The gradient of the output is made on load from the gradient of what was read of it (batch norm's and
-// the activation's backward). The pass for the input's gradient comes first and leaves it for that of the weights.
+// A product backward. The gradient of the output is made on load from that of its normalised values (batch norm's backward). The
+// pass for the input's gradient comes first and leaves it for that of the weights.
 #include "product_tile.cuh"
 
 template <class P, class T>
@@ -9,8 +9,7 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
                                    int pixels, int excited, typename P::Map* input_gradient, int accumulate,
                                    typename P::Map* output_gradient, float* partials, int rows, int inputs, int outputs) {
   using Map = typename P::Map;
-  using A = DeepOperand<P, GradientSource<Map, false>, T::BM, false>;
-  using General = DeepOperand<P, GradientSource<Map, true>, T::BM, false>;
+  using A = DeepOperand<P, GradientSource<Map>, T::BM, false>;
   using B = WideOperand<P, PlainSource<typename P::Weight>, T::BN, true>;
   const int column_tiles = ceil_div(inputs, T::BN);
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
@@ -24,32 +23,30 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
   Map* const kept = first_column == 0 ? output_gradient : nullptr;
   SLABS(slabs, A, B);
   Sums<T> sums;
-  if (reading.reading.hard_swish) {
-    const General a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
-    multiply<P, T>(a, b, 0, outputs, slabs, sums, meanwhile);
-  } else {
-    const A a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
-    multiply<P, T>(a, b, 0, outputs, slabs, sums, meanwhile);
-  }
+  const A a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
+  multiply<P, T>(a, b, 0, outputs, slabs, sums, meanwhile);
 
   // What is read of a map is on its way for all rows before any of it is needed, and apart from what is written, behind which nothing
   // is brought forward.
   using Eight = typename Storage<Map>::Eight;
   const auto row_of = [&](int m, int half) { return first_row + Place<T>::row_of(m, half); };
-  const auto load = [&](const Map* from, int column, Eight(&to)[T::M][2]) {
+  const auto load = [&](const Map* from, int column, auto(&to)[T::M][2]) {
     each_row<T>([&](int m, int half) {
       const size_t row = min(row_of(m, half), rows - 1);
-      to[m][half] = *reinterpret_cast<const Eight*>(from + row * inputs + column);
+      to[m][half] = *reinterpret_cast<const std::remove_reference_t<decltype(to[0][0])>*>(from + row * inputs + column);
     });
   };
-#pragma unroll
-  for (int group = 0; group < T::N / 4; group++) {
-    const int column = first_column + Place<T>::column_of(group);
-    if (column >= inputs) continue;
+  const Reading& r = input_reading.reading;
+  float first[T::N * 2] = {}, second[T::N * 2] = {};
+  // The next group's are on their way before this one's results are written, where registers hold them.
+  constexpr bool EARLY = is_same<Map, bf16>;
+  Eight ys[T::M][2];
+  const auto finish = [&](int group, int column, auto hard_swish) {
     if (factors && !excited) {
+      const Divisor picture(pixels);
       each_row<T>([&](int m, int half) {
         float own[8];
-        load_floats(factors + static_cast<size_t>(min(row_of(m, half), rows - 1) / pixels) * inputs + column, own);
+        load_floats(factors + static_cast<size_t>(picture.divide(min(row_of(m, half), rows - 1))) * inputs + column, own);
 #pragma unroll
         for (int i = 0; i < 8; i++) value_of<T>(sums, m, half, group, i) *= own[i];
       });
@@ -64,6 +61,46 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
         for (int i = 0; i < 8; i++) value_of<T>(sums, m, half, group, i) += own[i];
       });
     }
+    if (!sum) return;
+#pragma unroll
+    for (int from = 0; from < 8; from += 4) {
+      float scale[4], shift[4], mean[4];
+      load_floats(r.scale + column + from, scale);
+      load_floats(r.shift + column + from, shift);
+      load_floats(input_reading.mean + column + from, mean);
+      typename Storage<Map>::Four fours[T::M][2];
+      if (!EARLY) load(input, column + from, fours);
+      each_row<T>([&](int m, int half) {
+        if (row_of(m, half) >= rows) return;
+        float y[8];
+        if constexpr (EARLY) {
+          Storage<Map>::unpack(ys[m][half], y);
+        } else {
+          float four[4];
+          Storage<Map>::unpack(fours[m][half], four);
+#pragma unroll
+          for (int i = 0; i < 4; i++) y[from + i] = four[i];
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          const int at = group * 8 + from + i;
+          float& value = value_of<T>(sums, m, half, group, from + i);
+          const float own = y[from + i];
+          value = times_slope<decltype(hard_swish)::value>(r, value, fmaf(own, scale[i], shift[i]));
+          first[at] += value;
+          second[at] = fmaf(value, own - mean[i], second[at]);
+        }
+      });
+    }
+  };
+  const auto column_of = [&](int group) { return first_column + Place<T>::column_of(group); };
+  if (EARLY && sum && column_of(0) < inputs) load(input, column_of(0), ys);
+#pragma unroll
+  for (int group = 0; group < T::N / 4; group++) {
+    const int column = column_of(group);
+    if (column >= inputs) continue;
+    r.hard_swish ? finish(group, column, Is<true>()) : finish(group, column, Is<false>());
+    if (EARLY && sum && group + 1 < T::N / 4 && column_of(group + 1) < inputs) load(input, column_of(group + 1), ys);
     each_row<T>([&](int m, int half) {
       if (row_of(m, half) >= rows) return;
       float values[8];
@@ -72,43 +109,6 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
     });
   }
   if (!sum) return;
-
-  const Reading& r = input_reading.reading;
-  float first[T::N * 2] = {}, second[T::N * 2] = {};
-  const auto gather = [&](auto hard_swish) {
-#pragma unroll
-    for (int group = 0; group < T::N / 4; group++) {
-      const int column = first_column + Place<T>::column_of(group);
-      if (column >= inputs) continue;
-      Eight ys[T::M][2];
-      load(input, column, ys);
-#pragma unroll
-      for (int from = 0; from < 8; from += 4) {
-        float scale[4], shift[4], mean[4];
-        load_floats(r.scale + column + from, scale);
-        load_floats(r.shift + column + from, shift);
-        load_floats(input_reading.mean + column + from, mean);
-        each_row<T>([&](int m, int half) {
-          if (row_of(m, half) >= rows) return;
-          float y[8];
-          Storage<Map>::unpack(ys[m][half], y);
-#pragma unroll
-          for (int i = 0; i < 4; i++) {
-            const float own = y[from + i], value = value_of<T>(sums, m, half, group, from + i);
-            const float g = times_slope<decltype(hard_swish)::value>(r, value, fmaf(own, scale[i], shift[i]));
-            const int at = group * 8 + from + i;
-            first[at] += g;
-            second[at] = fmaf(g, own - mean[i], second[at]);
-          }
-        });
-      }
-    }
-  };
-  if (r.hard_swish) {
-    gather(Is<true>());
-  } else {
-    gather(Is<false>());
-  }
   write_column_sums<T>(partials, row_tile, first_column, inputs, first, second);
 }
 

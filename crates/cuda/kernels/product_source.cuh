@@ -97,9 +97,8 @@ struct ReadSource {
   }
 };
 
-// The gradient of a map from the gradient of what was read of it; GENERAL: by what may be a hard swish. It is left in `kept`
-// as the product takes it, if that is not null.
-template <class T, bool GENERAL>
+// The gradient of a map. It is left in `kept` as the product takes it, if that is not null.
+template <class T>
 struct GradientSource {
   const T* gradient;
   const T* map;
@@ -110,7 +109,7 @@ struct GradientSource {
     typename Storage<T>::Four g, y;
   };
   struct Coefficients {
-    float scale[4], shift[4], slope[4], offset[4];
+    float scale[4], slope[4], offset[4];
   };
   static constexpr bool PLAIN = false, KEEPS = true;
   DEVICE Raw fetch(int row, int channel) const {
@@ -118,8 +117,7 @@ struct GradientSource {
   }
   DEVICE Coefficients coefficients(int channel) const {
     Coefficients c;
-    load_floats(reading.reading.scale + channel, c.scale);
-    load_floats(reading.reading.shift + channel, c.shift);
+    load_floats(reading.scale + channel, c.scale);
     load_floats(reading.slope + channel, c.slope);
     load_floats(reading.offset + channel, c.offset);
     return c;
@@ -129,8 +127,7 @@ struct GradientSource {
     Storage<T>::unpack(raw.g, to);
     Storage<T>::unpack(raw.y, y);
 #pragma unroll
-    for (int i = 0; i < 4; i++)
-      to[i] = read_gradient<GENERAL>(reading.reading, c.scale[i], c.shift[i], c.slope[i], c.offset[i], to[i], y[i]);
+    for (int i = 0; i < 4; i++) to[i] = read_gradient(c.scale[i], c.slope[i], c.offset[i], to[i], y[i]);
   }
   template <class P>
   DEVICE Four<P> words(const Raw& raw, const Coefficients& c, int row, int channel) const {

@@ -78,7 +78,7 @@ DEVICE void stem_forward(const float* input, const float* weight, const float* b
   write_sums(partials, sums, outputs);
 }
 
-template <class T, int S, bool HARD_SWISH>
+template <class T, int S>
 DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T* output, const GradientReading& reading,
                                  float* weight_partials, int pictures, int side, int outputs, int padding) {
   const int out = (side + 2 * padding - 3) / S + 1;
@@ -96,8 +96,7 @@ DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T*
     Pair<T> coming_gradient = load_pair(gradients + unit.first_column * outputs);
     Pair<T> coming_output = load_pair(outputs_at + unit.first_column * outputs);
     walk_patches<S>(from, side, padding, unit, [&](int column, const auto& value) {
-      const float2 g = output_gradient.template read<HARD_SWISH>(reading.reading, unpack_pair(coming_gradient),
-                                                                 unpack_pair(coming_output));
+      const float2 g = output_gradient.read(unpack_pair(coming_gradient), unpack_pair(coming_output));
       const int next = min(column + 1, unit.end - 1) * outputs;
       coming_gradient = load_pair(gradients + next), coming_output = load_pair(outputs_at + next);
 #pragma unroll
@@ -125,15 +124,10 @@ DEVICE void stem_weight_gradient(const float* input, const T* gradient, const T*
   (const float* input, const T* gradient, const T* output, GradientReading reading, float* weight_partials,            \
    int pictures, int side, int outputs, int stride, int padding) {                                                     \
     begin_kernel();                                                                                                    \
-    const auto pass = [&](auto hard_swish) {                                                                           \
-      if (stride == 1)                                                                                                 \
-        stem_weight_gradient<T, 1, hard_swish.value>(input, gradient, output, reading, weight_partials, pictures, side,\
-                                                     outputs, padding);                                                \
-      else                                                                                                             \
-        stem_weight_gradient<T, 2, hard_swish.value>(input, gradient, output, reading, weight_partials, pictures, side,\
-                                                     outputs, padding);                                                \
-    };                                                                                                                 \
-    reading.reading.hard_swish ? pass(Is<true>()) : pass(Is<false>());                                                 \
+    if (stride == 1)                                                                                                   \
+      stem_weight_gradient<T, 1>(input, gradient, output, reading, weight_partials, pictures, side, outputs, padding); \
+    else                                                                                                               \
+      stem_weight_gradient<T, 2>(input, gradient, output, reading, weight_partials, pictures, side, outputs, padding); \
   }                                                                                                                    \
   END_KERNEL(stem_weight_gradient_##name)
 STEM(f32, float)

@@ -10,7 +10,7 @@ use mobilenet_core::kernels::padded;
 use mobilenet_core::kernels::stem::PATCH;
 use mobilenet_core::model::network::Layer;
 
-/// A layer's own map, the gradient of what was read of it, and how the map's gradient follows.
+/// A layer's own map, the gradient of its normalised values, and how the map's gradient follows.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     pub gradient: Slice,
@@ -18,7 +18,7 @@ pub struct Output {
     pub reading: GradientReading,
 }
 
-/// The map that a layer read, and the gradient of it that the pass writes or adds to.
+/// The map that a layer read, and the gradient of its normalised values that the pass writes or adds to.
 #[derive(Debug, Clone, Copy)]
 pub struct Input {
     pub values: Slice,
@@ -166,21 +166,23 @@ impl Kernels {
         if splits == 1 { Ok(()) } else { self.reduce(splits, inputs * outputs, room, weight_gradient) }
     }
 
-    /// The gradient of an excitation's factors, float32 `[pictures, channels]`, from that of the map that they multiplied.
+    /// The gradient of an excitation's map, float32 `[pictures, channels]`, from that of the `map` that it multiplied.
     pub fn excitation_gradient(
         &self,
         storage: Storage,
         (pictures, pixels, channels): (usize, usize, usize),
         gradient: Slice,
-        map: Map,
-        factors_gradient: Slice,
+        [map, excitation]: [Map; 2],
+        excitation_gradient: Slice,
     ) -> Result<()> {
         let bytes = storage.bytes() * pictures * pixels * channels;
         let arguments = Arguments::new()
             .with(gradient.with(bytes)?)
             .with(map.values.with(bytes)?)
             .with(map.reading)
-            .with(factors_gradient.with(4 * pictures * channels)?)
+            .with(excitation.values.with(4 * pictures * channels)?)
+            .with(excitation.reading)
+            .with(excitation_gradient.with(4 * pictures * channels)?)
             .int(pictures)
             .int(pixels)
             .int(channels);

@@ -38,13 +38,13 @@ impl Kernels {
         unsafe { self.launch(&format!("pooled_forward_{}", product.name()), grid, &arguments) }
     }
 
-    /// The input's gradient; leaves `output_gradient` for that of the weights.
+    /// The gradient of the input, `map`; leaves `output_gradient` for that of the weights.
     pub fn pooled_input_gradient(
         &self,
         layer: &Layer,
         product: Product,
         pictures: usize,
-        (output, input): (Output, Input),
+        (output, input, map): (Output, Input, Map),
         [weight, factors, output_gradient]: [Slice; 3],
     ) -> Result<()> {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
@@ -53,6 +53,8 @@ impl Kernels {
             .with(output.values.with(4 * pictures * outputs)?)
             .with(output.reading)
             .with(weight.with(4 * inputs * outputs)?)
+            .with(map.values.with(4 * pictures * inputs)?)
+            .with(map.reading)
             .with(factors.if_any(4 * pictures * inputs)?)
             .with(input.gradient.with(4 * pictures * inputs)?)
             .int(usize::from(input.accumulate))

@@ -23,7 +23,7 @@ pub struct Reading {
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C)]
 pub struct GradientReading {
-    reading: Reading,
+    scale: Address,
     slope: Address,
     offset: Address,
 }
@@ -38,7 +38,7 @@ pub struct SumReading {
 
 // SAFETY: as the kernels declare it: 32 bytes, none of them padding.
 unsafe impl Argument for Reading {}
-// SAFETY: 48 bytes, none of them padding.
+// SAFETY: 24 bytes, none of them padding.
 unsafe impl Argument for GradientReading {}
 // SAFETY: 40 bytes, none of them padding.
 unsafe impl Argument for SumReading {}
@@ -142,14 +142,14 @@ impl Norms {
         Ok(Reading { scale, shift, low, high, hard_swish, unused: 0 })
     }
 
-    /// How the gradient of a layer's map follows from that of what was read of it.
+    /// How the gradient of a layer's map follows from that of its normalised values.
     ///
     /// # Errors
     /// `INTERNAL`, never for a layer of the network.
     pub fn gradient_reading(&self, layer: usize) -> Result<GradientReading> {
         let bytes = 4 * self.layers[layer].channels;
         Ok(GradientReading {
-            reading: self.reading(layer)?,
+            scale: self.scale(layer).with(bytes)?,
             slope: self.slope(layer).with(bytes)?,
             offset: self.offset(layer).with(bytes)?,
         })
@@ -177,7 +177,7 @@ mod tests {
     #[test]
     fn structs_are_as_large_as_the_kernels() {
         assert_eq!(size_of::<Reading>(), 32);
-        assert_eq!(size_of::<GradientReading>(), 48);
+        assert_eq!(size_of::<GradientReading>(), 24);
         assert_eq!(size_of::<SumReading>(), 40);
     }
 }

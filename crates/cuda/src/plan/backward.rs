@@ -14,7 +14,8 @@ use mobilenet_core::{Error, Result};
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Gradients of what is read from the maps, and of the parameters.
+/// Gradients of the maps' normalised values, in front of the curve, and of the parameters. Where several layers read a map, the
+/// gradient is that of what they read until the first of them, whose pass is the last, has gathered the map's sums.
 #[derive(Debug)]
 pub struct Gradients {
     buffers: Vec<DeviceBuffer<u8>>,
@@ -68,7 +69,7 @@ impl Gradients {
         })
     }
 
-    /// The gradient of what is read from a layer's map.
+    /// The gradient of the normalised values of a layer's map.
     pub fn of(&self, layer: usize) -> Slice {
         self.buffers[self.places[layer]].all()
     }
@@ -233,8 +234,8 @@ impl Pass<'_> {
         })?;
         let Some(excitation) = layer.excitation else { return Ok(()) };
         let shape = (self.pictures, layer.output_side() * layer.output_side(), padded(layer.inputs));
-        let to = self.gradients.of(excitation);
-        self.kernels.excitation_gradient(self.maps.storages[read], shape, input.gradient, map, to)
+        let (maps, to) = ([map, self.maps.map(excitation)?], self.gradients.of(excitation));
+        self.kernels.excitation_gradient(self.maps.storages[read], shape, input.gradient, maps, to)
     }
 
     fn pooled_product(&self, index: usize) -> Result<()> {
@@ -243,11 +244,12 @@ impl Pass<'_> {
         let (read, input) = self.read(index)?;
         let output_gradient = self.gradients.side.room(index);
         let arrays = [self.weights.plain(index), factors, output_gradient];
-        let operands = (self.output(index)?, input);
+        let map = self.maps.map(read)?;
+        let operands = (self.output(index)?, input, map);
         self.kernels.pooled_input_gradient(layer, product, self.pictures, operands, arrays)?;
         let bias_gradient = self.parameter(&self.weights.layout.slots[index].bias);
         let arrays = [factors, self.weight_gradient(index), bias_gradient];
-        let operands = (output_gradient, self.maps.map(read)?);
+        let operands = (output_gradient, map);
         self.turn.follow()?.pooled_weight_gradient(layer, product, self.pictures, operands, arrays)
     }
 

@@ -53,19 +53,24 @@ fn an_excitations_gradient_is_the_sum_over_the_pixels() {
             expected[picture * channels + index % channels] += f64::from(*a) * f64::from(*g);
         }
         let (map, gradient) = (Map::of(&card, storage, &map), Map::of(&card, storage, &gradient));
-        let factors = card.room(pictures * channels);
+        let excitation = numbers(4, pictures * channels);
+        let excitation_norm = Norm::new(&card, 5, channels, Curve::Cut(0.0, 1.0));
+        let expected = excitation_norm.inner_gradient(&expected, &excitation);
+        let (excitation, excitation_gradient) = (card.array(&excitation), card.room(pictures * channels));
         let arguments = Arguments::new()
             .with(gradient.at())
             .with(map.at())
             .with(norm.reading())
-            .with(at(&factors))
+            .with(at(&excitation))
+            .with(excitation_norm.reading())
+            .with(at(&excitation_gradient))
             .int(pictures)
             .int(pixels)
             .int(channels);
         card.run_pairs(&format!("excitation_gradient_{}", storage.name()), channels, 9, |_| {
             arguments.clone()
         });
-        assert_sums("factors", &card.read(&factors), &expected, pixels, 2.0, Storage::F32);
+        assert_sums("excitation", &card.read(&excitation_gradient), &expected, pixels, 2.0, Storage::F32);
     }
 }
 
@@ -90,6 +95,7 @@ fn check_pool_backward(
         })
         .collect();
     let expected_sums = norm.gradient_sums(&expected, &map);
+    let expected = norm.inner_gradient(&expected, &map);
     let map = Map::of(card, storage, &map);
     let gradient =
         if excited { Map::of(card, storage, &multiplied) } else { Map::room(card, storage, count) };

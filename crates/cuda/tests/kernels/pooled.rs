@@ -68,7 +68,9 @@ pub fn the_input_gradient_is_the_product_with_the_outputs() {
         let Gradient { gradient, output, norm, own, operands } = case.gradient(&card, Curve::ALL[index]);
         let before = (index == 2).then(|| numbers(9, rows * inputs));
         let expected = case.expected_input_gradient(&operands, true, before.as_deref());
-        let [gradient, output, weight] = [&gradient, &output, &case.weight].map(|values| card.array(values));
+        let expected = case.input_norm.inner_gradient(&expected, &case.input);
+        let [gradient, output, weight, input] =
+            [&gradient, &output, &case.weight, &case.input].map(|values| card.array(values));
         let factors = case.factors.as_ref().map(|values| card.array(values));
         let input_gradient =
             before.as_ref().map_or_else(|| card.room(rows * inputs), |before| card.array(before));
@@ -78,6 +80,8 @@ pub fn the_input_gradient_is_the_product_with_the_outputs() {
             .with(at(&output))
             .with(norm.gradient_reading())
             .with(at(&weight))
+            .with(at(&input))
+            .with(case.input_norm.reading())
             .with(at_if(&factors))
             .with(at(&input_gradient))
             .int(usize::from(before.is_some()))

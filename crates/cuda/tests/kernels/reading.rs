@@ -18,7 +18,7 @@ pub struct Reading {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct GradientReading {
-    reading: Reading,
+    scale: u64,
     slope: u64,
     offset: u64,
 }
@@ -32,7 +32,7 @@ pub struct SumReading {
 
 // SAFETY: 32 bytes as `kernels/README.md` has them, none of them padding.
 unsafe impl Argument for Reading {}
-// SAFETY: 48 bytes, none of them padding.
+// SAFETY: 24 bytes, none of them padding.
 unsafe impl Argument for GradientReading {}
 // SAFETY: 40 bytes, none of them padding.
 unsafe impl Argument for SumReading {}
@@ -88,7 +88,8 @@ impl Norm {
     }
 
     pub fn gradient_reading(&self) -> GradientReading {
-        GradientReading { reading: self.reading(), slope: at(&self.buffers[3]), offset: at(&self.buffers[4]) }
+        let [scale, _, _, slope, offset] = self.buffers.each_ref().map(at);
+        GradientReading { scale, slope, offset }
     }
 
     pub fn sum_reading(&self) -> SumReading {
@@ -125,10 +126,10 @@ impl Norm {
         }
     }
 
-    /// The gradient of the stored `y` from that of what was read of it, to the bit.
+    /// The gradient of the stored `y` from that of its normalised value, to the bit.
     pub fn gradient(&self, g: f32, y: f32, channel: usize) -> f32 {
         let rest = y.mul_add(self.slope[channel], self.offset[channel]);
-        self.times_slope(g, y, channel).mul_add(self.scale[channel], rest)
+        g.mul_add(self.scale[channel], rest)
     }
 
     /// All of a map that is read.
@@ -141,6 +142,15 @@ impl Norm {
     pub fn gradient_all(&self, gradient: &[f32], map: &[f32]) -> Vec<f32> {
         let channels = self.scale.len();
         let one = |(index, (g, y)): (usize, (&f32, &f32))| self.gradient(*g, *y, index % channels);
+        gradient.iter().zip(map).enumerate().map(one).collect()
+    }
+
+    /// The gradients of a map's normalised values from those of what was read of it.
+    pub fn inner_gradient(&self, gradient: &[f64], map: &[f32]) -> Vec<f64> {
+        let channels = self.scale.len();
+        let one = |(index, (g, y)): (usize, (&f64, &f32))| {
+            g * f64::from(self.times_slope(1.0, *y, index % channels))
+        };
         gradient.iter().zip(map).enumerate().map(one).collect()
     }
 
