@@ -12,7 +12,7 @@
 // Must lie as in the kernels.
 struct OptimizerConstants {
   float decay = 0.1f, largest = 1.0f, keep1 = 0.9f, new1 = 0.1f, keep2 = 0.99f, new2 = 0.01f, eps = 1e-8f;
-  int nesterov = 0, split = 64, first = 0, unused[2] = {};
+  int nesterov = 0, split = 64, unused[3] = {};
 };
 struct PictureChoice {
   unsigned index;

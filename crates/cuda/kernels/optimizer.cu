@@ -1,4 +1,4 @@
-// The optimizers, each one launch for all parameters: core's optim, value by value and in its order of operations. Where that
+// The optimizers, each one launch for parameters side by side: core's optim, value by value and in its order of operations. Where that
 // multiplies and then adds, so does this (no fused multiply-add), so that both round alike.
 #include "step.cuh"
 
@@ -10,8 +10,7 @@ struct OptimizerConstants {
   float eps;
   int nesterov;
   int split;
-  int first;
-  int unused[2];
+  int unused[3];
 };
 static_assert(sizeof(OptimizerConstants) == 48, "as the host lays it out");
 
@@ -79,7 +78,7 @@ DEVICE void optimizer(float* parameters, const float* gradients, float* first, f
                       const unsigned char* decays, const float* clip_scale, const OptimizerConstants& c,
                       const StepScalars* step, int count) {
   const size_t at = 4 * flat_index();
-  if (at >= count || at < c.first) return;
+  if (at >= count) return;
   const int head = at >= c.split;
   const bool decay = decays[at / 16];
   const Group group = {step->rate[head], step->root2[head], DECOUPLED && decay ? step->keep[head] : 1.0f};

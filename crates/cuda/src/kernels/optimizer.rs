@@ -29,12 +29,10 @@ pub struct Constants {
     pub eps: f32,
     /// Whether SGD looks ahead.
     pub nesterov: i32,
-    /// Where the head's parameters begin.
+    /// Where the head's begin among the parameters.
     pub split: i32,
-    /// Parameters before this one stay as they are.
-    pub first: i32,
     /// Not used.
-    pub unused: [i32; 2],
+    pub unused: [i32; 3],
 }
 
 // SAFETY: as the kernels declare it: 48 bytes, none of them padding.
@@ -72,7 +70,7 @@ impl Kernels {
         NORM_PARTS
     }
 
-    /// A step of all parameters, `count` of them.
+    /// A step of `count` parameters.
     pub fn optimize(
         &self,
         kind: OptimizerKind,

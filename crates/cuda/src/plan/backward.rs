@@ -81,22 +81,23 @@ impl Gradients {
     }
 
     /// Computes the gradient of every parameter from that of the logits. `input` and `pictures` are those of the last
-    /// forward pass.
+    /// forward pass. When a layer's pass is done, `done` is told.
     pub fn backward(
         &self,
         kernels: &Kernels,
         maps: &Maps,
         weights: &Weights,
         (input, pictures): (Slice, usize),
+        done: &dyn Fn(usize, &Turn<'_>) -> Result<()>,
     ) -> Result<()> {
         let (turn, parts) = (self.side.turn(kernels.stream()), Cell::new(0));
         let pass = Pass { gradients: self, maps, kernels, turn, weights, input, pictures, parts };
-        pass.layers().and(pass.turn.end())
+        pass.layers(done).and(pass.turn.end())
     }
 }
 
 impl Pass<'_> {
-    fn layers(&self) -> Result<()> {
+    fn layers(&self, done: &dyn Fn(usize, &Turn<'_>) -> Result<()>) -> Result<()> {
         let layers = &self.maps.network.layers;
         for index in (0..layers.len()).rev() {
             self.take_sums(index)?;
@@ -112,6 +113,7 @@ impl Pass<'_> {
                 Operation::Add { .. } if self.product_follows(index) => {}
                 Operation::Add { .. } => self.sum_gradient(index, index - 1)?,
             }
+            done(index, &self.turn)?;
         }
         Ok(())
     }

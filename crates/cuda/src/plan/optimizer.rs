@@ -1,4 +1,5 @@
-//! What the optimizer keeps on the card, and how it moves the parameters.
+//! What the optimizer keeps on the card, and how it moves the parameters: most of them beside the backward pass, as soon as their
+//! gradients are there.
 
 use super::scalars::{Rate, constants};
 use super::weights::Weights;
@@ -7,9 +8,11 @@ use crate::kernels::Kernels;
 use crate::kernels::optimizer::Arrays;
 use mobilenet_core::Result;
 use mobilenet_core::config::{OptimizerConfig, TrainConfig};
+use mobilenet_core::engine::parameters::{LayerSlots, Parameters};
 use mobilenet_core::optim::State;
+use std::ops::Range;
 
-/// The optimizer of all parameters: of the backbone's and of the head's, in one launch.
+/// The optimizer of all parameters: of the backbone's and of the head's.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
@@ -22,8 +25,42 @@ pub struct Optimizer {
     decays: DeviceBuffer<u8>,
     /// Where the head's parameters begin.
     pub split: usize,
+    early: Option<Early>,
     norm_partials: DeviceBuffer<f64>,
     clip_scale: DeviceBuffer<f32>,
+}
+
+/// Parameters that are moved while the backward pass goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Early {
+    /// Once this layer's pass is done: nothing reads its weights any more, nor those of layers behind.
+    pub layer: usize,
+    /// From this one to the end.
+    pub first: usize,
+}
+
+impl Early {
+    /// So many of all parameters, as parts of four: they take so much of the optimizer's time, and with more of them too little of the
+    /// pass would be left to hide that behind. V1's last seven layers of 27 have three quarters.
+    const QUARTERS: usize = 3;
+
+    /// The last layer with so many parameters from its own to the end.
+    fn of(layout: &Parameters) -> Option<Self> {
+        let (slots, count) = (&layout.slots, layout.parameter_floats);
+        let ranges = |slot: &LayerSlots| {
+            let LayerSlots { weight, bias, norm_weight, norm_bias, .. } = slot.clone();
+            [weight, bias, norm_weight, norm_bias].into_iter().filter(|range| !range.is_empty())
+        };
+        let first = |layer: usize| slots[layer..].iter().flat_map(ranges).map(|range| range.start).min();
+        let apart = |layer: usize, first: usize| {
+            slots[..layer].iter().flat_map(ranges).all(|range| range.end <= first)
+        };
+        (1..slots.len()).rev().find_map(|layer| {
+            let first = first(layer)?;
+            let enough = 4 * (count - first) >= Self::QUARTERS * count && apart(layer, first);
+            enough.then_some(Self { layer, first })
+        })
+    }
 }
 
 impl Optimizer {
@@ -51,6 +88,8 @@ impl Optimizer {
             buffers: buffers.collect::<Result<_>>()?,
             decays: DeviceBuffer::of(stream, &decays)?,
             split: weights.layout.head().start,
+            // The norm of all gradients is known at the end.
+            early: if clips { None } else { Early::of(&weights.layout) },
             norm_partials: DeviceBuffer::zeros(stream, if clips { Kernels::norm_values() } else { 0 })?,
             clip_scale: DeviceBuffer::zeros(stream, usize::from(clips))?,
         })
@@ -63,40 +102,43 @@ impl Optimizer {
         [Rate::of(&self.config, rate * self.backbone_rate, own), Rate::of(&self.config, rate, step)]
     }
 
-    /// Moves the parameters from `first` on along their gradients; `scalars` are the step's. A limit of the gradients' norm is
-    /// one of all that move.
+    /// What may be moved early.
+    pub fn early(&self) -> Option<Early> {
+        self.early
+    }
+
+    /// Moves these parameters along their gradients; `scalars` are the step's. A limit of the gradients' norm is one of all that
+    /// move.
     pub fn step(
         &self,
         kernels: &Kernels,
         weights: &Weights,
         gradients: &DeviceBuffer<f32>,
         scalars: Slice,
-        first: usize,
+        moved: Range<usize>,
     ) -> Result<()> {
-        let count = weights.parameters.len();
         let clip_scale = match self.config.clip_norm {
             None => Slice::NONE,
             Some(most) => {
-                let moved = gradients.slice(first..count);
-                kernels.clip(
-                    count - first,
-                    most,
-                    [moved, self.norm_partials.all(), self.clip_scale.all()],
-                )?;
+                let arrays =
+                    [gradients.slice(moved.clone()), self.norm_partials.all(), self.clip_scale.all()];
+                kernels.clip(moved.len(), most, arrays)?;
                 self.clip_scale.all()
             }
         };
-        let buffer = |index: usize| self.buffers.get(index).map_or(Slice::NONE, DeviceBuffer::all);
+        let of = |buffer: &DeviceBuffer<f32>| buffer.slice(moved.clone());
+        let buffer = |index: usize| self.buffers.get(index).map_or(Slice::NONE, of);
+        let shadow = &weights.shadow;
         let arrays = Arrays {
-            parameters: weights.parameters.all(),
-            gradients: gradients.all(),
+            parameters: of(&weights.parameters),
+            gradients: of(gradients),
             buffers: [buffer(0), buffer(1)],
-            shadow: weights.shadow.all(),
-            decays: self.decays.all(),
+            shadow: if shadow.is_empty() { Slice::NONE } else { shadow.slice(moved.clone()) },
+            decays: self.decays.slice(moved.start / 16..moved.end / 16),
             clip_scale,
         };
-        let constants = constants(&self.config, self.split, first);
-        kernels.optimize(self.config.rule.kind(), count, &arrays, constants, scalars)
+        let constants = constants(&self.config, self.split.saturating_sub(moved.start));
+        kernels.optimize(self.config.rule.kind(), moved.len(), &arrays, constants, scalars)
     }
 
     /// Counts a step that was begun.

@@ -77,8 +77,8 @@ fn put<const N: usize>(to: &mut &mut [u8], value: [u8; N]) {
     *to = behind;
 }
 
-/// What the optimizer's kernels are told once. Parameters from `split` on are the head's; those before `first` stay.
-pub fn constants(optimizer: &OptimizerConfig, split: usize, first: usize) -> Constants {
+/// What the optimizer's kernels are told once. Of the parameters of a launch those from `split` on are the head's.
+pub fn constants(optimizer: &OptimizerConfig, split: usize) -> Constants {
     let kept = |share: f64| (share as f32, (1.0 - share) as f32);
     let ((keep1, new1), (keep2, new2), eps, nesterov) = match optimizer.rule {
         Rule::Adam { beta1, beta2, eps } | Rule::AdamW { beta1, beta2, eps } => {
@@ -100,8 +100,7 @@ pub fn constants(optimizer: &OptimizerConfig, split: usize, first: usize) -> Con
         eps: eps as f32,
         nesterov: i32::from(nesterov),
         split: split as i32,
-        first: first as i32,
-        unused: [0; 2],
+        unused: [0; 3],
     }
 }
 
@@ -137,10 +136,10 @@ mod tests {
             clip_value: Some(2.0),
             ..OptimizerConfig::of(OptimizerKind::Sgd)
         };
-        let Constants { decay, largest, keep1, nesterov, split, first, .. } = constants(&sgd, 32, 16);
-        assert_eq!((decay, largest, keep1, nesterov, split, first), (0.5, 2.0, 0.75, 1, 32, 16));
+        let Constants { decay, largest, keep1, nesterov, split, .. } = constants(&sgd, 32);
+        assert_eq!((decay, largest, keep1, nesterov, split), (0.5, 2.0, 0.75, 1, 32));
         let adamw = OptimizerConfig::of(OptimizerKind::AdamW);
-        assert_eq!(constants(&adamw, 0, 0).decay, 0.0, "it shrinks the weight itself");
-        assert_eq!(constants(&adamw, 0, 0).largest, f32::INFINITY);
+        assert_eq!(constants(&adamw, 0).decay, 0.0, "it shrinks the weight itself");
+        assert_eq!(constants(&adamw, 0).largest, f32::INFINITY);
     }
 }

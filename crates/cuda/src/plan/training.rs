@@ -25,6 +25,7 @@ use mobilenet_core::rng::{Purpose, stream, unit};
 use mobilenet_core::{Error, Result};
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// See [`TrainingEngine`].
 #[derive(Debug)]
@@ -166,14 +167,23 @@ impl Training {
             losses.totals.all(),
         ];
         kernels.loss_finish(pictures, arrays)?;
-        gradients.backward(kernels, maps, weights, input)?;
-        self.optimize(0)
+        let (early, count) = (self.optimizer.early(), weights.parameters.len());
+        gradients.backward(kernels, maps, weights, input, &|layer, turn| match early {
+            Some(early) if early.layer == layer => self.move_parameters(turn.follow()?, early.first..count),
+            _ => Ok(()),
+        })?;
+        self.optimize(0..early.map_or(count, |early| early.first))
     }
 
-    /// Moves the parameters from `first` on, and the average.
-    fn optimize(&self, first: usize) -> Result<()> {
-        let Self { kernels, weights, gradients, staging, .. } = self;
-        self.optimizer.step(kernels, weights, &gradients.parameters, staging.scalars(), first)?;
+    fn move_parameters(&self, kernels: &Kernels, moved: Range<usize>) -> Result<()> {
+        let scalars = self.staging.scalars();
+        self.optimizer.step(kernels, &self.weights, &self.gradients.parameters, scalars, moved)
+    }
+
+    /// Moves these parameters, and the average.
+    fn optimize(&self, moved: Range<usize>) -> Result<()> {
+        let Self { kernels, weights, staging, .. } = self;
+        self.move_parameters(kernels, moved)?;
         if let Some(Averages { parameters, statistics, .. }) = &self.averages {
             let step = staging.scalars();
             kernels.average(parameters.len(), [parameters.all(), weights.parameters.all(), step])?;
@@ -237,7 +247,7 @@ impl TrainingEngine for Training {
         let mut all = vec![0.0; split];
         all.extend(gradients);
         self.gradients.parameters.write(&queue, &all)?;
-        self.optimize(split)?;
+        self.optimize(split..self.weights.parameters.len())?;
         self.count();
         self.losses.push(loss);
         Ok(())
