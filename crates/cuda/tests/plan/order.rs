@@ -211,7 +211,7 @@ fn a_recording_that_leaves_a_stream_behind_is_none() {
     });
     assert!(error.expect_err("the work failed").message.contains("in the middle"));
     pair.check_usable();
-    drop((other, pair));
+    drop((other, pair, main));
     assert_eq!(mock.leaks(), 0);
 }
 
