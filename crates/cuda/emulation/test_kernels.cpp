@@ -93,6 +93,7 @@ SumReading sum_reading(int channels) { return {reading(channels, true), floats(c
 
 struct Shape {
   uint3 grid, block;
+  size_t dynamic_bytes = 0;
 };
 Shape flat(size_t count) { return {{static_cast<unsigned>((count + 255) / 256), 1, 1}, {256, 1, 1}}; }
 Shape pairs(int channels, int units, int& parts) {
@@ -122,7 +123,7 @@ void launch(const std::string& name, Shape shape, A... values) {
   for (const bool reversed : {false, true}) {
     for (size_t i = 0; i < arrays.size(); i++) std::memcpy(arrays[i].bytes.get(), before[i].data(), arrays[i].size);
     emulation::reversed = reversed;
-    emulation::launch(*kernel, shape.grid, shape.block, arguments);
+    emulation::launch(*kernel, shape.grid, shape.block, shape.dynamic_bytes, arguments);
     for (size_t i = 0; i < arrays.size(); i++) {
       const std::string now(arrays[i].bytes.get(), arrays[i].size);
       bool wrong = !arrays[i].result && now != before[i];
