@@ -96,7 +96,7 @@ struct Block {
   unsigned count = 0, current = 0;
   const Kernel* kernel = nullptr;
   const void* const* arguments = nullptr;
-  size_t shared_bytes = 0;
+  size_t shared_bytes = 0, dynamic_bytes = 0;
 #if defined(__SANITIZE_ADDRESS__)
   const void* own_stack = nullptr;
   size_t own_stack_bytes = 0;
@@ -229,7 +229,12 @@ Copies& copies() { return block.threads[block.current].copies; }
 
 void count_shared(size_t bytes) {
   block.shared_bytes += bytes;
-  if (block.shared_bytes > STATIC_SHARED_BYTES) fail("more than 48 KB of shared memory");
+  if (block.shared_bytes > STATIC_SHARED_BYTES) fail("more than 48 KB of static shared memory");
+  if (block.shared_bytes + block.dynamic_bytes > MOST_SHARED_BYTES) fail("more than 99 KB of shared memory");
+}
+
+void check_dynamic_shared(size_t first, size_t bytes) {
+  if (first + bytes > block.dynamic_bytes) fail("more dynamic shared memory than the launch gives");
 }
 
 std::vector<Kernel>& kernels() {
@@ -243,7 +248,7 @@ const Kernel* find_kernel(const char* name) {
   return nullptr;
 }
 
-void launch(const Kernel& kernel, uint3 grid, uint3 threads, const void* const* arguments) {
+void launch(const Kernel& kernel, uint3 grid, uint3 threads, size_t dynamic_bytes, const void* const* arguments) {
   if (!block.stacks) {
     void* memory = mmap(nullptr, MOST_THREADS * STACK_BYTES, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -254,6 +259,7 @@ void launch(const Kernel& kernel, uint3 grid, uint3 threads, const void* const* 
   }
   block.kernel = &kernel;
   block.arguments = arguments;
+  block.dynamic_bytes = dynamic_bytes;
   block.count = threads.x * threads.y * threads.z;
   gridDim = grid;
   blockDim = threads;

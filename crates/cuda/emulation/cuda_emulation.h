@@ -1,9 +1,10 @@
 // The part of CUDA C++ that the kernels use, for g++: a block's threads run as fibers of one thread of the machine.
 //
-// Checked on the way: threads that did not call begin_kernel(), barriers that not all threads reach, warps whose lanes are at different places, blocks larger than the
-// kernel's bound, more shared memory than 48 KB. Shared memory begins as NaNs. That there is a barrier wherever one is needed
-// shows when blocks run with their threads in the opposite order (`emulation::reversed`) and give the same bits. Copies into shared
-// memory are made as late as a card may, when their thread waits for them, and in the opposite order as early, at once.
+// Checked on the way: threads that did not call begin_kernel(), barriers that not all threads reach, warps whose lanes are at different
+// places, blocks larger than the kernel's bound, more static shared memory than 48 KB, more dynamic than the launch gives, and more of
+// both than every card has. Shared memory begins as NaNs. That there is a barrier wherever one is needed shows when blocks run with
+// their threads in the opposite order (`emulation::reversed`) and give the same bits. Copies into shared memory are made as late as a
+// card may, when their thread waits for them, and in the opposite order as early, at once.
 #pragma once
 
 #include <cmath>
@@ -25,6 +26,10 @@
 #define SHARED(type, name, count)                               \
   static emulation::SharedArray<type, (count)> shared_##name;   \
   type(&name)[count] = shared_##name.enter()
+// An array by itself, so that what is written behind it shows as with the static ones.
+#define DYNAMIC_SHARED(name, first, count)                       \
+  static emulation::SharedArray<uint4, (count)> shared_##name;   \
+  uint4* const name = shared_##name.enter_dynamic(first)
 
 struct uint3 {
   unsigned x, y, z;
@@ -71,6 +76,8 @@ namespace emulation {
 
 constexpr unsigned WARP_LANES = 32;
 constexpr size_t STATIC_SHARED_BYTES = 48 << 10;
+// Of static and dynamic shared memory together; cards of compute capability 8.6 and 8.9 have no more for a block, others do.
+constexpr size_t MOST_SHARED_BYTES = 99 << 10;
 
 // ---- Blocks and barriers (block.cpp) ----
 
@@ -86,6 +93,8 @@ void block_barrier();
 using Collective = void (*)(void* const (&operands)[WARP_LANES]);
 void warp_collective(Collective work, void* operand);
 void count_shared(size_t bytes);
+// Of the block's dynamic shared memory the bytes from `first` on.
+void check_dynamic_shared(size_t first, size_t bytes);
 
 template <class T, size_t COUNT>
 class SharedArray {
@@ -94,12 +103,22 @@ class SharedArray {
 
  public:
   T (&enter())[COUNT] {
-    if (serial_ != block_serial) {
-      serial_ = block_serial;
-      count_shared(sizeof values_);
-      std::memset(static_cast<void*>(values_), 0xff, sizeof values_);
-    }
+    if (begins()) count_shared(sizeof values_);
     return values_;
+  }
+  // The same, from the array's value `first` on in the block's dynamic shared memory.
+  T* enter_dynamic(size_t first) {
+    if (begins()) check_dynamic_shared(first * sizeof(T), sizeof values_);
+    return values_;
+  }
+
+ private:
+  // Whether the block comes here for the first time.
+  bool begins() {
+    if (serial_ == block_serial) return false;
+    serial_ = block_serial;
+    std::memset(static_cast<void*>(values_), 0xff, sizeof values_);
+    return true;
   }
 };
 
@@ -161,8 +180,8 @@ struct Kernel {
 // All of them.
 std::vector<Kernel>& kernels();
 const Kernel* find_kernel(const char* name);
-// Runs all blocks; `arguments` point to the values.
-void launch(const Kernel& kernel, uint3 grid, uint3 block, const void* const* arguments);
+// Runs all blocks, each with so many bytes of dynamic shared memory; `arguments` point to the values.
+void launch(const Kernel& kernel, uint3 grid, uint3 block, size_t dynamic_bytes, const void* const* arguments);
 
 template <class... A, size_t... I>
 Kernel describe(const char* name, unsigned threads, void (*function)(A...), std::index_sequence<I...>) {

@@ -135,6 +135,8 @@ struct Module {
 struct Function {
   Module* module;
   const emulation::Kernel* kernel;
+  // Dynamic shared memory that a launch may give; more has to be asked for.
+  unsigned most_shared_bytes = 48 << 10;
 };
 
 // Streams' priorities: as far as the mock is concerned a matter of counting.

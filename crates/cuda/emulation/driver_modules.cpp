@@ -125,8 +125,12 @@ API cuModuleGetFunction(void** to, void* handle, const char* name) {
   return SUCCESS;
 }
 
-API cuFuncSetAttribute(void* handle, int, int value) {
+API cuFuncSetAttribute(void* handle, int attribute, int value) {
   CALL();
-  if (!known(books.functions, static_cast<Function*>(handle))) return INVALID_HANDLE;
-  return value > 227 << 10 ? INVALID_VALUE : SUCCESS;
+  auto* function = static_cast<Function*>(handle);
+  if (!known(books.functions, function)) return INVALID_HANDLE;
+  // The one that is known: MAX_DYNAMIC_SHARED_SIZE_BYTES. As on the cards that have the least.
+  if (attribute != 8 || value < 0 || static_cast<size_t>(value) > emulation::MOST_SHARED_BYTES) return INVALID_VALUE;
+  function->most_shared_bytes = value;
+  return SUCCESS;
 }

@@ -12,8 +12,8 @@ Stream* stream_of(void* handle) {
 
 namespace {
 
-int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, const std::vector<std::vector<char>>& values,
-        Device* device, int priority) {
+int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, unsigned shared_bytes,
+        const std::vector<std::vector<char>>& values, Device* device, int priority) {
   std::vector<const void*> arguments;
   for (const auto& value : values) arguments.push_back(value.data());
   for (const auto& [pointer, alignment] : kernel.pointers(arguments.data()).values) {
@@ -27,7 +27,7 @@ int run(const emulation::Kernel& kernel, uint3 grid, uint3 block, const std::vec
   }
   state().launches++;
   state().launches_behind += priority == LEAST_PRIORITY;
-  emulation::launch(kernel, grid, block, arguments.data());
+  emulation::launch(kernel, grid, block, shared_bytes, arguments.data());
   return SUCCESS;
 }
 
@@ -40,7 +40,8 @@ int launch(void* handle, uint3 grid, uint3 block, unsigned shared_bytes, void* s
   const emulation::Kernel& kernel = *function->kernel;
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
   const bool grid_fits = grid.x > 0 && grid.x <= 0x7fffffff && grid.y > 0 && grid.y <= 65535 && grid.z > 0 && grid.z <= 65535;
-  if (!grid_fits || threads == 0 || threads > 1024 || extra || shared_bytes > 0) return INVALID_VALUE;
+  if (!grid_fits || threads == 0 || threads > 1024 || extra) return INVALID_VALUE;
+  if (shared_bytes > function->most_shared_bytes) return INVALID_VALUE;
   if (threads > kernel.most_threads) return LAUNCH_OUT_OF_RESOURCES;
   std::vector<std::vector<char>> values;
   for (size_t i = 0; i < kernel.argument_bytes.size(); i++) {
@@ -49,7 +50,7 @@ int launch(void* handle, uint3 grid, uint3 block, unsigned shared_bytes, void* s
   }
   Device* device = current();
   const int priority = stream->priority;
-  const int code = put(*stream, [=, &kernel] { return run(kernel, grid, block, values, device, priority); });
+  const int code = put(*stream, [=, &kernel] { return run(kernel, grid, block, shared_bytes, values, device, priority); });
   if (stream->capture && !code) stream->capture->graph.steps.back().kernel = true;
   return code;
 }

@@ -1,5 +1,6 @@
 // Every kernel on odd sizes under AddressSanitizer, with memory as large as needed and no larger. What is computed is looked at
 // by tests/kernels; here it must be written everywhere, finite, and the same bits when all threads run in the opposite order.
+#include "../kernels/product_tile.cuh"
 #include "../kernels/step.cuh"
 
 #include <algorithm>
@@ -93,6 +94,7 @@ SumReading sum_reading(int channels) { return {reading(channels, true), floats(c
 
 struct Shape {
   uint3 grid, block;
+  size_t dynamic_bytes = 0;
 };
 Shape flat(size_t count) { return {{static_cast<unsigned>((count + 255) / 256), 1, 1}, {256, 1, 1}}; }
 Shape pairs(int channels, int units, int& parts) {
@@ -122,7 +124,7 @@ void launch(const std::string& name, Shape shape, A... values) {
   for (const bool reversed : {false, true}) {
     for (size_t i = 0; i < arrays.size(); i++) std::memcpy(arrays[i].bytes.get(), before[i].data(), arrays[i].size);
     emulation::reversed = reversed;
-    emulation::launch(*kernel, shape.grid, shape.block, arguments);
+    emulation::launch(*kernel, shape.grid, shape.block, shape.dynamic_bytes, arguments);
     for (size_t i = 0; i < arrays.size(); i++) {
       const std::string now(arrays[i].bytes.get(), arrays[i].size);
       bool wrong = !arrays[i].result && now != before[i];
@@ -141,37 +143,47 @@ void launch(const std::string& name, Shape shape, A... values) {
 
 // ---- The kernels ----
 
+// What launches of wide tiles give of dynamic shared memory.
+size_t wide_bytes = WIDE_SHARED_BYTES;
+
 template <class M, class W>
 void products(const std::string& way) {
-  const int sizes[][4] = {{1, 1, 16, 16}, {3, 5, 48, 144}, {2, 67, 144, 32}};
-  const int tiles[][2] = {{128, 128}, {128, 64}, {64, 64}};
+  const int sizes[][4] = {{1, 1, 16, 16}, {3, 5, 48, 144}, {2, 67, 144, 32}, {1, 131, 272, 16}, {1, 131, 16, 272}};
+  const int tiles[][2] = {{128, 128}, {128, 64}, {64, 64}, {128, 256}, {256, 128}};
   for (const auto& [pictures, pixels, inputs, outputs] : sizes)
     for (const auto& [bm, bn] : tiles) {
+      const bool wide = bm * bn > 128 * 128;
+      // The last two sizes have more than one tile of the wide ones, which float32 hasn't.
+      if (wide ? way == "f32" : pixels == 131) continue;
       const int rows = pictures * pixels;
       const size_t in = size_t(rows) * inputs, out = size_t(rows) * outputs, weights = size_t(inputs) * outputs;
       const std::string tile = way + "_" + std::to_string(bm) + "x" + std::to_string(bn);
-      const auto grid = [](int blocks) { return Shape{{unsigned(blocks), 1, 1}, {256, 1, 1}}; };
-      const int row_tiles = ceil_div(rows, bm);
-      float* factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
+      const auto grid = [wide](int blocks) {
+        return Shape{{unsigned(blocks), 1, 1}, {256, 1, 1}, wide ? wide_bytes : 0};
+      };
+      const int row_tiles = ceil_div(rows, bm), rows_per_split = 64, splits = ceil_div(rows, rows_per_split);
+      const auto own_factors = [&] { return pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr; };
+      if (bm == bn || bm == 256) {
+        float* factors = own_factors();
+        launch<const M*, const M*, Reading, const float*, int, float*, int, int, int, int>(
+            "product_weight_gradient_" + tile, grid(ceil_div(outputs, bm) * ceil_div(inputs, bn) * splits), map<M>(out),
+            map<M>(in), reading(inputs, true), factors, pixels, room(splits * weights), rows, rows_per_split, inputs,
+            outputs);
+      }
+      if (bm == 256) continue;
+      float* factors = own_factors();
       launch<const M*, Reading, const float*, int, const W*, const float*, M*, float*, int, int, int>(
           "product_forward_" + tile, grid(row_tiles * ceil_div(outputs, bn)), map<M>(in), reading(inputs, pixels == 5),
           factors, pixels, map<W>(weights), floats(outputs), changed<M>(out), room(size_t(row_tiles) * 2 * outputs), rows,
           inputs, outputs);
       for (const int accumulate : {0, 1}) {
-        factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
+        factors = own_factors();
         launch<const M*, const M*, GradientReading, const W*, const M*, SumReading, const float*, int, int, M*, int,
                M*, float*, int, int, int>(
             "product_input_gradient_" + tile, grid(row_tiles * ceil_div(inputs, bn)), map<M>(out), map<M>(out),
             gradient_reading(outputs), map<W>(weights), map<M>(in), sum_reading(inputs), factors, pixels, 0,
             changed<M>(in), accumulate, changed<M>(out), room(size_t(row_tiles) * 2 * inputs), rows, inputs, outputs);
       }
-      if (bm != bn) continue;
-      const int rows_per_split = 64, splits = ceil_div(rows, rows_per_split);
-      factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
-      launch<const M*, const M*, Reading, const float*, int, float*, int, int, int, int>(
-          "product_weight_gradient_" + tile, grid(ceil_div(outputs, bm) * ceil_div(inputs, bn) * splits), map<M>(out),
-          map<M>(in), reading(inputs, true), factors, pixels, room(splits * weights), rows, rows_per_split, inputs,
-          outputs);
     }
 }
 
@@ -345,7 +357,13 @@ void flat_ones() {
 
 }  // namespace
 
-int main() {
+// With `too-little` one launch that gives less dynamic shared memory than its kernel takes, which must end the program.
+int main(int count, char** options) {
+  if (count > 1 && options[1] == std::string("too-little")) {
+    wide_bytes /= 2;
+    products<bf16, bf16>("bf16");
+    return 0;
+  }
   products<float, float>("f32");
   products<float, float>("tf32");
   products<bf16, bf16>("bf16");

@@ -10,6 +10,9 @@
 #define DEVICE __device__ __forceinline__
 // An array that the threads of a block share.
 #define SHARED(type, name, count) __shared__ type name[count]
+// And one of `count` pieces of 16 bytes, from the piece `first` on, in the shared memory that the launch gives: there may be more of it.
+#define DYNAMIC_SHARED(name, first, count) uint4* const name = dynamic_shared + (first)
+extern __shared__ uint4 dynamic_shared[];
 // A kernel by its name; the emulation keeps a list of them. Where `blocks` of it are to share a multiprocessor, the compiler is
 // told, because it would take more registers otherwise: 128 a thread let two blocks of 256 hide each other's waiting.
 #define KERNEL(name, threads) extern "C" __global__ void __launch_bounds__(threads) name

@@ -21,7 +21,7 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
     if (accumulate) prefetch_tile<T>(input_gradient, first_row, rows, first_column, inputs);
   };
   Map* const kept = first_column == 0 ? output_gradient : nullptr;
-  SLABS(slabs, A, B);
+  const Slabs slabs = slabs_of<T, A, B>();
   Sums<T> sums;
   const A a({gradient, output, reading, outputs, kept}, first_row, rows, outputs);
   multiply<P, T>(a, b, 0, outputs, slabs, sums, meanwhile);
@@ -125,7 +125,7 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
   const int first_output = tile / input_tiles * T::BM, first_input = tile % input_tiles * T::BN;
   const int start = split * rows_per_split, end = min(rows, start + rows_per_split);
   const A a({output_gradient, outputs}, first_output, outputs, end);
-  SLABS(slabs, A, B);
+  const Slabs slabs = slabs_of<T, A, B>();
   Sums<T> sums;
   if (input_reading.hard_swish || factors) {
     const General b({input, input_reading, factors, pixels, inputs}, first_input, inputs, end);
@@ -182,3 +182,9 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
 PRODUCT_BACKWARD_TILES(f32, Float32, 1)
 PRODUCT_BACKWARD_TILES(tf32, Tf32, 2)
 PRODUCT_BACKWARD_TILES(bf16, Bf16, 2)
+// One block has a multiprocessor to itself. Of the weights' gradient, what is made on the way from memory (the inputs) is on the side
+// that is not the longer one, so that less is made for each output.
+INPUT_GRADIENT(tf32, Tf32, 128, 256, 1)
+INPUT_GRADIENT(bf16, Bf16, 128, 256, 1)
+WEIGHT_GRADIENT(tf32, Tf32, 256, 128, 1)
+WEIGHT_GRADIENT(bf16, Bf16, 256, 128, 1)

@@ -13,7 +13,7 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
   const int first_row = row_tile * T::BM;
   const B b({weight, inputs}, first_column, outputs, inputs);
-  SLABS(slabs, A, B);
+  const Slabs slabs = slabs_of<T, A, B>();
   Sums<T> sums;
   if (reading.hard_swish || factors) {
     const General a({input, reading, factors, pixels, inputs}, first_row, rows, inputs);
@@ -64,3 +64,6 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
 PRODUCT_FORWARD_TILES(f32, Float32)
 PRODUCT_FORWARD_TILES(tf32, Tf32)
 PRODUCT_FORWARD_TILES(bf16, Bf16)
+// One block has a multiprocessor to itself.
+PRODUCT_FORWARD(tf32, Tf32, 128, 256, 1)
+PRODUCT_FORWARD(bf16, Bf16, 128, 256, 1)

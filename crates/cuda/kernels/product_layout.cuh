@@ -103,12 +103,12 @@ struct WideLayout {
 // Of bfloat16: columns lie by their slots, and values are transposed where they are loaded.
 template <int SIZE, bool COLUMNS>
 struct WideLayout<Bf16, SIZE, COLUMNS> {
-  // Eight rows' 16 bytes fall into 32 banks.
-  static constexpr int PITCH = SIZE / 2 + 4;
+  // Eight rows' 16 bytes fall into 32 banks. Every two groups but the first are moved.
+  static constexpr int PITCH = SIZE / 2 + (COLUMNS && SIZE > 128 ? 12 : 4);
   static constexpr int WORDS = SLAB_DEPTH<Bf16> * PITCH;
 
-  // Where a row's, or a slot's, word lies. The second two groups of slots are moved by 16 bytes, so that the same slots of all groups
-  // fall into different banks: these are stored together.
+  // Where a row's, or a slot's, word lies. Every two groups of slots are moved by 16 bytes more than those before, so that the
+  // same slots of four groups fall into different banks: these are stored together.
   static DEVICE int place(int deep, int slot) { return deep * PITCH + slot / 2 + (COLUMNS ? slot / (2 * GROUP) * 4 : 0); }
   static DEVICE int place_of_four(int deep, int column) { return place(deep, slot_of_column(column)); }
   static DEVICE void put(unsigned* to, const uint2& four) {
@@ -125,7 +125,7 @@ struct WideLayout<Bf16, SIZE, COLUMNS> {
 #pragma unroll
     for (int m = 0; m < M; m++) load_matrices_transposed(a[m], words + at + 2 * k * PITCH + m * 8);
   }
-  // A warp's columns are all of the first two groups, or of the second two.
+  // A warp's columns are all of the same two groups.
   static DEVICE int columns_at(int column) {
     const int lane = threadIdx.x % 32;
     return place(lane / 8 % 2 * 8 + lane % 8, column + lane / 16 * 8);

@@ -5,7 +5,9 @@
 template <int BM_, int BN_>
 struct Tile {
   static constexpr int BM = BM_, BN = BN_;
-  static constexpr int WARPS_M = 4, WARPS_N = 2;
+  // The largest tiles: 64x64 outputs a warp, and a block has a multiprocessor's registers alone.
+  static constexpr bool WIDE = BM * BN > 128 * 128;
+  static constexpr int WARPS_N = BN == 256 ? 4 : 2, WARPS_M = 8 / WARPS_N;
   static constexpr int WARP_M = BM / WARPS_M, WARP_N = BN / WARPS_N;
   static constexpr int M = WARP_M / 16, N = WARP_N / 8;
   static_assert(M >= 1 && WARP_N % GROUP == 0);
@@ -82,11 +84,28 @@ DEVICE void multiply_half(const unsigned* a_words, int a_at, const unsigned* b_w
   }
 }
 
+// The dynamic shared memory with which wide tiles are launched, as in src/kernels/grid.rs. With what write_column_sums takes it must
+// stay below 99 KB: compute capability 8.6 and 8.9 have no more for a block.
+constexpr int WIDE_SHARED_BYTES = 69 << 10;
+
 // Room for slabs of both operands.
-#define SLABS(name, A, B)                             \
-  SHARED(uint4, name##_a, A::STAGES * A::WORDS / 4);  \
-  SHARED(uint4, name##_b, B::STAGES * B::WORDS / 4);  \
-  unsigned* const name[2] = {reinterpret_cast<unsigned*>(name##_a), reinterpret_cast<unsigned*>(name##_b)}
+struct Slabs {
+  unsigned *a, *b;
+};
+template <class T, class A, class B>
+DEVICE Slabs slabs_of() {
+  constexpr int A_PIECES = A::STAGES * A::WORDS / 4, B_PIECES = B::STAGES * B::WORDS / 4;
+  if constexpr (T::WIDE) {
+    static_assert((A_PIECES + B_PIECES) * 16 <= WIDE_SHARED_BYTES);
+    DYNAMIC_SHARED(a, 0, A_PIECES);
+    DYNAMIC_SHARED(b, A_PIECES, B_PIECES);
+    return {reinterpret_cast<unsigned*>(a), reinterpret_cast<unsigned*>(b)};
+  } else {
+    SHARED(uint4, a, A_PIECES);
+    SHARED(uint4, b, B_PIECES);
+    return {reinterpret_cast<unsigned*>(a), reinterpret_cast<unsigned*>(b)};
+  }
+}
 
 // Where a slab lies, by its number.
 template <class O>
@@ -103,11 +122,11 @@ struct Nothing {
 // what was stored before it is read, and what was read before it is written over. The next slab is made between the halves of
 // a slab's product, so that the tensor cores have work meanwhile. `meanwhile` is called when the first slabs are on their way.
 template <class P, class T, class A, class B, class Meanwhile = Nothing>
-DEVICE void multiply(A a, B b, int start, int end, unsigned* const (&slabs)[2], Sums<T>& sums,
+DEVICE void multiply(A a, B b, int start, int end, const Slabs& slabs, Sums<T>& sums,
                      const Meanwhile& meanwhile = {}) {
   constexpr int DEPTH = SLAB_DEPTH<P>;
   constexpr bool COPIED = A::COPIED || B::COPIED;
-  unsigned *const a_words = slabs[0], *const b_words = slabs[1];
+  unsigned *const a_words = slabs.a, *const b_words = slabs.b;
   const int a_at = A::rows_at(Place<T>::warp_row()), b_at = B::columns_at(Place<T>::warp_column());
 #pragma unroll
   for (int m = 0; m < T::M; m++)

@@ -12,9 +12,6 @@ use std::io::Read;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-/// Shared memory that every kernel may have; more has to be asked for.
-const USUAL_SHARED_BYTES: usize = 48 << 10;
-
 /// Kernels that the driver has compiled for a card.
 #[derive(Debug)]
 pub struct Module {
@@ -76,7 +73,8 @@ impl Module {
         self.context.call("cuModuleGetFunction", |f| unsafe {
             (f.module_function)(&raw mut handle, self.handle, symbol.as_ptr())
         })?;
-        if shared_bytes > USUAL_SHARED_BYTES {
+        // Needed beyond 48 KB, in which what the kernel declares itself counts.
+        if shared_bytes > 0 {
             // SAFETY: the handle was just given; the attribute is one of `cuda.h`.
             self.context.call("cuFuncSetAttribute", |f| unsafe {
                 (f.function_set_attribute)(handle, FUNCTION_MAX_DYNAMIC_SHARED, shared_bytes as i32)

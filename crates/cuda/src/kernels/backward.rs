@@ -110,7 +110,7 @@ impl Kernels {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let pixels = layer.output_side() * layer.output_side();
         let (rows, bytes) = (pictures * pixels, product.storage().bytes());
-        let (tile, parted) = grid::product(rows, inputs, self.multiprocessors);
+        let (tile, parted) = grid::product(product, rows, outputs, inputs, self.multiprocessors);
         let arguments = Arguments::new()
             .with(output.gradient.with(bytes * rows * outputs)?)
             .with(output.values.with(bytes * rows * outputs)?)
@@ -147,7 +147,7 @@ impl Kernels {
         let pixels = layer.output_side() * layer.output_side();
         let (rows, bytes) = (pictures * pixels, product.storage().bytes());
         let grid::WeightGradient { tile, grid, splits, rows_per_split } =
-            grid::weight_gradient(rows, inputs, outputs, self.multiprocessors);
+            grid::weight_gradient(product, rows, inputs, outputs, self.multiprocessors);
         let parts = if splits == 1 { weight_gradient } else { room };
         let arguments = Arguments::new()
             .with(output_gradient.with(bytes * rows * outputs)?)

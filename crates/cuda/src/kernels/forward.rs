@@ -84,7 +84,7 @@ impl Kernels {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let pixels = layer.output_side() * layer.output_side();
         let (rows, bytes) = (pictures * pixels, product.storage().bytes());
-        let (tile, parted) = grid::product(rows, outputs, self.multiprocessors);
+        let (tile, parted) = grid::product(product, rows, inputs, outputs, self.multiprocessors);
         let arguments = Arguments::new()
             .with(input.values.with(bytes * rows * inputs)?)
             .with(input.reading)

@@ -1,5 +1,6 @@
 //! How many blocks and threads each kernel takes: `kernels/README.md`, "Grids" and "Which tile".
 
+use super::Product;
 use crate::driver::Grid;
 
 /// Threads of a block, except where something else is said.
@@ -19,7 +20,23 @@ pub struct Tile {
     pub columns: usize,
 }
 
+/// The dynamic shared memory of a block with a tile of more than 128x128, as in `product_tile.cuh`: three slabs of one operand
+/// and two of the other. Below 99 KB, which every card has for a block.
+const WIDE_SHARED_BYTES: u32 = 69 << 10;
+
 impl Tile {
+    /// How many of them a result takes.
+    fn count(self, rows: usize, columns: usize) -> usize {
+        rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
+    }
+
+    /// So many blocks.
+    fn grid(self, blocks: usize) -> Grid {
+        let wide = self.rows * self.columns > 128 * 128;
+        let shared_bytes = if wide { WIDE_SHARED_BYTES } else { 0 };
+        Grid { shared_bytes, ..grid([blocks, 1, 1], [THREADS, 1, 1]) }
+    }
+
     /// As it ends a kernel's name: `128x64`.
     pub fn name(self) -> String {
         format!("{}x{}", self.rows, self.columns)
@@ -72,20 +89,48 @@ pub fn blocks(blocks: usize, threads: usize) -> Grid {
     grid([blocks, 1, 1], [threads, 1, 1])
 }
 
+/// Rows of the lowest tile that [`product`] takes.
+pub const FEWEST_ROWS: usize = 64;
+
+/// Whether the blocks leave no more than a quarter of the multiprocessors idle, where each holds one at a time.
+fn fills(blocks: usize, multiprocessors: usize) -> bool {
+    4 * blocks >= 3 * blocks.next_multiple_of(multiprocessors)
+}
+
+/// A product's depth from which on a wide tile is worth it: alone on its multiprocessor, a block's first slabs and what it does at
+/// the end have no other block's product beside them.
+const WIDE_DEPTH: usize = 256;
+
 /// Of a product with `rows` and `columns` of the result: the tile with which the busiest multiprocessor has the least to do.
-pub fn product(rows: usize, columns: usize, multiprocessors: usize) -> (Tile, Parted) {
-    let blocks = |tile: Tile| rows.div_ceil(tile.rows) * columns.div_ceil(tile.columns);
-    // What an output costs beside those of the largest tile (smaller ones load more for each), in tenths; and how many blocks a
-    // multiprocessor needs so that one works while others wait.
-    let costs = [(128, 128, 10, 2), (128, 64, 12, 2), (64, 64, 15, 3)];
+pub fn product(
+    product: Product,
+    rows: usize,
+    depth: usize,
+    columns: usize,
+    multiprocessors: usize,
+) -> (Tile, Parted) {
+    let blocks = |tile: Tile| tile.count(rows, columns);
+    // What an output costs beside those of 128x128 (smaller tiles load more for each), in tenths; and how many blocks a
+    // multiprocessor needs so that one works while others wait. The wide tile's were not measured: kernels/README.md, "Which tile".
+    let costs = [(128, 256, 8, 1), (128, 128, 10, 2), (128, 64, 12, 2), (64, 64, 15, 3)];
     let cost = |(rows, columns, tenths, resident): (usize, usize, usize, usize)| {
         blocks(Tile { rows, columns }).div_ceil(multiprocessors).max(resident) * rows * columns * tenths
     };
-    let wide_enough = |of: &(usize, usize, usize, usize)| of.1 == 64 || columns > 64;
+    let fits = |of: &(usize, usize, usize, usize)| match of.1 {
+        256 => {
+            let blocks = blocks(Tile { rows: of.0, columns: of.1 });
+            product != Product::Float32
+                && columns > 128
+                && depth >= WIDE_DEPTH
+                && fills(blocks, multiprocessors)
+        }
+        128 => columns > 64,
+        _ => true,
+    };
     let (tile_rows, tile_columns, ..) =
-        costs.into_iter().filter(wide_enough).min_by_key(|of| cost(*of)).unwrap_or(costs[0]);
+        costs.into_iter().filter(fits).min_by_key(|of| cost(*of)).unwrap_or(costs[1]);
     let tile = Tile { rows: tile_rows, columns: tile_columns };
-    (tile, Parted { grid: grid([blocks(tile), 1, 1], [THREADS, 1, 1]), parts: rows.div_ceil(tile.rows) })
+    (tile, Parted { grid: tile.grid(blocks(tile)), parts: rows.div_ceil(tile.rows) })
 }
 
 /// Of a product behind a pool, with `rows` and `columns` of the result: `pooled_tile.cuh`.
@@ -103,17 +148,57 @@ pub struct WeightGradient {
     pub rows_per_split: usize,
 }
 
+/// A weight gradient's tile, and how many of its blocks a multiprocessor holds.
+fn weight_tile(inputs: usize, outputs: usize) -> (Tile, usize) {
+    match (outputs, inputs) {
+        (..=64, _) | (_, ..=64) => (Tile { rows: 64, columns: 64 }, 3),
+        _ => (Tile { rows: 128, columns: 128 }, 2),
+    }
+}
+
+/// The one that it may take in its stead.
+fn wide_weight_tile(inputs: usize, outputs: usize) -> Option<(Tile, usize)> {
+    let (wide, usual) = (Tile { rows: 256, columns: 128 }, weight_tile(inputs, outputs).0);
+    // An output of the wide tile costs 0.8 of one of 128x128, and there are twice as many.
+    let cheaper = 16 * wide.count(outputs, inputs) < 10 * usual.count(outputs, inputs);
+    (usual.rows == 128 && usual.columns == 128 && cheaper).then_some((wide, 1))
+}
+
+/// Parts in which `rows` are summed up at most: so many blocks are resident; one more would have a card to itself.
+fn wanted_splits(rows: usize, tiles: usize, resident: usize, multiprocessors: usize) -> usize {
+    (resident * multiprocessors / tiles).clamp(1, rows.div_ceil(256).max(1))
+}
+
 /// Of a product's weight gradient, the sum over `rows`.
-pub fn weight_gradient(rows: usize, inputs: usize, outputs: usize, multiprocessors: usize) -> WeightGradient {
-    let side = if outputs > 64 && inputs > 64 { 128 } else { 64 };
-    let tile = Tile { rows: side, columns: side };
-    let tiles = outputs.div_ceil(side) * inputs.div_ceil(side);
-    // So many blocks are resident; one more would have a card to itself.
-    let resident = multiprocessors * if side == 128 { 2 } else { 3 };
-    let wanted = (resident / tiles).clamp(1, rows.div_ceil(256).max(1));
-    let rows_per_split = rows.div_ceil(wanted).next_multiple_of(32);
-    let splits = rows.div_ceil(rows_per_split);
-    WeightGradient { tile, grid: grid([tiles * splits, 1, 1], [THREADS, 1, 1]), splits, rows_per_split }
+pub fn weight_gradient(
+    product: Product,
+    rows: usize,
+    inputs: usize,
+    outputs: usize,
+    multiprocessors: usize,
+) -> WeightGradient {
+    let divided = |(tile, resident): (Tile, usize)| {
+        let tiles = tile.count(outputs, inputs);
+        let wanted = wanted_splits(rows, tiles, resident, multiprocessors);
+        let rows_per_split = rows.div_ceil(wanted).next_multiple_of(32);
+        let splits = rows.div_ceil(rows_per_split);
+        WeightGradient { tile, grid: tile.grid(tiles * splits), splits, rows_per_split }
+    };
+    wide_weight_tile(inputs, outputs)
+        .filter(|_| product != Product::Float32)
+        .map(divided)
+        .filter(|wide| fills(wide.grid.blocks[0] as usize, multiprocessors))
+        .unwrap_or_else(|| divided(weight_tile(inputs, outputs)))
+}
+
+/// The most parts that the weight gradient has over `rows` or fewer, whichever tile it takes. Fewer rows may have more parts: each
+/// part is a multiple of 32.
+pub fn most_splits(rows: usize, inputs: usize, outputs: usize, multiprocessors: usize) -> usize {
+    let splits = |(tile, resident): (Tile, usize)| {
+        wanted_splits(rows, tile.count(outputs, inputs), resident, multiprocessors)
+    };
+    let usual = splits(weight_tile(inputs, outputs));
+    wide_weight_tile(inputs, outputs).map(splits).map_or(usual, |wide| wide.max(usual))
 }
 
 #[cfg(test)]
@@ -137,23 +222,69 @@ mod tests {
     fn splits_cover_all_rows_once() {
         for (rows, inputs, outputs) in [(1, 16, 16), (64, 1024, 1024), (50_176, 32, 64), (12_544, 128, 256)] {
             for multiprocessors in [2, 20, 132] {
-                let WeightGradient { splits, rows_per_split, grid, .. } =
-                    weight_gradient(rows, inputs, outputs, multiprocessors);
-                assert_eq!(rows_per_split % 32, 0);
-                assert!(splits * rows_per_split >= rows && (splits - 1) * rows_per_split < rows);
-                assert_eq!(grid.blocks[0] as usize % splits, 0);
+                for product in [Product::Float32, Product::Bfloat16] {
+                    let WeightGradient { splits, rows_per_split, grid, .. } =
+                        weight_gradient(product, rows, inputs, outputs, multiprocessors);
+                    assert_eq!(rows_per_split % 32, 0);
+                    assert!(splits * rows_per_split >= rows && (splits - 1) * rows_per_split < rows);
+                    assert_eq!(grid.blocks[0] as usize % splits, 0);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_the_parts_of_smaller_batches() {
+        for (inputs, outputs) in [(16, 64), (96, 272), (160, 320), (512, 1024), (1024, 1024)] {
+            for multiprocessors in [4, 132] {
+                let rows = (1..1500).map(|pictures| pictures * 49);
+                let room = most_splits(1499 * 49, inputs, outputs, multiprocessors);
+                for (rows, product) in rows.flat_map(|rows| [(rows, Product::Float32), (rows, Product::Tf32)])
+                {
+                    let splits = weight_gradient(product, rows, inputs, outputs, multiprocessors).splits;
+                    assert!(splits <= most_splits(rows, inputs, outputs, multiprocessors) && splits <= room);
+                }
             }
         }
     }
 
     #[test]
     fn few_blocks_are_smaller_ones() {
-        assert_eq!(product(100_000, 512, 132).0.name(), "128x128");
-        assert_eq!(product(100_000, 64, 132).0.name(), "128x64");
-        let (tile, parted) = product(100, 512, 132);
+        let product = |rows, columns| product(Product::Bfloat16, rows, 512, columns, 132);
+        let name = |rows, columns| product(rows, columns).0.name();
+        assert_eq!(name(100_000, 512), "128x256");
+        assert_eq!(super::product(Product::Bfloat16, 100_000, 128, 512, 132).0.name(), "128x128");
+        assert_eq!(name(100_000, 128), "128x128");
+        assert_eq!(name(100_000, 64), "128x64");
+        let (tile, parted) = product(100, 512);
         assert_eq!((tile.name().as_str(), parted.parts, parted.grid.blocks[0]), ("64x64", 2, 16));
-        // 128 blocks would leave a block alone on each of 132 multiprocessors.
-        assert_eq!(product(4096, 512, 132).0.name(), "128x64");
-        assert_eq!(product(1024, 1024, 132).0.name(), "64x64");
+        // 128 blocks of 128x128 would leave a block alone on each of 132 multiprocessors; half as many wide ones half of them idle.
+        assert_eq!(name(4096, 512), "128x64");
+        assert_eq!(name(1024, 1024), "64x64");
+        // 144 wide blocks would be two for some and one for most.
+        assert_eq!((name(128 * 66, 512).as_str(), name(128 * 72, 512).as_str()), ("128x256", "128x128"));
+    }
+
+    #[test]
+    fn wide_tiles_are_for_tensor_cores_and_leave_little_of_the_card_idle() {
+        for rows in (1..2000).map(|pictures| pictures * 49) {
+            for columns in (16..=1280).step_by(48) {
+                assert!(product(Product::Float32, rows, 512, columns, 132).0.columns <= 128);
+                let (tile, Parted { grid, .. }) = product(Product::Tf32, rows, 512, columns, 132);
+                assert_eq!(grid.shared_bytes > 0, tile.columns == 256);
+                assert!(tile.columns < 256 || grid.blocks[0] >= 99, "{rows} {columns}");
+                let WeightGradient { tile, grid, .. } =
+                    weight_gradient(Product::Tf32, rows, 512, columns, 132);
+                assert_eq!(grid.shared_bytes > 0, tile.rows == 256);
+                assert!(tile.rows < 256 || grid.blocks[0] >= 99, "{rows} {columns}");
+            }
+        }
+    }
+
+    #[test]
+    fn kernels_have_the_shared_memory_that_they_are_launched_with() {
+        let source = include_str!("../../kernels/product_tile.cuh");
+        assert_eq!(WIDE_SHARED_BYTES % 1024, 0);
+        assert!(source.contains(&format!("WIDE_SHARED_BYTES = {} << 10;", WIDE_SHARED_BYTES >> 10)));
     }
 }

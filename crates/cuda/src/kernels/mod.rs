@@ -39,12 +39,13 @@ impl Library {
         Ok(Arc::new(Self { module: crate::images::load(context)?, functions: Mutex::default() }))
     }
 
-    fn function(&self, name: &str) -> Result<Function> {
+    /// A kernel; whenever it is asked for, it has the same `shared_bytes` of dynamic shared memory.
+    fn function(&self, name: &str, shared_bytes: u32) -> Result<Function> {
         let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(function) = functions.get(name) {
             return Ok(function.clone());
         }
-        let function = self.module.function(name, 0)?;
+        let function = self.module.function(name, shared_bytes as usize)?;
         functions.insert(name.into(), function.clone());
         Ok(function)
     }
@@ -201,7 +202,7 @@ impl Kernels {
     /// # Safety
     /// As [`Function::launch`].
     unsafe fn launch(&self, name: &str, grid: Grid, arguments: &Arguments) -> Result<()> {
-        let function = self.library.function(name)?;
+        let function = self.library.function(name, grid.shared_bytes)?;
         // SAFETY: the caller's promise.
         let launch = || unsafe { function.launch(&self.stream, grid, arguments) };
         launch()?;

@@ -63,12 +63,10 @@ impl Workspaces {
                 others = backward * layer.kernel * layer.kernel * outputs;
             }
             Operation::Pointwise | Operation::Linear => {
-                let forward = grid::product(rows, outputs, multiprocessors).1.parts;
-                let backward = grid::product(rows, inputs, multiprocessors).1.parts;
-                // A smaller batch may take a smaller tile, and so more parts of fewer rows.
-                let most = rows.div_ceil(64);
-                sums = sums.max(2 * outputs * forward.max(most)).max(2 * inputs * backward.max(most));
-                let splits = grid::weight_gradient(rows, inputs, outputs, multiprocessors).splits;
+                // Of whichever tile: a smaller batch may take a smaller one, and so more parts of fewer rows.
+                let most = rows.div_ceil(grid::FEWEST_ROWS);
+                sums = sums.max(2 * outputs.max(inputs) * most);
+                let splits = grid::most_splits(rows, inputs, outputs, multiprocessors);
                 self.products = self.products.max(splits * inputs * outputs);
             }
             Operation::Pool | Operation::Add { .. } => {}

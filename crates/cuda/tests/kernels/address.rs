@@ -6,9 +6,13 @@ use std::process::Command;
 #[test]
 fn no_kernel_leaves_its_arrays() {
     let Some(folder) = mock::build("mock-cuda-address", &["address"]) else { return };
-    let run = Command::new(folder.join("test_kernels")).output().expect("it was built");
+    let program = folder.join("test_kernels");
+    let run = Command::new(&program).output().expect("it was built");
     let (said, complaint) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(run.status.success(), "{said}\n{complaint}");
     println!("{said}");
     assert!(said.contains(", 0 failed"), "{said}");
+    let run = Command::new(&program).arg("too-little").output().expect("it was built");
+    let complaint = String::from_utf8_lossy(&run.stderr);
+    assert!(!run.status.success() && complaint.contains("more dynamic shared memory"), "{complaint}");
 }

@@ -48,13 +48,25 @@ impl Card {
 
     /// Runs a kernel to its end.
     pub fn run(&self, name: &str, (blocks, threads): (usize, [usize; 2]), arguments: Arguments) {
-        let function = self.module.function(name, 0).expect("the kernel is there");
         let grid = Grid {
             blocks: [blocks as u32, 1, 1],
             threads: [threads[0] as u32, threads[1] as u32, 1],
             shared_bytes: 0,
         };
-        self.launch(&function, grid, &arguments);
+        self.run_grid(name, grid, &arguments);
+    }
+
+    /// The same with dynamic shared memory, too.
+    pub fn run_grid(&self, name: &str, grid: Grid, arguments: &Arguments) {
+        let function = self.module.function(name, grid.shared_bytes as usize).expect("the kernel is there");
+        self.launch(&function, grid, arguments);
+    }
+
+    /// Whether a kernel is not launched for which no dynamic shared memory was asked.
+    pub fn refuses(&self, name: &str, grid: Grid, arguments: &Arguments) -> bool {
+        let function = self.module.function(name, 0).expect("the kernel is there");
+        // SAFETY: as below.
+        unsafe { function.launch(&self.stream, grid, arguments) }.is_err()
     }
 
     /// Runs a kernel of channel pairs; gives how many parts there are.

@@ -4,12 +4,35 @@ use crate::card::{Card, NULL, at, card};
 use crate::numbers::{Map, Storage, assert_sums, at_if, numbers, total};
 use crate::product_case::{Case, Gradient, Way};
 use crate::reading::{Curve, value_sums};
-use mobilenet_cuda::driver::Arguments;
+use mobilenet_cuda::driver::{Arguments, Grid};
 
 /// Pictures, pixels, inputs, outputs: one row; fewer than a tile; more than one in every direction, with odd rests.
 const SIZES: [(usize, usize, usize, usize); 4] =
     [(1, 1, 16, 16), (3, 7, 48, 80), (5, 53, 144, 160), (2, 33, 272, 32)];
 const TILES: [(usize, usize); 3] = [(128, 128), (128, 64), (64, 64)];
+/// Of tensor cores, forward and for the input's gradient; and for that of the weights.
+const WIDE: (usize, usize) = (128, 256);
+const HIGH: (usize, usize) = (256, 128);
+/// The dynamic shared memory of both: `README.md`. The mock fails where a kernel uses more.
+const WIDE_SHARED_BYTES: u32 = 69 << 10;
+/// In addition for these: more than one of them, with odd rests, along the columns of each of the two passes.
+const WIDE_SIZES: [(usize, usize, usize, usize); 2] = [(3, 45, 80, 336), (3, 45, 272, 48)];
+
+/// A grid of blocks of such a tile.
+fn grid((bm, bn): (usize, usize), blocks: usize) -> Grid {
+    let shared_bytes = if bm * bn > 128 * 128 { WIDE_SHARED_BYTES } else { 0 };
+    Grid { blocks: [blocks as u32, 1, 1], threads: [256, 1, 1], shared_bytes }
+}
+
+/// The wide tile with each size that has enough columns, and whether something odd is to be tried with it.
+fn each_wide(card: &Card, check: impl Fn(&Case, bool)) {
+    for way in [Way::Tf32, Way::Bf16] {
+        for (index, size) in [SIZES[0], SIZES[2]].into_iter().chain(WIDE_SIZES).enumerate() {
+            let case = Case::new(card, way, size, Curve::ALL[index], index % 2 == 1);
+            check(&case, index == 2);
+        }
+    }
+}
 
 impl Case {
     fn check_forward(&self, card: &Card, (bm, bn): (usize, usize), biased: bool) {
@@ -36,7 +59,7 @@ impl Case {
             .int(inputs)
             .int(outputs);
         let name = format!("product_forward_{}_{bm}x{bn}", self.way.name());
-        card.run(&name, (tiles * outputs.div_ceil(bn), [256, 1]), arguments);
+        card.run_grid(&name, grid((bm, bn), tiles * outputs.div_ceil(bn)), &arguments);
         let what = self.what("product_forward");
         assert_sums(&what, &output.read(card), &expected, self.way.terms(inputs), 1.0, storage);
         if let Some(partials) = partials {
@@ -90,7 +113,7 @@ impl Case {
             .int(inputs)
             .int(outputs);
         let name = format!("product_input_gradient_{}_{bm}x{bn}", self.way.name());
-        card.run(&name, (tiles * inputs.div_ceil(bn), [256, 1]), arguments);
+        card.run_grid(&name, grid((bm, bn), tiles * inputs.div_ceil(bn)), &arguments);
         let what = self.what("product_input_gradient");
         // What has all of a gradient, and so its sums, takes it through the curve.
         let inner = self.input_norm.inner_gradient(&expected, &self.input);
@@ -141,7 +164,8 @@ impl Case {
             .int(inputs)
             .int(outputs);
         let name = format!("product_weight_gradient_{}_{bm}x{bn}", self.way.name());
-        card.run(&name, (outputs.div_ceil(bm) * inputs.div_ceil(bn) * splits, [256, 1]), arguments);
+        let blocks = outputs.div_ceil(bm) * inputs.div_ceil(bn) * splits;
+        card.run_grid(&name, grid((bm, bn), blocks), &arguments);
         let parts = card.read(&parts);
         let sum = |index: usize| {
             parts.iter().skip(index).step_by(outputs * inputs).map(|part| f64::from(*part)).sum::<f64>()
@@ -161,6 +185,7 @@ pub fn forward_is_the_product_of_what_is_read() {
             TILES.into_iter().for_each(|tile| case.check_forward(&card, tile, index == 1));
         }
     }
+    each_wide(&card, |case, odd| case.check_forward(&card, WIDE, odd));
 }
 
 #[test]
@@ -172,6 +197,7 @@ pub fn the_input_gradient_is_the_product_with_the_outputs() {
             TILES.into_iter().for_each(|tile| case.check_input_gradient(&card, tile, index == 3, index == 1));
         }
     }
+    each_wide(&card, |case, odd| case.check_input_gradient(&card, WIDE, odd, case.rows == 265));
 }
 
 #[test]
@@ -185,6 +211,28 @@ pub fn the_weight_gradient_is_the_sum_over_all_rows() {
             }
         }
     }
+    each_wide(&card, |case, odd| case.check_weight_gradient(&card, HIGH, if odd { 64 } else { 1024 }));
+}
+
+#[test]
+fn more_than_the_usual_shared_memory_has_to_be_asked_for() {
+    let Some(card) = card() else { return };
+    let case = Case::new(&card, Way::Bf16, (1, 1, 16, 16), Curve::RELU, false);
+    let maps = [&case.input, &case.weight].map(|values| Map::of(&card, case.way.storage(), values));
+    let output = Map::room(&card, case.way.storage(), 16);
+    let arguments = Arguments::new()
+        .with(maps[0].at())
+        .with(case.input_norm.reading())
+        .with(NULL)
+        .int(1)
+        .with(maps[1].at())
+        .with(NULL)
+        .with(output.at())
+        .with(NULL)
+        .int(1)
+        .int(16)
+        .int(16);
+    assert!(card.refuses("product_forward_bf16_128x256", grid(WIDE, 1), &arguments));
 }
 
 #[test]

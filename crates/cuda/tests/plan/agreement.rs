@@ -1,6 +1,6 @@
 //! The card's plan against the processor's, from the same state on the same pictures.
 
-use crate::networks::{batch, beginning, engine, every_layer, in_precision, narrow};
+use crate::networks::{batch, beginning, engine, every_layer, in_precision, narrow, wide};
 use crate::setup::mock;
 use mobilenet_core::config::{
     Augmentation, EmaConfig, Layout, Normalization, OptimizerConfig, OptimizerKind, Precision, Rule,
@@ -305,4 +305,23 @@ fn a_state_goes_from_device_to_device() {
     let (here, there) = (here.state().unwrap(), there.state().unwrap());
     assert!(distance(&here.parameters, &there.parameters) < 1e-3 * norm(&here.parameters));
     assert_eq!(here.optimizer.steps, there.optimizer.steps);
+}
+
+/// Products of enough rows, inputs and outputs for the largest tiles, which are launched with shared memory of their own: beside the
+/// others of a step, and recorded.
+#[test]
+fn wide_tiles_are_in_plans() {
+    let Some(mock) = mock() else { return };
+    let network = wide();
+    let (loss, gradient, _) = gradients(&Processor, &network, Precision::Float32);
+    for (precision, unit) in [(Precision::Tf32, 2048.0), (Precision::Bfloat16, 256.0)] {
+        let config = in_precision(precision);
+        let (on_card, of_card, _) = gradients(&mock.card(), &network, precision);
+        let (apart, size) = (distance(&gradient, &of_card), norm(&gradient));
+        println!("{precision:?}: loss {loss} and {on_card}, gradient of {size} apart by {apart}");
+        assert!((loss - on_card).abs() < 10.0 / unit * loss, "{precision:?}: {loss} and {on_card}");
+        assert!(apart < 20.0 / unit * size, "{precision:?}: {apart} of {size}");
+        let recorded = train(&mock.card(), &network, &config, 2, 0.01);
+        assert_eq!(recorded, train(&mock.card().without_graphs(), &network, &config, 2, 0.01));
+    }
 }

@@ -33,6 +33,17 @@ pub fn every_layer() -> Network {
     }
 }
 
+/// A product with 256 inputs and as many outputs, on maps of 8x8.
+pub fn wide() -> Network {
+    let mut builder = Builder::new(8);
+    builder.stem("stem", Some("norm"), 16, 1, 1, Activation::Relu);
+    builder.pointwise("narrow", "narrow.norm", 256, Activation::Relu);
+    builder.pointwise("wide", "wide.norm", 256, Activation::Identity);
+    builder.pool("pool");
+    builder.linear("classifier", 5, Activation::Identity);
+    Network { layers: builder.finish(), dropout: 0.0, ..every_layer() }
+}
+
 /// A variant at a quarter of its width.
 pub fn narrow(variant: Variant, layout: Layout) -> Network {
     let options = ModelOptions {
