@@ -144,28 +144,33 @@ void launch(const std::string& name, Shape shape, A... values) {
 template <class M, class W>
 void products(const std::string& way) {
   const int sizes[][4] = {{1, 1, 16, 16}, {3, 5, 48, 144}, {2, 67, 144, 32}};
-  const int tiles[][2] = {{128, 128}, {128, 64}, {64, 64}};
+  // Whether maps are made in a tile, and weight gradients.
+  const int tiles[][4] = {{128, 128, 1, 1}, {128, 64, 1, 0}, {64, 64, 1, 1}, {128, 32, 1, 0}, {64, 32, 0, 1}, {32, 64, 0, 1}};
   for (const auto& [pictures, pixels, inputs, outputs] : sizes)
-    for (const auto& [bm, bn] : tiles) {
+    for (const auto& [bm, bn, maps, weight_gradients] : tiles) {
       const int rows = pictures * pixels;
       const size_t in = size_t(rows) * inputs, out = size_t(rows) * outputs, weights = size_t(inputs) * outputs;
       const std::string tile = way + "_" + std::to_string(bm) + "x" + std::to_string(bn);
-      const auto grid = [](int blocks) { return Shape{{unsigned(blocks), 1, 1}, {256, 1, 1}}; };
+      const unsigned threads = std::min(bm, bn) == 32 ? 128 : 256;
+      const auto grid = [&](int blocks) { return Shape{{unsigned(blocks), 1, 1}, {threads, 1, 1}}; };
       const int row_tiles = ceil_div(rows, bm);
-      float* factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
-      launch<const M*, Reading, const float*, int, const W*, const float*, M*, float*, int, int, int>(
-          "product_forward_" + tile, grid(row_tiles * ceil_div(outputs, bn)), map<M>(in), reading(inputs, pixels == 5),
-          factors, pixels, map<W>(weights), floats(outputs), changed<M>(out), room(size_t(row_tiles) * 2 * outputs), rows,
-          inputs, outputs);
-      for (const int accumulate : {0, 1}) {
+      float* factors;
+      if (maps) {
         factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
-        launch<const M*, const M*, GradientReading, const W*, const M*, SumReading, const float*, int, int, M*, int,
-               M*, float*, int, int, int>(
-            "product_input_gradient_" + tile, grid(row_tiles * ceil_div(inputs, bn)), map<M>(out), map<M>(out),
-            gradient_reading(outputs), map<W>(weights), map<M>(in), sum_reading(inputs), factors, pixels, 0,
-            changed<M>(in), accumulate, changed<M>(out), room(size_t(row_tiles) * 2 * inputs), rows, inputs, outputs);
+        launch<const M*, Reading, const float*, int, const W*, const float*, M*, float*, int, int, int>(
+            "product_forward_" + tile, grid(row_tiles * ceil_div(outputs, bn)), map<M>(in), reading(inputs, pixels == 5),
+            factors, pixels, map<W>(weights), floats(outputs), changed<M>(out), room(size_t(row_tiles) * 2 * outputs), rows,
+            inputs, outputs);
+        for (const int accumulate : {0, 1}) {
+          factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
+          launch<const M*, const M*, GradientReading, const W*, const M*, SumReading, const float*, int, int, M*, int,
+                 M*, float*, int, int, int>(
+              "product_input_gradient_" + tile, grid(row_tiles * ceil_div(inputs, bn)), map<M>(out), map<M>(out),
+              gradient_reading(outputs), map<W>(weights), map<M>(in), sum_reading(inputs), factors, pixels, 0,
+              changed<M>(in), accumulate, changed<M>(out), room(size_t(row_tiles) * 2 * inputs), rows, inputs, outputs);
+        }
       }
-      if (bm != bn) continue;
+      if (!weight_gradients) continue;
       const int rows_per_split = 64, splits = ceil_div(rows, rows_per_split);
       factors = pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr;
       launch<const M*, const M*, Reading, const float*, int, float*, int, int, int, int>(

@@ -9,7 +9,13 @@ use mobilenet_cuda::driver::Arguments;
 /// Pictures, pixels, inputs, outputs: one row; fewer than a tile; more than one in every direction, with odd rests.
 const SIZES: [(usize, usize, usize, usize); 4] =
     [(1, 1, 16, 16), (3, 7, 48, 80), (5, 53, 144, 160), (2, 33, 272, 32)];
-const TILES: [(usize, usize); 3] = [(128, 128), (128, 64), (64, 64)];
+const TILES: [(usize, usize); 4] = [(128, 128), (128, 64), (64, 64), (128, 32)];
+const WEIGHT_TILES: [(usize, usize); 4] = [(128, 128), (64, 64), (64, 32), (32, 64)];
+
+/// Of a block.
+fn threads((bm, bn): (usize, usize)) -> usize {
+    if bm.min(bn) == 32 { 128 } else { 256 }
+}
 
 impl Case {
     fn check_forward(&self, card: &Card, (bm, bn): (usize, usize), biased: bool) {
@@ -36,7 +42,7 @@ impl Case {
             .int(inputs)
             .int(outputs);
         let name = format!("product_forward_{}_{bm}x{bn}", self.way.name());
-        card.run(&name, (tiles * outputs.div_ceil(bn), [256, 1]), arguments);
+        card.run(&name, (tiles * outputs.div_ceil(bn), [threads((bm, bn)), 1]), arguments);
         let what = self.what("product_forward");
         assert_sums(&what, &output.read(card), &expected, self.way.terms(inputs), 1.0, storage);
         if let Some(partials) = partials {
@@ -90,7 +96,7 @@ impl Case {
             .int(inputs)
             .int(outputs);
         let name = format!("product_input_gradient_{}_{bm}x{bn}", self.way.name());
-        card.run(&name, (tiles * inputs.div_ceil(bn), [256, 1]), arguments);
+        card.run(&name, (tiles * inputs.div_ceil(bn), [threads((bm, bn)), 1]), arguments);
         let what = self.what("product_input_gradient");
         assert_sums(&what, &input_gradient.read(card), &expected, self.way.terms(outputs), 1.0, storage);
         // As the product takes it: on the way to the definition's float64 a value may round to the next one.
@@ -138,7 +144,8 @@ impl Case {
             .int(inputs)
             .int(outputs);
         let name = format!("product_weight_gradient_{}_{bm}x{bn}", self.way.name());
-        card.run(&name, (outputs.div_ceil(bm) * inputs.div_ceil(bn) * splits, [256, 1]), arguments);
+        let tiles = outputs.div_ceil(bm) * inputs.div_ceil(bn);
+        card.run(&name, (tiles * splits, [threads((bm, bn)), 1]), arguments);
         let parts = card.read(&parts);
         let sum = |index: usize| {
             parts.iter().skip(index).step_by(outputs * inputs).map(|part| f64::from(*part)).sum::<f64>()
@@ -177,7 +184,7 @@ pub fn the_weight_gradient_is_the_sum_over_all_rows() {
     for way in Way::ALL {
         for (index, size) in SIZES.into_iter().enumerate() {
             let case = Case::new(&card, way, size, Curve::ALL[index], index == 2);
-            for tile in [TILES[0], TILES[2]] {
+            for tile in WEIGHT_TILES {
                 case.check_weight_gradient(&card, tile, if index == 2 { 96 } else { 1024 });
             }
         }
