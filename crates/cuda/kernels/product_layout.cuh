@@ -115,7 +115,7 @@ struct WideLayout<Bf16, SIZE, COLUMNS> {
   static DEVICE int place(int deep, int slot) { return deep * PITCH + slot / 2 + (COLUMNS ? slot / (2 * GROUP) * 4 : 0); }
   static DEVICE int place_of_four(int deep, int column) { return place(deep, slot_of_column(column)); }
   // A warp takes several rows of 32 columns at once: of any two of them that are four apart, each falls into banks of its own.
-  static DEVICE int deep_of(int taker) { return SIZE > 32 ? taker : taker / 8 * 8 + taker % 2 * 4 + taker % 8 / 2; }
+  static DEVICE int deep_of(int taker) { return SIZE > GROUP ? taker : taker / 8 * 8 + taker % 2 * 4 + taker % 8 / 2; }
   static DEVICE void put(unsigned* to, const uint2& four) {
     static_assert(COLUMNS);
     // Two columns side by side stay so, in the tile of their own.

@@ -95,7 +95,7 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
   static constexpr int CHUNKS_A_ROW = SIZE / 4;
   static constexpr int ROWS = THREADS / CHUNKS_A_ROW;  // that all threads take at once
   static constexpr int CHUNKS = SLAB_DEPTH<P> / ROWS;
-  static_assert(CHUNKS >= 1 && THREADS % CHUNKS_A_ROW == 0);
+  static_assert(CHUNKS >= 1 && THREADS % CHUNKS_A_ROW == 0 && (SIZE > GROUP || ROWS % 8 == 0));
   Source source;
   int channel, depth;  // the thread's own channels, and the depth's end
   int to;              // where the first chunk is stored
@@ -137,7 +137,7 @@ struct WideOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS, THREADS> : WideLayout
   static constexpr int COPIES_A_ROW = SIZE / V;
   static constexpr int ROWS = THREADS / COPIES_A_ROW;
   static constexpr int COPIES = SLAB_DEPTH<Bf16> / ROWS;
-  static_assert(COPIES >= 1);
+  static_assert(COPIES >= 1 && (SIZE > GROUP || ROWS % 8 == 0));
   PlainSource<bf16> source;
   int channel, depth, to;
 

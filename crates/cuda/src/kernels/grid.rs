@@ -5,6 +5,9 @@ use crate::driver::Grid;
 /// Threads of a block, except where something else is said.
 const THREADS: usize = 256;
 
+/// Outputs of a narrow tile's short side.
+const NARROW: usize = 32;
+
 /// A grid, and the partial results that its blocks leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parted {
@@ -23,6 +26,12 @@ impl Tile {
     /// As it ends a kernel's name: `128x64`.
     pub fn name(self) -> String {
         format!("{}x{}", self.rows, self.columns)
+    }
+
+    /// Of so many blocks: of four warps where a side is narrow, otherwise of eight.
+    fn grid(self, blocks: usize) -> Grid {
+        let threads = if self.rows.min(self.columns) == NARROW { THREADS / 2 } else { THREADS };
+        grid([blocks, 1, 1], [threads, 1, 1])
     }
 }
 
@@ -77,15 +86,20 @@ pub fn product(rows: usize, columns: usize, multiprocessors: usize) -> (Tile, Pa
     let blocks = |tile: Tile| rows.div_ceil(tile.rows) * columns.div_ceil(tile.columns);
     // What an output costs beside those of the largest tile (smaller ones load more for each), in tenths; and how many blocks a
     // multiprocessor needs so that one works while others wait.
-    let costs = [(128, 128, 10, 2), (128, 64, 12, 2), (64, 64, 15, 3)];
+    let costs = [(128, 128, 10, 2), (128, 64, 12, 2), (64, 64, 15, 3), (128, NARROW, 16, 4)];
     let cost = |(rows, columns, tenths, resident): (usize, usize, usize, usize)| {
         blocks(Tile { rows, columns }).div_ceil(multiprocessors).max(resident) * rows * columns * tenths
     };
-    let wide_enough = |of: &(usize, usize, usize, usize)| of.1 == 64 || columns > 64;
+    // Each tile of columns reads the whole input, so narrow tiles are for results that have one of them.
+    let fits = |of: &(usize, usize, usize, usize)| match of.1 {
+        128 => columns > 64,
+        NARROW => columns <= NARROW,
+        _ => true,
+    };
     let (tile_rows, tile_columns, ..) =
-        costs.into_iter().filter(wide_enough).min_by_key(|of| cost(*of)).unwrap_or(costs[0]);
+        costs.into_iter().filter(fits).min_by_key(|of| cost(*of)).unwrap_or(costs[0]);
     let tile = Tile { rows: tile_rows, columns: tile_columns };
-    (tile, Parted { grid: grid([blocks(tile), 1, 1], [THREADS, 1, 1]), parts: rows.div_ceil(tile.rows) })
+    (tile, Parted { grid: tile.grid(blocks(tile)), parts: rows.div_ceil(tile.rows) })
 }
 
 /// Of a product behind a pool, with `rows` and `columns` of the result: `pooled_tile.cuh`.
@@ -105,15 +119,21 @@ pub struct WeightGradient {
 
 /// Of a product's weight gradient, the sum over `rows`.
 pub fn weight_gradient(rows: usize, inputs: usize, outputs: usize, multiprocessors: usize) -> WeightGradient {
-    let side = if outputs > 64 && inputs > 64 { 128 } else { 64 };
-    let tile = Tile { rows: side, columns: side };
-    let tiles = outputs.div_ceil(side) * inputs.div_ceil(side);
+    // Narrow tiles are as long as those of few channels, and so leave no more over.
+    let (tile_rows, columns, blocks) = match (outputs, inputs) {
+        (_, ..=NARROW) => (64, NARROW, 6),
+        (..=NARROW, _) => (NARROW, 64, 6),
+        (..=64, _) | (_, ..=64) => (64, 64, 3),
+        _ => (128, 128, 2),
+    };
+    let tile = Tile { rows: tile_rows, columns };
+    let tiles = outputs.div_ceil(tile.rows) * inputs.div_ceil(tile.columns);
     // So many blocks are resident; one more would have a card to itself.
-    let resident = multiprocessors * if side == 128 { 2 } else { 3 };
+    let resident = multiprocessors * blocks;
     let wanted = (resident / tiles).clamp(1, rows.div_ceil(256).max(1));
     let rows_per_split = rows.div_ceil(wanted).next_multiple_of(32);
     let splits = rows.div_ceil(rows_per_split);
-    WeightGradient { tile, grid: grid([tiles * splits, 1, 1], [THREADS, 1, 1]), splits, rows_per_split }
+    WeightGradient { tile, grid: tile.grid(tiles * splits), splits, rows_per_split }
 }
 
 #[cfg(test)]
@@ -135,7 +155,8 @@ mod tests {
 
     #[test]
     fn splits_cover_all_rows_once() {
-        for (rows, inputs, outputs) in [(1, 16, 16), (64, 1024, 1024), (50_176, 32, 64), (12_544, 128, 256)] {
+        let sizes = [(1, 16, 16), (64, 1024, 1024), (50_176, 32, 64), (50_176, 144, 32), (12_544, 128, 256)];
+        for (rows, inputs, outputs) in sizes {
             for multiprocessors in [2, 20, 132] {
                 let WeightGradient { splits, rows_per_split, grid, .. } =
                     weight_gradient(rows, inputs, outputs, multiprocessors);
@@ -155,5 +176,17 @@ mod tests {
         // 128 blocks would leave a block alone on each of 132 multiprocessors.
         assert_eq!(product(4096, 512, 132).0.name(), "128x64");
         assert_eq!(product(1024, 1024, 132).0.name(), "64x64");
+    }
+
+    #[test]
+    fn narrow_results_have_narrow_tiles_where_there_are_enough() {
+        let (tile, parted) = product(65_536, 32, 132);
+        assert_eq!((tile.name().as_str(), parted.parts), ("128x32", 512));
+        assert_eq!((parted.grid.blocks[0], parted.grid.threads[0]), (512, 128));
+        assert_eq!(product(65_536, 48, 132).0.name(), "128x64");
+        assert_eq!(product(16_384, 32, 132).0.name(), "64x64");
+        let tile_of = |inputs, outputs| weight_gradient(65_536, inputs, outputs, 132).tile.name();
+        assert_eq!([tile_of(16, 96), tile_of(144, 32), tile_of(32, 16)], ["64x32", "32x64", "64x32"]);
+        assert_eq!([tile_of(48, 96), tile_of(128, 64), tile_of(96, 96)], ["64x64", "64x64", "128x128"]);
     }
 }
