@@ -117,20 +117,31 @@ pub struct WeightGradient {
     pub rows_per_split: usize,
 }
 
-/// Of a product's weight gradient, the sum over `rows`.
-pub fn weight_gradient(rows: usize, inputs: usize, outputs: usize, multiprocessors: usize) -> WeightGradient {
+/// A weight gradient's tile, and how many of its blocks a multiprocessor holds.
+fn weight_tile(inputs: usize, outputs: usize) -> (Tile, usize) {
     // Narrow tiles are as long as those of few channels, and so leave no more over.
-    let (tile_rows, columns, blocks) = match (outputs, inputs) {
+    let (rows, columns, blocks) = match (outputs, inputs) {
         (_, ..=NARROW) => (64, NARROW, 6),
         (..=NARROW, _) => (NARROW, 64, 6),
         (..=64, _) | (_, ..=64) => (64, 64, 3),
         _ => (128, 128, 2),
     };
-    let tile = Tile { rows: tile_rows, columns };
+    (Tile { rows, columns }, blocks)
+}
+
+/// How many splits a weight gradient has at most, over `rows` or fewer.
+pub fn most_splits(rows: usize, inputs: usize, outputs: usize, multiprocessors: usize) -> usize {
+    let (tile, blocks) = weight_tile(inputs, outputs);
     let tiles = outputs.div_ceil(tile.rows) * inputs.div_ceil(tile.columns);
     // So many blocks are resident; one more would have a card to itself.
-    let resident = multiprocessors * blocks;
-    let wanted = (resident / tiles).clamp(1, rows.div_ceil(256).max(1));
+    (multiprocessors * blocks / tiles).clamp(1, rows.div_ceil(256).max(1))
+}
+
+/// Of a product's weight gradient, the sum over `rows`.
+pub fn weight_gradient(rows: usize, inputs: usize, outputs: usize, multiprocessors: usize) -> WeightGradient {
+    let (tile, _) = weight_tile(inputs, outputs);
+    let tiles = outputs.div_ceil(tile.rows) * inputs.div_ceil(tile.columns);
+    let wanted = most_splits(rows, inputs, outputs, multiprocessors);
     let rows_per_split = rows.div_ceil(wanted).next_multiple_of(32);
     let splits = rows.div_ceil(rows_per_split);
     WeightGradient { tile, grid: tile.grid(tiles * splits), splits, rows_per_split }
@@ -165,6 +176,15 @@ mod tests {
                 assert_eq!(grid.blocks[0] as usize % splits, 0);
             }
         }
+    }
+
+    #[test]
+    fn no_smaller_batch_has_more_splits_than_there_is_room_for() {
+        // 1002 pictures are divided by 32 rows without a rest, and have more splits than 1024.
+        let splits = |pictures: usize| weight_gradient(pictures * 28 * 28, 32, 64, 132).splits;
+        let most = most_splits(1024 * 28 * 28, 32, 64, 132);
+        assert_eq!([splits(1024), splits(1002), most], [784, 792, 792]);
+        assert!((1..=1024).all(|pictures| splits(pictures) <= most));
     }
 
     #[test]

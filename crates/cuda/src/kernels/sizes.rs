@@ -23,8 +23,8 @@ pub const SMALL_BLOCKS: usize = 8;
 pub const STEM_BLOCKS: usize = 2;
 
 impl Workspaces {
-    /// The most that a training step of up to `pictures` pictures needs. A smaller batch never needs more: no grid has
-    /// more parts for less work.
+    /// The most that a training step of up to `pictures` pictures needs. A smaller batch never needs more: for
+    /// less work no grid may have more parts.
     pub fn of(network: &Network, pictures: usize, multiprocessors: usize) -> Self {
         let mut rooms = Self::default();
         for (index, layer) in network.layers.iter().enumerate() {
@@ -68,7 +68,7 @@ impl Workspaces {
                 // A smaller batch may take a smaller tile, and so more parts of fewer rows.
                 let most = rows.div_ceil(64);
                 sums = sums.max(2 * outputs * forward.max(most)).max(2 * inputs * backward.max(most));
-                let splits = grid::weight_gradient(rows, inputs, outputs, multiprocessors).splits;
+                let splits = grid::most_splits(rows, inputs, outputs, multiprocessors);
                 self.products = self.products.max(splits * inputs * outputs);
             }
             Operation::Pool | Operation::Add { .. } => {}
