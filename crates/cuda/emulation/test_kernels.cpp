@@ -149,28 +149,31 @@ size_t wide_bytes = WIDE_SHARED_BYTES;
 template <class M, class W>
 void products(const std::string& way) {
   const int sizes[][4] = {{1, 1, 16, 16}, {3, 5, 48, 144}, {2, 67, 144, 32}, {1, 131, 272, 16}, {1, 131, 16, 272}};
-  const int tiles[][2] = {{128, 128}, {128, 64}, {64, 64}, {128, 256}, {256, 128}};
+  // Whether maps are made in a tile, and weight gradients.
+  const int tiles[][4] = {{128, 128, 1, 1}, {128, 64, 1, 0}, {64, 64, 1, 1},   {128, 32, 1, 0},
+                          {64, 32, 0, 1},   {32, 64, 0, 1},  {128, 256, 1, 0}, {256, 128, 0, 1}};
   for (const auto& [pictures, pixels, inputs, outputs] : sizes)
-    for (const auto& [bm, bn] : tiles) {
+    for (const auto& [bm, bn, maps, weight_gradients] : tiles) {
       const bool wide = bm * bn > 128 * 128;
       // The last two sizes have more than one tile of the wide ones, which float32 hasn't.
       if (wide ? way == "f32" : pixels == 131) continue;
       const int rows = pictures * pixels;
       const size_t in = size_t(rows) * inputs, out = size_t(rows) * outputs, weights = size_t(inputs) * outputs;
       const std::string tile = way + "_" + std::to_string(bm) + "x" + std::to_string(bn);
-      const auto grid = [wide](int blocks) {
-        return Shape{{unsigned(blocks), 1, 1}, {256, 1, 1}, wide ? wide_bytes : 0};
+      const unsigned threads = std::min(bm, bn) == 32 ? 128 : 256;
+      const auto grid = [wide, threads](int blocks) {
+        return Shape{{unsigned(blocks), 1, 1}, {threads, 1, 1}, wide ? wide_bytes : 0};
       };
       const int row_tiles = ceil_div(rows, bm), rows_per_split = 64, splits = ceil_div(rows, rows_per_split);
       const auto own_factors = [&] { return pixels > 1 ? floats(size_t(pictures) * inputs) : nullptr; };
-      if (bm == bn || bm == 256) {
+      if (weight_gradients) {
         float* factors = own_factors();
         launch<const M*, const M*, Reading, const float*, int, float*, int, int, int, int>(
             "product_weight_gradient_" + tile, grid(ceil_div(outputs, bm) * ceil_div(inputs, bn) * splits), map<M>(out),
             map<M>(in), reading(inputs, true), factors, pixels, room(splits * weights), rows, rows_per_split, inputs,
             outputs);
       }
-      if (bm == 256) continue;
+      if (!maps) continue;
       float* factors = own_factors();
       launch<const M*, Reading, const float*, int, const W*, const float*, M*, float*, int, int, int>(
           "product_forward_" + tile, grid(row_tiles * ceil_div(outputs, bn)), map<M>(in), reading(inputs, pixels == 5),

@@ -9,8 +9,8 @@ DEVICE void product_input_gradient(const typename P::Map* gradient, const typena
                                    int pixels, int excited, typename P::Map* input_gradient, int accumulate,
                                    typename P::Map* output_gradient, float* partials, int rows, int inputs, int outputs) {
   using Map = typename P::Map;
-  using A = DeepOperand<P, GradientSource<Map>, T::BM, false>;
-  using B = WideOperand<P, PlainSource<typename P::Weight>, T::BN, true>;
+  using A = DeepOperand<P, GradientSource<Map>, T::BM, false, T::THREADS>;
+  using B = WideOperand<P, PlainSource<typename P::Weight>, T::BN, true, T::THREADS>;
   const int column_tiles = ceil_div(inputs, T::BN);
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
   const int first_row = row_tile * T::BM;
@@ -117,9 +117,9 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
                                     const Reading& input_reading, const float* factors, int pixels, float* parts, int rows,
                                     int rows_per_split, int inputs, int outputs) {
   using Map = typename P::Map;
-  using A = WideOperand<P, PlainSource<Map>, T::BM, false>;
-  using B = WideOperand<P, ReadSource<Map, false>, T::BN, true>;
-  using General = WideOperand<P, ReadSource<Map, true>, T::BN, true>;
+  using A = WideOperand<P, PlainSource<Map>, T::BM, false, T::THREADS>;
+  using B = WideOperand<P, ReadSource<Map, false>, T::BN, true, T::THREADS>;
+  using General = WideOperand<P, ReadSource<Map, true>, T::BN, true, T::THREADS>;
   const int input_tiles = ceil_div(inputs, T::BN), tiles = ceil_div(outputs, T::BM) * input_tiles;
   const int split = blockIdx.x / tiles, tile = blockIdx.x % tiles;
   const int first_output = tile / input_tiles * T::BM, first_input = tile % input_tiles * T::BN;
@@ -151,7 +151,7 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
 }
 
 #define INPUT_GRADIENT(name, P, BM, BN, BLOCKS)                                                                         \
-  CROWDED_KERNEL(product_input_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                                  \
+  CROWDED_KERNEL(product_input_gradient_##name##_##BM##x##BN, (Tile<BM, BN>::THREADS), BLOCKS)                                  \
   (const P::Map* gradient, const P::Map* output, GradientReading reading, const P::Weight* weight, const P::Map* input, \
    SumReading input_reading, const float* factors, int pixels, int excited, P::Map* input_gradient, int accumulate,     \
    P::Map* output_gradient, float* partials, int rows, int inputs, int outputs) {                                       \
@@ -163,7 +163,7 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
   END_KERNEL(product_input_gradient_##name##_##BM##x##BN)
 
 #define WEIGHT_GRADIENT(name, P, BM, BN, BLOCKS)                                                                     \
-  CROWDED_KERNEL(product_weight_gradient_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                              \
+  CROWDED_KERNEL(product_weight_gradient_##name##_##BM##x##BN, (Tile<BM, BN>::THREADS), BLOCKS)                              \
   (const P::Map* output_gradient, const P::Map* input, Reading input_reading, const float* factors, int pixels,      \
    float* parts, int rows, int rows_per_split, int inputs, int outputs) {                                            \
     begin_kernel();                                                                                                  \
@@ -177,8 +177,11 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
   INPUT_GRADIENT(name, P, 128, 128, BLOCKS)     \
   INPUT_GRADIENT(name, P, 128, 64, 2)           \
   INPUT_GRADIENT(name, P, 64, 64, 3)            \
+  INPUT_GRADIENT(name, P, 128, 32, 4)           \
   WEIGHT_GRADIENT(name, P, 128, 128, BLOCKS)    \
-  WEIGHT_GRADIENT(name, P, 64, 64, 3)
+  WEIGHT_GRADIENT(name, P, 64, 64, 3)           \
+  WEIGHT_GRADIENT(name, P, 64, 32, 6)           \
+  WEIGHT_GRADIENT(name, P, 32, 64, 6)
 PRODUCT_BACKWARD_TILES(f32, Float32, 1)
 PRODUCT_BACKWARD_TILES(tf32, Tf32, 2)
 PRODUCT_BACKWARD_TILES(bf16, Bf16, 2)

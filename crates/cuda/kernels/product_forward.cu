@@ -6,9 +6,9 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
                             const typename P::Weight* weight, const float* bias, typename P::Map* output, float* partials,
                             int rows, int inputs, int outputs) {
   using Map = typename P::Map;
-  using A = DeepOperand<P, ReadSource<Map, false>, T::BM, false>;
-  using General = DeepOperand<P, ReadSource<Map, true>, T::BM, false>;
-  using B = DeepOperand<P, PlainSource<typename P::Weight>, T::BN, true>;
+  using A = DeepOperand<P, ReadSource<Map, false>, T::BM, false, T::THREADS>;
+  using General = DeepOperand<P, ReadSource<Map, true>, T::BM, false, T::THREADS>;
+  using B = DeepOperand<P, PlainSource<typename P::Weight>, T::BN, true, T::THREADS>;
   const int column_tiles = ceil_div(outputs, T::BN);
   const int row_tile = blockIdx.x / column_tiles, first_column = blockIdx.x % column_tiles * T::BN;
   const int first_row = row_tile * T::BM;
@@ -48,7 +48,7 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
 }
 
 #define PRODUCT_FORWARD(name, P, BM, BN, BLOCKS)                                                                       \
-  CROWDED_KERNEL(product_forward_##name##_##BM##x##BN, PRODUCT_THREADS, BLOCKS)                                        \
+  CROWDED_KERNEL(product_forward_##name##_##BM##x##BN, (Tile<BM, BN>::THREADS), BLOCKS)                                        \
   (const P::Map* input, Reading reading, const float* factors, int pixels, const P::Weight* weight, const float* bias, \
    P::Map* output, float* partials, int rows, int inputs, int outputs) {                                               \
     begin_kernel();                                                                                                    \
@@ -60,7 +60,8 @@ DEVICE void product_forward(const typename P::Map* input, const Reading& reading
 #define PRODUCT_FORWARD_TILES(name, P)  \
   PRODUCT_FORWARD(name, P, 128, 128, 2) \
   PRODUCT_FORWARD(name, P, 128, 64, 2)  \
-  PRODUCT_FORWARD(name, P, 64, 64, 3)
+  PRODUCT_FORWARD(name, P, 64, 64, 3)   \
+  PRODUCT_FORWARD(name, P, 128, 32, 4)
 PRODUCT_FORWARD_TILES(f32, Float32)
 PRODUCT_FORWARD_TILES(tf32, Tf32)
 PRODUCT_FORWARD_TILES(bf16, Bf16)

@@ -6,6 +6,7 @@
 #pragma once
 #include "product_source.cuh"
 
+// Of a block; half as many where a tile is narrow.
 constexpr int PRODUCT_THREADS = 256;
 constexpr int SLAB_WORDS = 16;
 // Columns of four of the tensor cores' tiles, within which columns are renamed: see slot_of_column.
@@ -73,6 +74,8 @@ struct WideLayout {
 
   // Where four rows or columns lie from `at` on, and their words.
   static DEVICE int place_of_four(int deep, int at) { return deep * PITCH + at; }
+  // Which value of the depth a thread takes, by its place among those that take values at once.
+  static DEVICE int deep_of(int taker) { return taker; }
   static DEVICE void put(unsigned* to, const uint4& four) {
     reinterpret_cast<uint2*>(to)[0] = make_uint2(four.x, four.y);
     reinterpret_cast<uint2*>(to)[1] = make_uint2(four.z, four.w);
@@ -111,6 +114,8 @@ struct WideLayout<Bf16, SIZE, COLUMNS> {
   // same slots of four groups fall into different banks: these are stored together.
   static DEVICE int place(int deep, int slot) { return deep * PITCH + slot / 2 + (COLUMNS ? slot / (2 * GROUP) * 4 : 0); }
   static DEVICE int place_of_four(int deep, int column) { return place(deep, slot_of_column(column)); }
+  // A warp takes several rows of 32 columns at once: of any two of them that are four apart, each falls into banks of its own.
+  static DEVICE int deep_of(int taker) { return SIZE > GROUP ? taker : taker / 8 * 8 + taker % 2 * 4 + taker % 8 / 2; }
   static DEVICE void put(unsigned* to, const uint2& four) {
     static_assert(COLUMNS);
     // Two columns side by side stay so, in the tile of their own.

@@ -12,14 +12,14 @@
 #include "product_layout.cuh"
 
 // `SIZE` rows or columns of the tile, contiguous along the depth. Columns are put into their slots.
-template <class P, class Source, int SIZE, bool COLUMNS>
+template <class P, class Source, int SIZE, bool COLUMNS, int THREADS>
 struct DeepOperand : DeepLayout<SIZE> {
   static constexpr bool COPIED = false;
   static constexpr int STAGES = 2;
   static constexpr int CHUNKS_A_ROW = SLAB_DEPTH<P> / 4;
-  static constexpr int ROWS = PRODUCT_THREADS / CHUNKS_A_ROW;  // that all threads take at once
+  static constexpr int ROWS = THREADS / CHUNKS_A_ROW;  // that all threads take at once
   static constexpr int CHUNKS = SIZE / ROWS;
-  static_assert(CHUNKS >= 1 && ROWS % GROUP == 0);
+  static_assert(CHUNKS >= 1 && ROWS % (COLUMNS ? GROUP : 8) == 0);
   Source source;
   int first, end, depth;  // rows or columns first .. end, and the depth's end
   int to;                 // where the first chunk is stored
@@ -62,11 +62,12 @@ struct DeepOperand : DeepLayout<SIZE> {
   }
 };
 
-template <int SIZE, bool COLUMNS>
-struct DeepOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS> : DeepLayout<SIZE> {
+template <int SIZE, bool COLUMNS, int THREADS>
+struct DeepOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS, THREADS> : DeepLayout<SIZE> {
   static constexpr bool COPIED = true;
   static constexpr int STAGES = 3;
-  static constexpr int COPIES = SIZE * 4 / PRODUCT_THREADS;
+  static constexpr int COPIES = SIZE * 4 / THREADS;
+  static_assert(COPIES >= 1 && THREADS / 4 % GROUP == 0);
   PlainSource<bf16> source;
   int first, end, depth, to;
 
@@ -79,22 +80,22 @@ struct DeepOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS> : DeepLayout<SIZE> {
     const int channel = from + threadIdx.x % 4 * 8;
 #pragma unroll
     for (int i = 0; i < COPIES; i++)
-      copy_later<16>(words + to + i * PRODUCT_THREADS / 4 * SLAB_WORDS,
-                     chunk_at(source.stored, source.channels, min(first + i * PRODUCT_THREADS / 4, end - 1), channel),
+      copy_later<16>(words + to + i * THREADS / 4 * SLAB_WORDS,
+                     chunk_at(source.stored, source.channels, min(first + i * THREADS / 4, end - 1), channel),
                      channel < depth);
   }
   DEVICE void store(unsigned*) const {}
 };
 
 // Memory is contiguous along the `SIZE` rows or columns of the tile.
-template <class P, class Source, int SIZE, bool COLUMNS>
+template <class P, class Source, int SIZE, bool COLUMNS, int THREADS>
 struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
   static constexpr bool COPIED = false;
   static constexpr int STAGES = 2;
   static constexpr int CHUNKS_A_ROW = SIZE / 4;
-  static constexpr int ROWS = PRODUCT_THREADS / CHUNKS_A_ROW;  // that all threads take at once
+  static constexpr int ROWS = THREADS / CHUNKS_A_ROW;  // that all threads take at once
   static constexpr int CHUNKS = SLAB_DEPTH<P> / ROWS;
-  static_assert(CHUNKS >= 1 && PRODUCT_THREADS % CHUNKS_A_ROW == 0);
+  static_assert(CHUNKS >= 1 && THREADS % CHUNKS_A_ROW == 0 && (SIZE > GROUP || ROWS % 8 == 0));
   Source source;
   int channel, depth;  // the thread's own channels, and the depth's end
   int to;              // where the first chunk is stored
@@ -109,7 +110,7 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
         to(WideOperand::place_of_four(deep(0), place_of())),
         coefficients(source.coefficients(channel)) {}
   static DEVICE int place_of() { return threadIdx.x % CHUNKS_A_ROW * 4; }
-  static DEVICE int deep(int chunk) { return threadIdx.x / CHUNKS_A_ROW + chunk * ROWS; }
+  static DEVICE int deep(int chunk) { return WideOperand::deep_of(threadIdx.x / CHUNKS_A_ROW) + chunk * ROWS; }
   DEVICE int row(int chunk) const { return min(slab + deep(chunk), depth - 1); }
 
   DEVICE void fetch(int from, unsigned*) {
@@ -127,27 +128,29 @@ struct WideOperand : WideLayout<P, SIZE, COLUMNS> {
   }
 };
 
-template <int SIZE, bool COLUMNS>
-struct WideOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS> : WideLayout<Bf16, SIZE, COLUMNS> {
+template <int SIZE, bool COLUMNS, int THREADS>
+struct WideOperand<Bf16, PlainSource<bf16>, SIZE, COLUMNS, THREADS> : WideLayout<Bf16, SIZE, COLUMNS> {
   static constexpr bool COPIED = true;
   static constexpr int STAGES = 3;
   // Columns are renamed in twos.
   static constexpr int V = COLUMNS ? 2 : 8;
   static constexpr int COPIES_A_ROW = SIZE / V;
-  static constexpr int ROWS = PRODUCT_THREADS / COPIES_A_ROW;
+  static constexpr int ROWS = THREADS / COPIES_A_ROW;
   static constexpr int COPIES = SLAB_DEPTH<Bf16> / ROWS;
+  static_assert(COPIES >= 1 && (SIZE > GROUP || ROWS % 8 == 0));
   PlainSource<bf16> source;
   int channel, depth, to;
 
   DEVICE WideOperand(const PlainSource<bf16>& source, int first, int end, int depth) : source(source), depth(depth) {
     const int at = threadIdx.x % COPIES_A_ROW * V;
     channel = min(first + at, end - V);
-    to = WideOperand::place(threadIdx.x / COPIES_A_ROW, COLUMNS ? slot_of_column(at) : at);
+    to = WideOperand::place(deep(0), COLUMNS ? slot_of_column(at) : at);
   }
+  static DEVICE int deep(int i) { return WideOperand::deep_of(threadIdx.x / COPIES_A_ROW) + i * ROWS; }
   DEVICE void fetch(int from, unsigned* words) const {
 #pragma unroll
     for (int i = 0; i < COPIES; i++) {
-      const int row = from + threadIdx.x / COPIES_A_ROW + i * ROWS;
+      const int row = from + deep(i);
       // Of weights the depth is whole channels: a multiple of 16.
       const bool real = COLUMNS ? from + i * ROWS / 16 * 16 < depth : row < depth;
       copy_later<2 * V>(words + to + i * ROWS * WideOperand::PITCH,

@@ -1,13 +1,15 @@
-// A matrix product's tile: BM x BN outputs a block of 8 warps.
+// A matrix product's tile: BM x BN outputs a block.
 #pragma once
 #include "product_operand.cuh"
 
+// Where a side has only 32 outputs, half as many warps have as much to do each, and share fewer barriers.
 template <int BM_, int BN_>
 struct Tile {
   static constexpr int BM = BM_, BN = BN_;
   // The largest tiles: 64x64 outputs a warp, and a block has a multiprocessor's registers alone.
   static constexpr bool WIDE = BM * BN > 128 * 128;
-  static constexpr int WARPS_N = BN == 256 ? 4 : 2, WARPS_M = 8 / WARPS_N;
+  static constexpr int THREADS = BM > GROUP && BN > GROUP ? PRODUCT_THREADS : PRODUCT_THREADS / 2;
+  static constexpr int WARPS_N = BN == 256 ? 4 : BN > GROUP ? 2 : 1, WARPS_M = THREADS / 32 / WARPS_N;
   static constexpr int WARP_M = BM / WARPS_M, WARP_N = BN / WARPS_N;
   static constexpr int M = WARP_M / 16, N = WARP_N / 8;
   static_assert(M >= 1 && WARP_N % GROUP == 0);
@@ -180,7 +182,7 @@ template <class T, class Map>
 DEVICE void prefetch_tile(const Map* map, int first_row, int rows, int first_column, int columns) {
   constexpr int VALUES = 64 / sizeof(Map), PIECES = T::BN / VALUES;
 #pragma unroll 1
-  for (int at = threadIdx.x; at < T::BM * PIECES; at += PRODUCT_THREADS) {
+  for (int at = threadIdx.x; at < T::BM * PIECES; at += T::THREADS) {
     const int row = first_row + at / PIECES, column = first_column + at % PIECES * VALUES;
     if (row < rows && column < columns) prefetch(map + static_cast<size_t>(row) * columns + column);
   }
@@ -211,7 +213,7 @@ DEVICE void write_column_sums(float* partials, int row_tile, int first_column, i
 #pragma unroll
   for (int i = 0; i < LEFT; i++) to[i] = first[i];
   __syncthreads();
-  for (int at = threadIdx.x; at < 2 * T::BN; at += PRODUCT_THREADS) {
+  for (int at = threadIdx.x; at < 2 * T::BN; at += T::THREADS) {
     const int column = first_column + at % T::BN;
     if (column >= columns) continue;
     float sum = all[at];

@@ -6,6 +6,9 @@ use crate::driver::Grid;
 /// Threads of a block, except where something else is said.
 const THREADS: usize = 256;
 
+/// Outputs of a narrow tile's short side.
+const NARROW: usize = 32;
+
 /// A grid, and the partial results that its blocks leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parted {
@@ -30,11 +33,12 @@ impl Tile {
         rows.div_ceil(self.rows) * columns.div_ceil(self.columns)
     }
 
-    /// So many blocks.
+    /// Of so many blocks: of four warps where a side is narrow, otherwise of eight.
     fn grid(self, blocks: usize) -> Grid {
         let wide = self.rows * self.columns > 128 * 128;
         let shared_bytes = if wide { WIDE_SHARED_BYTES } else { 0 };
-        Grid { shared_bytes, ..grid([blocks, 1, 1], [THREADS, 1, 1]) }
+        let threads = if self.rows.min(self.columns) == NARROW { THREADS / 2 } else { THREADS };
+        Grid { shared_bytes, ..grid([blocks, 1, 1], [threads, 1, 1]) }
     }
 
     /// As it ends a kernel's name: `128x64`.
@@ -112,7 +116,8 @@ pub fn product(
     let blocks = |tile: Tile| tile.count(rows, columns);
     // What an output costs beside those of 128x128 (smaller tiles load more for each), in tenths; and how many blocks a
     // multiprocessor needs so that one works while others wait. The wide tile's were not measured: kernels/README.md, "Which tile".
-    let costs = [(128, 256, 8, 1), (128, 128, 10, 2), (128, 64, 12, 2), (64, 64, 15, 3)];
+    let costs =
+        [(128, 256, 8, 1), (128, 128, 10, 2), (128, 64, 12, 2), (64, 64, 15, 3), (128, NARROW, 16, 4)];
     let cost = |(rows, columns, tenths, resident): (usize, usize, usize, usize)| {
         blocks(Tile { rows, columns }).div_ceil(multiprocessors).max(resident) * rows * columns * tenths
     };
@@ -125,6 +130,8 @@ pub fn product(
                 && fills(blocks, multiprocessors)
         }
         128 => columns > 64,
+        // Each tile of columns reads the whole input, so narrow tiles are for results that have one of them.
+        NARROW => columns <= NARROW,
         _ => true,
     };
     let (tile_rows, tile_columns, ..) =
@@ -150,10 +157,14 @@ pub struct WeightGradient {
 
 /// A weight gradient's tile, and how many of its blocks a multiprocessor holds.
 fn weight_tile(inputs: usize, outputs: usize) -> (Tile, usize) {
-    match (outputs, inputs) {
-        (..=64, _) | (_, ..=64) => (Tile { rows: 64, columns: 64 }, 3),
-        _ => (Tile { rows: 128, columns: 128 }, 2),
-    }
+    // Narrow tiles are as long as those of few channels, and so leave no more over.
+    let (rows, columns, blocks) = match (outputs, inputs) {
+        (_, ..=NARROW) => (64, NARROW, 6),
+        (..=NARROW, _) => (NARROW, 64, 6),
+        (..=64, _) | (_, ..=64) => (64, 64, 3),
+        _ => (128, 128, 2),
+    };
+    (Tile { rows, columns }, blocks)
 }
 
 /// The one that it may take in its stead.
@@ -220,7 +231,8 @@ mod tests {
 
     #[test]
     fn splits_cover_all_rows_once() {
-        for (rows, inputs, outputs) in [(1, 16, 16), (64, 1024, 1024), (50_176, 32, 64), (12_544, 128, 256)] {
+        let sizes = [(1, 16, 16), (64, 1024, 1024), (50_176, 32, 64), (50_176, 144, 32), (12_544, 128, 256)];
+        for (rows, inputs, outputs) in sizes {
             for multiprocessors in [2, 20, 132] {
                 for product in [Product::Float32, Product::Bfloat16] {
                     let WeightGradient { splits, rows_per_split, grid, .. } =
@@ -246,6 +258,16 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn no_smaller_batch_has_more_splits_than_there_is_room_for() {
+        // 1002 pictures are divided by 32 rows without a rest, and have more splits than 1024.
+        let splits =
+            |pictures: usize| weight_gradient(Product::Bfloat16, pictures * 28 * 28, 32, 64, 132).splits;
+        let most = most_splits(1024 * 28 * 28, 32, 64, 132);
+        assert_eq!([splits(1024), splits(1002), most], [784, 792, 792]);
+        assert!((1..=1024).all(|pictures| splits(pictures) <= most));
     }
 
     #[test]
@@ -286,5 +308,19 @@ mod tests {
         let source = include_str!("../../kernels/product_tile.cuh");
         assert_eq!(WIDE_SHARED_BYTES % 1024, 0);
         assert!(source.contains(&format!("WIDE_SHARED_BYTES = {} << 10;", WIDE_SHARED_BYTES >> 10)));
+    }
+
+    #[test]
+    fn narrow_results_have_narrow_tiles_where_there_are_enough() {
+        let product = |rows, columns| product(Product::Bfloat16, rows, 96, columns, 132);
+        let (tile, parted) = product(65_536, 32);
+        assert_eq!((tile.name().as_str(), parted.parts), ("128x32", 512));
+        assert_eq!((parted.grid.blocks[0], parted.grid.threads[0]), (512, 128));
+        assert_eq!(product(65_536, 48).0.name(), "128x64");
+        assert_eq!(product(16_384, 32).0.name(), "64x64");
+        let tile_of =
+            |inputs, outputs| weight_gradient(Product::Bfloat16, 65_536, inputs, outputs, 132).tile.name();
+        assert_eq!([tile_of(16, 96), tile_of(144, 32), tile_of(32, 16)], ["64x32", "32x64", "64x32"]);
+        assert_eq!([tile_of(48, 96), tile_of(128, 64), tile_of(96, 96)], ["64x64", "64x64", "128x128"]);
     }
 }

@@ -23,8 +23,8 @@ pub const SMALL_BLOCKS: usize = 8;
 pub const STEM_BLOCKS: usize = 2;
 
 impl Workspaces {
-    /// The most that a training step of up to `pictures` pictures needs. A smaller batch never needs more: no grid has
-    /// more parts for less work.
+    /// The most that a training step of up to `pictures` pictures needs. A smaller batch never needs more: for
+    /// less work no grid may have more parts.
     pub fn of(network: &Network, pictures: usize, multiprocessors: usize) -> Self {
         let mut rooms = Self::default();
         for (index, layer) in network.layers.iter().enumerate() {

@@ -9,7 +9,8 @@ use mobilenet_cuda::driver::{Arguments, Grid};
 /// Pictures, pixels, inputs, outputs: one row; fewer than a tile; more than one in every direction, with odd rests.
 const SIZES: [(usize, usize, usize, usize); 4] =
     [(1, 1, 16, 16), (3, 7, 48, 80), (5, 53, 144, 160), (2, 33, 272, 32)];
-const TILES: [(usize, usize); 3] = [(128, 128), (128, 64), (64, 64)];
+const TILES: [(usize, usize); 4] = [(128, 128), (128, 64), (64, 64), (128, 32)];
+const WEIGHT_TILES: [(usize, usize); 4] = [(128, 128), (64, 64), (64, 32), (32, 64)];
 /// Of tensor cores, forward and for the input's gradient; and for that of the weights.
 const WIDE: (usize, usize) = (128, 256);
 const HIGH: (usize, usize) = (256, 128);
@@ -21,7 +22,8 @@ const WIDE_SIZES: [(usize, usize, usize, usize); 2] = [(3, 45, 80, 336), (3, 45,
 /// A grid of blocks of such a tile.
 fn grid((bm, bn): (usize, usize), blocks: usize) -> Grid {
     let shared_bytes = if bm * bn > 128 * 128 { WIDE_SHARED_BYTES } else { 0 };
-    Grid { blocks: [blocks as u32, 1, 1], threads: [256, 1, 1], shared_bytes }
+    let threads = if bm.min(bn) == 32 { 128 } else { 256 };
+    Grid { blocks: [blocks as u32, 1, 1], threads: [threads, 1, 1], shared_bytes }
 }
 
 /// The wide tile with each size that has enough columns, and whether something odd is to be tried with it.
@@ -206,7 +208,7 @@ pub fn the_weight_gradient_is_the_sum_over_all_rows() {
     for way in Way::ALL {
         for (index, size) in SIZES.into_iter().enumerate() {
             let case = Case::new(&card, way, size, Curve::ALL[index], index == 2);
-            for tile in [TILES[0], TILES[2]] {
+            for tile in WEIGHT_TILES {
                 case.check_weight_gradient(&card, tile, if index == 2 { 96 } else { 1024 });
             }
         }
