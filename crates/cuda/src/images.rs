@@ -4,11 +4,11 @@ use crate::driver::{Context, Image, Module};
 use mobilenet_core::Result;
 use std::sync::Arc;
 
-/// All kernels as PTX, which a driver compiles for its card; that took 10 s for an H200.
+/// All kernels as PTX, which a driver compiles for its card; that took 10 s for an H200, when there were 73.
 pub const PTX: &[u8] = include_bytes!("../ptx/kernels.ptx.gz");
 
 /// The same as machine code, by the compute capability that it is for: it runs on all later ones of the same major number, so
-/// on Ampere and Ada (8.x) and Hopper (9.0). Half a megabyte each, so not for cards that are rarer.
+/// on Ampere and Ada (8.x) and Hopper (9.0). 0.8 MB each, so not for cards that are rarer.
 pub const COMPILED: [((i32, i32), &[u8]); 2] = [
     ((8, 0), include_bytes!("../ptx/kernels.sm_80.cubin.gz")),
     ((9, 0), include_bytes!("../ptx/kernels.sm_90.cubin.gz")),
