@@ -54,7 +54,7 @@ impl Kernels {
         [weight, output, partials]: [Slice; 3],
     ) -> Result<usize> {
         let channels = padded(layer.outputs);
-        let (units, blocks) = depthwise_units(layer, pictures);
+        let (units, blocks) = depthwise_units(layer, storage, pictures);
         let parted = grid::channel_pairs(channels, units, self.multiprocessors, blocks);
         let arguments = Arguments::new()
             .with(input.values.with(storage.bytes() * pictures * input_values(layer))?)

@@ -1,6 +1,6 @@
 //! How much room kernels need for what they leave to each other.
 
-use super::{grid, is_pooled};
+use super::{Storage, grid, is_pooled};
 use mobilenet_core::kernels::padded;
 use mobilenet_core::kernels::stem::PATCH;
 use mobilenet_core::model::network::{Layer, Network, Operation};
@@ -55,7 +55,8 @@ impl Workspaces {
                 others = parts * PATCH * outputs;
             }
             Operation::Depthwise => {
-                let (units, blocks) = depthwise_units(layer, pictures);
+                // In float32 there are as many pieces or more.
+                let (units, blocks) = depthwise_units(layer, Storage::Float32, pictures);
                 let forward = pairs(outputs, units, blocks);
                 let (units, blocks) = depthwise_backward_units(layer, pictures);
                 let backward = pairs(outputs, units, blocks);
@@ -85,8 +86,14 @@ pub fn stem_units(layer: &Layer, pictures: usize) -> usize {
 const DEPTHWISE_COLUMNS: usize = 16;
 
 /// Pieces of a depthwise convolution's forward pass, and how many of its blocks a multiprocessor holds.
-pub fn depthwise_units(layer: &Layer, pictures: usize) -> (usize, usize) {
-    let (side, rows) = (layer.output_side(), if (layer.kernel, layer.stride) == (3, 1) { 4 } else { 1 });
+pub fn depthwise_units(layer: &Layer, storage: Storage, pictures: usize) -> (usize, usize) {
+    // As many as `depthwise_forward.cu` has for each.
+    let rows = match (layer.kernel, layer.stride, storage) {
+        (3, 1, _) => 4,
+        (5, 1, Storage::Bfloat16) => 2,
+        _ => 1,
+    };
+    let side = layer.output_side();
     (pictures * side.div_ceil(rows) * side.div_ceil(DEPTHWISE_COLUMNS), 2)
 }
 
