@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Mock {
     /// What the mock notes; a real driver notes nothing.
     books: Option<Books>,
+    /// What tests before this one have left: held, and excused.
+    before: [u64; 2],
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -17,7 +19,9 @@ pub fn mock() -> Option<Mock> {
     static ALONE: Mutex<()> = Mutex::new(());
     let path = mock::library()?;
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    Some(Mock { books: (!mock::is_real()).then(|| Books::open(path)), _alone: alone })
+    let books = (!mock::is_real()).then(|| Books::open(path));
+    let before = books.as_ref().map_or([0; 2], |books| [books.leaks(), excused(books)]);
+    Some(Mock { books, before, _alone: alone })
 }
 
 impl Mock {
@@ -44,7 +48,9 @@ impl Mock {
     /// What is held and should not be: what could not be released, because its release was made to fail, is not counted.
     /// Nothing is known of a real driver's.
     pub fn leaks(&self) -> u64 {
-        self.books.as_ref().map_or(0, |books| books.leaks().saturating_sub(excused(books)))
+        let [held, released] = self.before;
+        let own = |books: &Books| (books.leaks() - held).saturating_sub(excused(books) - released);
+        self.books.as_ref().map_or(0, own)
     }
 }
 
