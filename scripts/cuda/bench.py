@@ -184,12 +184,23 @@ def compile_all(lists, jobs):
         list(pool.map(lambda command: subprocess.run(command, capture_output=True), commands))
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--works", default="train,evaluate")
+def parser_of(description):
+    """With what this script and steps.py both measure."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", default="unpadded,cifar,v2-cifar,v3-small-cifar")
     parser.add_argument("--batches", default="64,1024")
     parser.add_argument("--precisions", default="bfloat16,tf32")
+    return parser
+
+
+def lists_of(arguments, names):
+    """Options of several values, by their names."""
+    return {name: [one for one in getattr(arguments, name).split(",") if one] for name in names}
+
+
+def main():
+    parser = parser_of(__doc__)
+    parser.add_argument("--works", default="train,evaluate")
     parser.add_argument("--modes", default="compiled,graph,max-autotune", help="empty: this project alone")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--window", type=float, default=0.5, help="seconds of a side in a round")
@@ -201,8 +212,7 @@ def main():
         work, network, batch, precision, mode = arguments.compile.split(",")
         PyTorch(work, network, int(batch), precision, mode)
         return
-    lists = {name: [one for one in getattr(arguments, name).split(",") if one]
-             for name in ["works", "networks", "batches", "precisions", "modes"]}
+    lists = lists_of(arguments, ["works", "networks", "batches", "precisions", "modes"])
     versions = {"python": sys.version.split()[0]}
     if lists["modes"]:
         import torch

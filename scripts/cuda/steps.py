@@ -9,7 +9,6 @@ after the other, of all its launches in a step together (MOBILENET_NATIVE_CUDA_T
 beside the rest, are among them.
 """
 
-import argparse
 import datetime
 import json
 import os
@@ -17,7 +16,7 @@ import pathlib
 import statistics
 import subprocess
 
-from bench import ROOT, Ours, calibrated
+from bench import ROOT, Ours, calibrated, lists_of, parser_of
 
 
 def step_of(network, batch, precision, graphs, window):
@@ -57,17 +56,13 @@ def driver():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", default="unpadded,cifar,v2-cifar,v3-small-cifar")
-    parser.add_argument("--batches", default="64,1024")
-    parser.add_argument("--precisions", default="bfloat16,tf32")
+    parser = parser_of(__doc__)
     parser.add_argument("--graphs", default="strict,in-turn,0")
     parser.add_argument("--no-kernels", action="store_true", help="steps alone")
     parser.add_argument("--window", type=float, default=0.2, help="seconds")
     parser.add_argument("--out", default=str(ROOT / "target/cuda-card/steps.json"))
     arguments = parser.parse_args()
-    lists = [getattr(arguments, name).split(",") for name in ["networks", "batches", "precisions", "graphs"]]
-    networks, batches, precisions, graphs = lists
+    networks, batches, precisions, graphs = lists_of(arguments, ["networks", "batches", "precisions", "graphs"]).values()
     result = {"driver": driver(), "date": datetime.date.today().isoformat(), "steps": [], "kernels": {}}
 
     def keep():
