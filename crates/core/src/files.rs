@@ -13,6 +13,18 @@ const UNFINISHED: (&str, &str) = (".unfinished-", ".tmp");
 /// # Errors
 /// `IO` when the folder can't be written to.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    put(path, bytes, true)
+}
+
+/// The same for what is soon written anew: without waiting for the disk, so that it may be lost where the machine fails.
+///
+/// # Errors
+/// `IO` when the folder can't be written to.
+pub fn write_soon(path: &Path, bytes: &[u8]) -> Result<()> {
+    put(path, bytes, false)
+}
+
+fn put(path: &Path, bytes: &[u8], flushed: bool) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Error::io("write", path, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
@@ -21,7 +33,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         .tempfile_in(folder)
         .map_err(|error| failed(&error))?;
     file.write_all(bytes).map_err(|error| failed(&error))?;
-    file.as_file().sync_all().map_err(|error| failed(&error))?;
+    if flushed {
+        file.as_file().sync_all().map_err(|error| failed(&error))?;
+    }
     share(file.path()).map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error.error))?;
     Ok(())

@@ -2,13 +2,14 @@
 //!
 //! `steps train|evaluate NETWORK BATCH float32|tf32|bfloat16`. A network is a layout of V1 (`unpadded`, `cifar`), or a variant
 //! with its layout (`v2-cifar`). Each number on a line of the input is answered, once so many steps are done, by a line with
-//! the seconds that they took; batches are cropped, flipped and normalised from bytes meanwhile, as in a run.
+//! the seconds that they took. Batches are made from bytes on the card meanwhile, as in a run: cropped, flipped and normalised, to
+//! evaluate only normalised.
 
 use mobilenet_core::config::{Augmentation, ModelOptions, Normalization, Precision, TrainConfig};
 use mobilenet_core::data::Pictures;
 use mobilenet_core::data::loader::{Feed, Loader};
 use mobilenet_core::data::prepare::Preparer;
-use mobilenet_core::engine::backend::{Backend, EngineState, Recipe, Update};
+use mobilenet_core::engine::backend::{Backend, EngineState, Recipe, Update, Wait};
 use mobilenet_core::engine::parameters::Parameters;
 use mobilenet_core::model::{initial, network};
 use mobilenet_core::optim::State;
@@ -17,6 +18,7 @@ use mobilenet_cuda::backend::Cuda;
 use mobilenet_cuda::driver::Driver;
 use serde_json::json;
 use std::io::{BufRead, Write};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,10 +53,13 @@ fn main() -> Result<()> {
         let mut engine = cuda.inference(&network, precision)?;
         engine.prepare(&parameters, &statistics)?;
         let batch = batch.min(engine.capacity());
-        let input: Vec<f32> =
-            (0..batch * network.picture_floats()).map(|at| (at * 7919 % 1009) as f32 / 504.5 - 1.0).collect();
+        let indices: Vec<u32> = (0..batch as u32).collect();
+        let kept = engine.keep(&pictures, &indices, &Normalization::default())?;
+        let kept = kept.ok_or_else(|| Error::internal("the card has no room for the pictures"))?;
         tell(json!({ "card": card.name, "batch": batch, "bytes": engine.bytes() }))?;
-        return serve(|steps| (0..steps).try_for_each(|_| engine.logits(&input, batch).map(drop)));
+        return serve(|steps| {
+            (0..steps).try_for_each(|_| engine.logits_of_kept(kept, &mut |_| ControlFlow::Continue(())))
+        });
     }
     let config = TrainConfig { precision, batch_size: batch, ..TrainConfig::default() };
     let state = EngineState {
@@ -103,10 +108,10 @@ fn main() -> Result<()> {
             done += 1;
             engine.step(prepared, Update { rate: 1e-4, stream: (1, done as u64) })?;
             if done % LOG_EVERY == 0 {
-                engine.losses(false)?;
+                engine.losses(Wait::No)?;
             }
         }
-        engine.losses(true).map(drop)
+        engine.losses(Wait::ForAll).map(drop)
     })
 }
 

@@ -4,7 +4,7 @@
 use super::timetable::{Timetable, Work};
 use crate::config::TrainConfig;
 use crate::data::prepare::Batch;
-use crate::engine::backend::{Backend, EngineState, InferenceEngine, Recipe, TrainingEngine, Update};
+use crate::engine::backend::{Backend, EngineState, InferenceEngine, Recipe, TrainingEngine, Update, Wait};
 use crate::engine::parameters::Parameters;
 use crate::error::Result;
 use crate::kernels::loss::cross_entropy;
@@ -104,7 +104,7 @@ impl Training {
         let batch = self.batch.clone();
         let started = Instant::now();
         self.engine.step(batch, self.update)?;
-        self.engine.losses(true)?;
+        self.engine.losses(Wait::ForAll)?;
         Ok(started.elapsed().as_secs_f64())
     }
 }

@@ -5,12 +5,13 @@ use crate::config::{Normalization, Precision, TrainConfig};
 use crate::data::Pictures;
 use crate::data::prepare::Batch;
 use crate::engine::head::Head;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::loss::Loss;
 use crate::model::network::Network;
 use crate::optim::State;
 use crate::optim::average::Average;
 use std::fmt::Debug;
+use std::ops::ControlFlow;
 
 /// A device that trains and runs networks.
 pub trait Backend: Debug + Send + Sync {
@@ -82,6 +83,17 @@ pub struct Update {
     pub stream: (u64, u64),
 }
 
+/// Which steps' losses are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// None.
+    No,
+    /// Those of all steps but the last, which may still be in work: so the device has something to do meanwhile.
+    ForEarlier,
+    /// Those of all steps.
+    ForAll,
+}
+
 /// A network that is being trained.
 pub trait TrainingEngine: Debug + Send {
     /// Keeps the pictures on the device, so that batches of them can come [drawn](crate::data::drawn); whether it does.
@@ -104,12 +116,11 @@ pub trait TrainingEngine: Debug + Send {
     /// When the device fails, in this step or in one before.
     fn step_head(&mut self, head: &Head, batch: Batch, update: Update) -> Result<()>;
 
-    /// The losses of the steps that are known and were not given yet, in order; with `all` those of all steps are waited
-    /// for.
+    /// The losses of the steps that are known and were not given yet, in order.
     ///
     /// # Errors
     /// When the device failed.
-    fn losses(&mut self, all: bool) -> Result<Vec<Loss>>;
+    fn losses(&mut self, wait: Wait) -> Result<Vec<Loss>>;
 
     /// A copy of the state after the last step.
     ///
@@ -120,6 +131,10 @@ pub trait TrainingEngine: Debug + Send {
     /// Bytes of the device's memory that it works with: parameters, gradients, optimizer state, and buffers.
     fn bytes(&self) -> usize;
 }
+
+/// Pictures that an [`InferenceEngine`] keeps, by their number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptPictures(pub usize);
 
 /// A network that answers.
 pub trait InferenceEngine: Debug + Send {
@@ -146,6 +161,32 @@ pub trait InferenceEngine: Debug + Send {
     /// # Errors
     /// When the device fails.
     fn features(&mut self, input: &[f32], pictures: usize) -> Result<Vec<f32>>;
+
+    /// Keeps the pictures with these indices on the device, to be asked about again and again; `None` where it doesn't.
+    ///
+    /// # Errors
+    /// When the device fails. That it has no room for them is none.
+    fn keep(
+        &mut self,
+        _pictures: &Pictures,
+        _indices: &[u32],
+        _normalization: &Normalization,
+    ) -> Result<Option<KeptPictures>> {
+        Ok(None)
+    }
+
+    /// The logits of all pictures that it keeps under this number: `hear` gets those of one batch after the other, in order,
+    /// `[pictures, classes]`, each of [`Self::capacity`] pictures but the last, until it breaks off.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn logits_of_kept(
+        &mut self,
+        _kept: KeptPictures,
+        _hear: &mut dyn FnMut(&[f32]) -> ControlFlow<()>,
+    ) -> Result<()> {
+        Err(Error::internal("no pictures are kept here"))
+    }
 
     /// Bytes of the device's memory that it works with.
     fn bytes(&self) -> usize;

@@ -48,7 +48,7 @@ impl Frozen {
         normalization: Normalization,
         cancelled: &AtomicBool,
     ) -> Result<Option<Arc<Vec<f32>>>> {
-        let Part { pictures, indices } = part;
+        let Part { pictures, indices, .. } = part;
         if indices.len() * self.head.features * size_of::<f32>() > MOST_BYTES {
             return Ok(None);
         }

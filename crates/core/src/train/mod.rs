@@ -8,6 +8,7 @@ mod saving;
 mod setup;
 mod trainer;
 mod validation;
+mod writer;
 
 pub use control::Control;
 pub use record::is_running;

@@ -2,8 +2,10 @@
 
 use super::Control;
 use super::event::{EndedBy, Event, Report};
-use super::record::Folder;
+use super::record::{Folder, keep_epochs};
 use super::trainer::Trainer;
+use super::validation::Evaluated;
+use super::writer::Written;
 use crate::checkpoint::{TrainingState, write};
 use crate::engine::backend::EngineState;
 use crate::error::Result;
@@ -11,59 +13,96 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 impl Trainer<'_> {
-    /// Hands the weights as they are now to the model: the average, where there is one.
-    pub(super) fn publish(&mut self) -> Result<()> {
-        let (parameters, statistics) = network_of(self.engine.state()?);
-        self.weights.tensors = Arc::new(self.layout.scatter(&parameters, &statistics));
+    /// Hands the weights of a state to the model: the average, where there is one.
+    pub(super) fn publish(&mut self, state: &EngineState) {
+        let (parameters, statistics) = network_of(state);
+        self.weights.tensors = Arc::new(self.layout.scatter(parameters, statistics));
         self.weights.batches_tracked = self.progress.steps as u64;
         self.model.set_weights(self.weights.clone());
-        Ok(())
     }
 
-    /// Writes what was last published, with the run's state, as the newest.
-    pub(super) fn save_last(
-        &mut self,
-        control: &Control,
-        on_event: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<()> {
-        let asked_for = control.checkpoints_asked_for();
-        let Some(path) = self.save_state(Folder::last)? else { return Ok(()) };
-        control.answer_checkpoints(asked_for);
-        self.tell(Event::Checkpoint { path }, on_event)
+    /// Has what was last published written as the best.
+    pub(super) fn save_best(&mut self) {
+        let Some(path) = self.record.as_ref().map(|record| record.folder.best()) else { return };
+        let (model, weights) = (self.model.clone(), self.weights.clone());
+        let written = Written { path: path.clone(), answers: None };
+        self.writer.give(written, move || write(&model.checkpoint(&weights, None), &path));
+    }
+
+    /// Has what was last published written, with the run's state, as the newest.
+    pub(super) fn save_last(&mut self, state: &Arc<EngineState>, control: &Control) -> Result<()> {
+        self.save_state(state, Folder::last, Some(control.checkpoints_asked_for()), None)
     }
 
     /// The same as the state after an epoch, which stays; those before are removed as the recipe says.
-    pub(super) fn save_epoch(
-        &mut self,
-        epoch: usize,
-        on_event: &mut (dyn FnMut(Event) + Send),
-    ) -> Result<()> {
-        let Some(path) = self.save_state(|folder| folder.epoch(epoch))? else { return Ok(()) };
-        if let (Some(keep), Some(record)) = (self.config.train.keep, &self.record) {
-            record.folder.keep_epochs(keep)?;
-        }
-        self.tell(Event::Checkpoint { path }, on_event)
+    pub(super) fn save_epoch(&mut self, state: &Arc<EngineState>, epoch: usize) -> Result<()> {
+        self.save_state(state, |folder| folder.epoch(epoch), None, self.config.train.keep)
     }
 
-    /// Writes what was last published, with the run's state; gives the file, if the run has a folder.
-    pub(super) fn save_state(&mut self, place: impl FnOnce(&Folder) -> PathBuf) -> Result<Option<PathBuf>> {
-        let Some(record) = &self.record else { return Ok(None) };
-        let state = self.engine.state()?;
-        let mut progress = self.progress.clone();
-        let mut raw = None;
-        if let Some(average) = &state.average {
-            progress.averaged = average.updates;
-            raw = Some(self.layout.scatter(&state.parameters, &state.statistics));
+    /// Publishes the state after the last step, and has it written as the newest.
+    pub(super) fn save_now(&mut self, control: &Control) -> Result<()> {
+        let state = Arc::new(self.engine.state()?);
+        self.publish(&state);
+        self.save_last(&state, control)
+    }
+
+    /// Writes the state that the run begins with, unless it has no folder.
+    pub(super) fn save_beginning(&mut self) -> Result<()> {
+        let state = Arc::new(self.engine.state()?);
+        self.save_state(&state, Folder::last, None, None)?;
+        self.writer.written(true).map(drop)
+    }
+
+    fn save_state(
+        &mut self,
+        state: &Arc<EngineState>,
+        place: impl FnOnce(&Folder) -> PathBuf,
+        answers: Option<u64>,
+        keep: Option<usize>,
+    ) -> Result<()> {
+        let Some(record) = &self.record else { return Ok(()) };
+        let (path, folder, sync_log) =
+            (place(&record.folder), record.folder.path().to_path_buf(), record.sync()?);
+        let (model, weights, layout) = (self.model.clone(), self.weights.clone(), self.layout.clone());
+        let (state, mut progress) = (state.clone(), self.progress.clone());
+        let written = Written { path: path.clone(), answers };
+        self.writer.give(written, move || {
+            let mut raw = None;
+            if let Some(average) = &state.average {
+                progress.averaged = average.updates;
+                raw = Some(layout.scatter(&state.parameters, &state.statistics));
+            }
+            let buffers = state.optimizer.buffers.iter();
+            let optimizer = buffers.map(|buffer| layout.scatter_parameters(buffer)).collect();
+            sync_log()?;
+            write(&model.checkpoint(&weights, Some(TrainingState { progress, raw, optimizer })), &path)?;
+            keep.map_or(Ok(()), |keep| keep_epochs(&folder, keep))
+        });
+        Ok(())
+    }
+
+    /// Writes `evaluation.json`: of the test pictures if there are any. Who hears of the epoch's end finds it.
+    pub(super) fn save_evaluation(&self, evaluated: [Option<Evaluated>; 2], epoch: usize) -> Result<()> {
+        match (&self.record, evaluated.into_iter().flatten().last()) {
+            (Some(record), Some(part)) => part.write(epoch, &record.folder.evaluation()),
+            _ => Ok(()),
         }
-        let buffers = state.optimizer.buffers.iter();
-        let optimizer = buffers.map(|buffer| self.layout.scatter_parameters(buffer)).collect();
-        let path = place(&record.folder);
-        record.sync()?;
-        write(
-            &self.model.checkpoint(&self.weights, Some(TrainingState { progress, raw, optimizer })),
-            &path,
-        )?;
-        Ok(Some(path))
+    }
+
+    /// Tells which checkpoints are in place since the last call; with `all` those that were begun are waited for.
+    pub(super) fn tell_written(
+        &mut self,
+        all: bool,
+        control: &Control,
+        on_event: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<()> {
+        for Written { path, answers } in self.writer.written(all)? {
+            if let Some(asked_for) = answers {
+                control.answer_checkpoints(asked_for);
+            }
+            self.tell(Event::Checkpoint { path }, on_event)?;
+        }
+        Ok(())
     }
 
     pub(super) fn report(&self, ended_by: EndedBy) -> Report {
@@ -87,9 +126,9 @@ impl Trainer<'_> {
 }
 
 /// Parameters and running statistics of what is evaluated and saved: the average, where there is one.
-pub(super) fn network_of(state: EngineState) -> (Vec<f32>, Vec<f32>) {
-    match state.average {
-        Some(average) => (average.parameters, average.statistics),
-        None => (state.parameters, state.statistics),
+pub(super) fn network_of(state: &EngineState) -> (&[f32], &[f32]) {
+    match &state.average {
+        Some(average) => (&average.parameters, &average.statistics),
+        None => (&state.parameters, &state.statistics),
     }
 }

@@ -5,11 +5,12 @@ use super::event::{PictureCounts, RunConfig};
 use super::frozen::Frozen;
 use super::record::Record;
 use super::trainer::Trainer;
+use super::writer::Writer;
 use crate::checkpoint::{Progress, TrainingState};
 use crate::config::{Augmentation, TrainConfig, TrainOptions};
 use crate::data::prepare::Preparer;
 use crate::data::{Dataset, Pictures};
-use crate::engine::backend::{EngineState, Recipe};
+use crate::engine::backend::{EngineState, KeptPictures, Recipe};
 use crate::engine::head::Head;
 use crate::engine::parameters::Parameters;
 use crate::error::{Error, ErrorCode, Result};
@@ -25,6 +26,8 @@ pub(super) struct Part {
     pub pictures: Arc<Pictures>,
     /// Which of them.
     pub indices: Vec<u32>,
+    /// Those, where the engine that evaluates keeps them.
+    pub kept: Option<KeptPictures>,
 }
 
 impl Part {
@@ -61,7 +64,7 @@ impl<'a> Trainer<'a> {
         }
         check_labels(&data.train, model.config().classes)?;
         check_labels(&data.test, model.config().classes)?;
-        let parts = Parts::of(data, &recipe)?;
+        let mut parts = Parts::of(data, &recipe)?;
         let labels = parts.train.labels().into_iter();
         let class_weights = recipe.class_weights.as_ref();
         let class_weights =
@@ -106,7 +109,10 @@ impl<'a> Trainer<'a> {
         let preparer = Preparer::new(&weights.normalization, network.resolution, &recipe.augment);
         let pictures = &parts.train.pictures;
         let keeps_pictures = preparer.can_draw(pictures) && engine.keep(pictures, &weights.normalization)?;
-        let evaluation = backend.inference(network, recipe.precision)?;
+        let mut evaluation = backend.inference(network, recipe.precision)?;
+        for Part { pictures, indices, kept } in [&mut parts.validation, &mut parts.test] {
+            *kept = evaluation.keep(pictures, indices, &weights.normalization)?;
+        }
         let resumed_from = if resume { model.origin().map(|path| (path, &progress)) } else { None };
         let record = options.out.as_deref().map(|path| Record::open(path, resumed_from)).transpose()?;
         let config = RunConfig {
@@ -135,6 +141,7 @@ impl<'a> Trainer<'a> {
             keeps_pictures,
             frozen,
             evaluation,
+            writer: Writer::start()?,
             started,
         })
     }
@@ -155,7 +162,7 @@ impl Parts {
         }
         let part = |pictures: &Arc<Pictures>, mut indices: Vec<u32>| {
             indices.truncate(limit);
-            Part { pictures: pictures.clone(), indices }
+            Part { pictures: pictures.clone(), indices, kept: None }
         };
         let parts = Self {
             train: part(&data.train, split.train),

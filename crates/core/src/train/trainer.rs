@@ -3,15 +3,15 @@
 use super::Control;
 use super::event::{EndedBy, Event, Metrics, Report, RunConfig};
 use super::frozen::{self, Frozen};
-use super::record::{Folder, Record};
+use super::record::Record;
 use super::setup::{Parts, out_of_patience};
-use crate::checkpoint::{Progress, write};
+use super::writer::Writer;
+use crate::checkpoint::Progress;
 use crate::data::loader::{Feed, Loader, epoch_order};
 use crate::data::prepare::Batch;
-use crate::engine::backend::{InferenceEngine, TrainingEngine, Update};
+use crate::engine::backend::{InferenceEngine, TrainingEngine, Update, Wait};
 use crate::engine::parameters::Parameters;
 use crate::error::{Error, Result};
-use crate::kernels::loss::Loss;
 use crate::mobilenet::{MobileNet, Weights};
 use crate::optim::schedule::{Place, learning_rate};
 use std::collections::VecDeque;
@@ -35,6 +35,7 @@ pub(super) struct Trainer<'a> {
     /// While the backbone stays as it is.
     pub(super) frozen: Option<Frozen>,
     pub(super) evaluation: Box<dyn InferenceEngine>,
+    pub(super) writer: Writer,
     pub(super) started: Instant,
 }
 
@@ -44,13 +45,24 @@ enum Outcome {
     Stopped,
 }
 
-/// A step whose loss isn't known yet.
+/// Steps whose losses aren't known yet, and the time since the last step that was told.
 struct Begun {
+    steps: VecDeque<BegunStep>,
+    /// How many an epoch has.
+    all: usize,
+    told: Instant,
+    /// Pictures of the steps since then whose losses are known.
+    pictures: usize,
+}
+
+struct BegunStep {
     /// Its number in the epoch, from 1.
     step: usize,
     /// Pictures of its batch.
     count: usize,
     rate: f64,
+    /// Whether it is told when its loss is known.
+    log: bool,
 }
 
 impl Trainer<'_> {
@@ -58,18 +70,21 @@ impl Trainer<'_> {
     pub fn run(&mut self, control: &Control, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Report> {
         self.tell(Event::Start { config: Box::new(self.config.clone()) }, on_event)?;
         // So that a run can go on whenever it is killed, and a disk that is too small is found out now.
-        self.save_state(Folder::last)?;
+        self.save_beginning()?;
+        let mut ended_by = EndedBy::Epochs;
         while self.progress.epoch < self.config.train.epochs {
             if let Outcome::Stopped = self.epoch(control, on_event)? {
-                self.publish()?;
-                self.save_last(control, on_event)?;
-                return Ok(self.report(EndedBy::Stop));
+                self.save_now(control)?;
+                ended_by = EndedBy::Stop;
+                break;
             }
             if out_of_patience(&self.progress) {
-                return Ok(self.report(EndedBy::Patience));
+                ended_by = EndedBy::Patience;
+                break;
             }
         }
-        Ok(self.report(EndedBy::Epochs))
+        self.tell_written(true, control, on_event)?;
+        Ok(self.report(ended_by))
     }
 
     /// Logs an event, and tells it.
@@ -89,17 +104,17 @@ impl Trainer<'_> {
         }
         let train = Metrics::of(self.progress.loss_sum, self.progress.correct, self.progress.count);
         let train = train.ok_or_else(|| Error::internal("an epoch without pictures"))?;
-        let evaluated = self.evaluate_parts(control, on_event)?;
+        let state = Arc::new(self.engine.state()?);
+        let evaluated = self.evaluate_parts(&state, control, on_event)?;
         if control.stopping().load(Ordering::Relaxed) {
             // Stopped during the evaluation: a resumed run begins with it.
             return Ok(Outcome::Stopped);
         }
         let epoch = self.progress.epoch + 1;
         let [validation, test] = evaluated.each_ref().map(|part| part.as_ref().map(|part| part.metrics));
-        // Of the test pictures if there are any.
-        if let (Some(record), Some(part)) = (&self.record, evaluated.into_iter().flatten().last()) {
-            record.write_evaluation(&part.evaluation(epoch)?)?;
-        }
+        // Where epochs are shorter than the disk takes, files would pile up in memory.
+        self.tell_written(true, control, on_event)?;
+        self.save_evaluation(evaluated, epoch)?;
         let accuracy = validation.or(test).unwrap_or(train).accuracy;
         let improved = self.progress.best.is_none_or(|(_, best)| accuracy > best);
         if improved {
@@ -111,16 +126,14 @@ impl Trainer<'_> {
         (progress.loss_sum, progress.correct, progress.count) = (0.0, 0, 0);
         let seconds = started.elapsed().as_secs_f64();
         self.tell(Event::Epoch { epoch, train, validation, test, seconds }, on_event)?;
-        self.publish()?;
-        if let (true, Some(record)) = (improved, &self.record) {
-            let path = record.folder.best();
-            write(&self.model.checkpoint(&self.weights, None), &path)?;
-            self.tell(Event::Checkpoint { path }, on_event)?;
+        self.publish(&state);
+        if improved {
+            self.save_best();
         }
         if self.config.train.save_every.is_some_and(|every| epoch.is_multiple_of(every)) {
-            self.save_epoch(epoch, on_event)?;
+            self.save_epoch(&state, epoch)?;
         }
-        self.save_last(control, on_event)?;
+        self.save_last(&state, control)?;
         Ok(Outcome::Complete)
     }
 
@@ -134,16 +147,17 @@ impl Trainer<'_> {
         }
         let features = self.train_features(control)?;
         let kept = features.is_some();
-        let (mut begun, mut step) = (VecDeque::new(), self.progress.step);
-        let (mut logged, mut pictures) = (Instant::now(), 0);
+        let mut step = self.progress.step;
+        let mut begun = Begun { steps: VecDeque::new(), all: steps, told: Instant::now(), pictures: 0 };
         for batch in self.batches(features)? {
             if control.stopping().load(Ordering::Relaxed) {
-                self.count(&mut begun, true)?;
+                self.count(&mut begun, Wait::ForAll, on_event)?;
                 return Ok(Outcome::Stopped);
             }
+            self.tell_written(false, control, on_event)?;
             let batch = batch?;
             // (Of a frozen backbone that was asked once, a batch has features in the place of pictures.)
-            if (self.progress.steps + begun.len(), kept) == (0, false) {
+            if (self.progress.steps + begun.steps.len(), kept) == (0, false) {
                 self.write_samples(&batch)?;
             }
             let place = Place { epoch, step, epochs: train.epochs, steps };
@@ -158,29 +172,22 @@ impl Trainer<'_> {
                 None => scheduled,
             };
             step += 1;
-            pictures += batch.count;
-            let number = (self.progress.steps + begun.len()) as u64;
-            begun.push_back(Begun { step, count: batch.count, rate });
-            self.take_step(batch, kept, Update { rate, stream: (train.seed, number) })?;
+            let number = (self.progress.steps + begun.steps.len()) as u64;
             let log = step.is_multiple_of(train.log_every) || step == steps;
+            // The device has this step to do while the one before is told.
+            let earlier = begun.steps.iter().any(|begun| begun.log);
+            begun.steps.push_back(BegunStep { step, count: batch.count, rate, log });
+            self.take_step(batch, kept, Update { rate, stream: (train.seed, number) })?;
             let checkpoint = control.wants_checkpoint();
-            let last = self.count(&mut begun, log || checkpoint)?;
-            if let (true, Some((loss, count))) = (log, last) {
-                let event = Event::Step {
-                    epoch: epoch + 1,
-                    step,
-                    steps,
-                    loss: loss.sum / count as f64,
-                    accuracy: loss.correct as f64 / count as f64,
-                    learning_rate: rate,
-                    images_per_second: pictures as f64 / logged.elapsed().as_secs_f64(),
-                };
-                self.tell(event, on_event)?;
-                (logged, pictures) = (Instant::now(), 0);
-            }
+            let wait = match (checkpoint || step == steps, earlier) {
+                (true, _) => Wait::ForAll,
+                (false, true) => Wait::ForEarlier,
+                (false, false) => Wait::No,
+            };
+            self.count(&mut begun, wait, on_event)?;
             if checkpoint {
-                self.publish()?;
-                self.save_last(control, on_event)?;
+                self.save_now(control)?;
+                self.tell_written(true, control, on_event)?;
             }
         }
         Ok(Outcome::Complete)
@@ -195,11 +202,15 @@ impl Trainer<'_> {
         self.engine.step_head(&frozen.head, batch, update)
     }
 
-    /// Counts the steps whose losses are known, with `all` every step; gives the last of them, with its pictures.
-    fn count(&mut self, begun: &mut VecDeque<Begun>, all: bool) -> Result<Option<(Loss, usize)>> {
-        let mut last = None;
-        for loss in self.engine.losses(all)? {
-            let Some(Begun { step, count, rate }) = begun.pop_front() else {
+    /// Counts the steps whose losses are known, and tells those of them that are to be.
+    fn count(
+        &mut self,
+        begun: &mut Begun,
+        wait: Wait,
+        on_event: &mut (dyn FnMut(Event) + Send),
+    ) -> Result<()> {
+        for loss in self.engine.losses(wait)? {
+            let Some(BegunStep { step, count, rate, log }) = begun.steps.pop_front() else {
                 return Err(Error::internal("more losses than steps"));
             };
             if !loss.sum.is_finite() {
@@ -214,9 +225,22 @@ impl Trainer<'_> {
             progress.loss_sum += loss.sum;
             progress.correct += loss.correct;
             progress.count += count;
-            last = Some((loss, count));
+            begun.pictures += count;
+            if log {
+                let event = Event::Step {
+                    epoch: progress.epoch + 1,
+                    step,
+                    steps: begun.all,
+                    loss: loss.sum / count as f64,
+                    accuracy: loss.correct as f64 / count as f64,
+                    learning_rate: rate,
+                    images_per_second: begun.pictures as f64 / begun.told.elapsed().as_secs_f64(),
+                };
+                self.tell(event, on_event)?;
+                (begun.told, begun.pictures) = (Instant::now(), 0);
+            }
         }
-        Ok(last)
+        Ok(())
     }
 
     /// Leaves the run's first batch in its folder, as pictures.

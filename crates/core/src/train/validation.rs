@@ -2,14 +2,16 @@
 
 use super::Control;
 use super::event::{Event, Metrics, Split};
-use super::record::{Evaluation, Tally};
+use super::record::Tally;
 use super::saving::network_of;
 use super::setup::Part;
 use super::trainer::Trainer;
 use crate::config::TestTimeAugmentation;
 use crate::data::Pictures;
-use crate::engine::evaluate::{Answers, evaluate};
+use crate::engine::backend::EngineState;
+use crate::engine::evaluate::{Answers, evaluate, evaluate_kept};
 use crate::error::Result;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What the network made of one part.
@@ -21,9 +23,9 @@ pub(super) struct Evaluated {
 }
 
 impl Evaluated {
-    /// As the run's folder keeps it.
-    pub fn evaluation(self, epoch: usize) -> Result<Evaluation> {
-        self.tally.evaluation(epoch, self.split, self.metrics, &self.pictures)
+    /// Writes it as the run's folder keeps it.
+    pub fn write(self, epoch: usize, path: &Path) -> Result<()> {
+        self.tally.evaluation(epoch, self.split, self.metrics, &self.pictures)?.write(path)
     }
 }
 
@@ -31,17 +33,18 @@ impl Trainer<'_> {
     /// Validation and test; `None` for a part without pictures, and where the run was stopped meanwhile.
     pub(super) fn evaluate_parts(
         &mut self,
+        state: &EngineState,
         control: &Control,
         on_event: &mut (dyn FnMut(Event) + Send),
     ) -> Result<[Option<Evaluated>; 2]> {
-        let (parameters, statistics) = network_of(self.engine.state()?);
-        self.evaluation.prepare(&parameters, &statistics)?;
+        let (parameters, statistics) = network_of(state);
+        self.evaluation.prepare(parameters, statistics)?;
         let head = &parameters[self.layout.head()];
         let (epoch, normalization) = (self.progress.epoch + 1, self.config.normalization);
         let mut evaluated = [None, None];
         let parts = [(Split::Validation, &self.parts.validation), (Split::Test, &self.parts.test)];
         for (place, (evaluated, (split, part))) in evaluated.iter_mut().zip(parts).enumerate() {
-            let Part { pictures, indices } = part;
+            let Part { pictures, indices, kept } = part;
             let (mut tally, mut done, count) = (Tally::new(&self.weights.classes), 0, indices.len());
             let mut hear = |answers: &Answers| {
                 tally.add(answers);
@@ -54,14 +57,13 @@ impl Trainer<'_> {
                 Some(frozen) => frozen.of_part(place + 1, part, normalization, stopping)?,
                 None => None,
             };
-            let metrics = match (&self.frozen, features) {
-                (Some(frozen), Some(features)) => {
+            let engine = &mut *self.evaluation;
+            let metrics = match (&self.frozen, features, kept) {
+                (Some(frozen), Some(features), _) => {
                     frozen.evaluate(&features, indices, &part.labels(), head, &mut hear)
                 }
-                _ => {
-                    let engine = &mut *self.evaluation;
-                    evaluate(engine, pictures, indices, normalization, tta, stopping, &mut hear)?
-                }
+                (_, _, Some(kept)) => evaluate_kept(engine, *kept, pictures, indices, stopping, &mut hear)?,
+                _ => evaluate(engine, pictures, indices, normalization, tta, stopping, &mut hear)?,
             };
             *evaluated =
                 metrics.map(|metrics| Evaluated { metrics, split, tally, pictures: pictures.clone() });

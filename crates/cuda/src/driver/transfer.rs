@@ -50,30 +50,39 @@ impl<T: Element> Drop for Upload<T> {
 #[derive(Debug)]
 pub struct Download<T: Element> {
     stream: Arc<Stream>,
+    /// Room for groups of the same length, used in turn.
     to: PinnedBuffer<T>,
-    capacity: usize,
-    /// Those that were asked for since the last wait.
-    pending: usize,
+    length: usize,
+    /// Behind the newest group and the one before it, in turns.
+    behind: [Event; 2],
+    asked: usize,
+    given: usize,
 }
 
 impl<T: Element> Download<T> {
-    /// Room for `capacity` values.
+    /// Room for so many groups on their way, each of at most `length` values.
     ///
     /// # Errors
     /// `OUT_OF_MEMORY` when the system gives no such memory.
-    pub fn new(stream: &Arc<Stream>, capacity: usize) -> Result<Self> {
-        let to = PinnedBuffer::zeros(stream.context(), capacity)?;
-        Ok(Self { stream: stream.clone(), to, capacity, pending: 0 })
+    pub fn new(stream: &Arc<Stream>, groups: usize, length: usize) -> Result<Self> {
+        let context = stream.context();
+        Ok(Self {
+            stream: stream.clone(),
+            to: PinnedBuffer::zeros(context, groups * length)?,
+            length,
+            behind: [Event::new(context)?, Event::new(context)?],
+            asked: 0,
+            given: 0,
+        })
     }
 
-    /// Values that were asked for since the last wait.
-    pub fn pending(&self) -> usize {
-        self.pending
+    fn groups(&self) -> usize {
+        self.to.values().len() / self.length
     }
 
-    /// Whether so many more can be asked for.
-    pub fn has_room(&self, count: usize) -> bool {
-        self.pending + count <= self.capacity
+    /// Whether one more group can be asked for.
+    pub fn has_room(&self) -> bool {
+        self.asked - self.given < self.groups()
     }
 
     /// Asks for the first `count` values as they are when the stream comes to it.
@@ -81,24 +90,34 @@ impl<T: Element> Download<T> {
     /// # Errors
     /// When the driver fails; `INTERNAL` when there is no room.
     pub fn ask(&mut self, from: &DeviceBuffer<T>, count: usize) -> Result<()> {
-        if !self.has_room(count) {
+        if !self.has_room() || count > self.length {
             return Err(Error::internal("more values were asked for than there is room for"));
         }
-        // SAFETY: the values are read only after the stream was waited for, and dropped only after it.
-        unsafe { from.read_later(&self.stream, &mut self.to, self.pending, count)? };
-        self.pending += count;
+        let first = self.asked % self.groups() * self.length;
+        // SAFETY: the values are read only after the event behind them, or a later one, was waited for, and dropped only after
+        // the stream was.
+        unsafe { from.read_later(&self.stream, &mut self.to, first, count)? };
+        self.behind[self.asked % 2].record(&self.stream)?;
+        self.asked += 1;
         Ok(())
     }
 
-    /// Waits for all that was asked for, and gives it, in order.
+    /// Waits for all groups that were asked for but the newest `later` (0 or 1), and gives those that were not given yet, in
+    /// order, each in the whole room of a group.
     ///
     /// # Errors
     /// When the driver fails, or an earlier work of the stream did.
-    pub fn wait(&mut self) -> Result<&[T]> {
-        if self.pending > 0 {
+    pub fn wait(&mut self, later: usize) -> Result<impl Iterator<Item = &[T]>> {
+        let end = self.asked.saturating_sub(later).max(self.given);
+        if end > self.given && later == 0 {
             self.stream.synchronize()?;
+        } else if end > self.given {
+            self.behind[(end - 1) % 2].synchronize()?;
         }
-        Ok(&self.to.values()[..std::mem::take(&mut self.pending)])
+        let (groups, length) = (self.groups(), self.length);
+        let given = std::mem::replace(&mut self.given, end)..end;
+        let values = self.to.values();
+        Ok(given.map(move |group| &values[group % groups * length..][..length]))
     }
 }
 

@@ -1,7 +1,7 @@
 //! The forward pass: of training, where batch statistics are gathered on the way, and of inference.
 
 use super::weights::Weights;
-use crate::driver::{DeviceBuffer, Slice};
+use crate::driver::{DeviceBuffer, Download, Slice};
 use crate::kernels::forward::Map;
 use crate::kernels::{Kernels, Norms, Product, Storage, is_pooled, product, storages};
 use mobilenet_core::config::Precision;
@@ -116,6 +116,11 @@ impl Maps {
         let mut bytes = vec![0; 4 * count];
         self.buffers[self.places[layer]].read_into(kernels.stream(), &mut bytes)?;
         Ok(bytes.as_chunks::<4>().0.iter().map(|value| f32::from_ne_bytes(*value)).collect())
+    }
+
+    /// Asks for the same, as bytes.
+    pub fn ask(&self, layer: usize, count: usize, to: &mut Download<u8>) -> Result<()> {
+        to.ask(&self.buffers[self.places[layer]], size_of::<f32>() * count)
     }
 
     /// What a layer's input is multiplied by, if by something.

@@ -1,16 +1,17 @@
-//! The training pictures on the card, from which it makes its batches.
+//! Pictures on the card, from which it makes its batches.
 
 use super::staging::Staging;
 use crate::driver::DeviceBuffer;
 use crate::kernels::Kernels;
 use crate::kernels::batch::{CHOICE_BYTES, Choices, HOLE_BYTES};
 use mobilenet_core::config::Normalization;
-use mobilenet_core::data::Pictures;
 use mobilenet_core::data::augment::cutout::Hole;
 use mobilenet_core::data::augment::mix::Mix;
+use mobilenet_core::data::augment::place::Placement;
 use mobilenet_core::data::drawn::Drawn;
 use mobilenet_core::data::normalize::Lookup;
 use mobilenet_core::{Error, ErrorCode, Result};
+use std::ops::Range;
 
 /// All pictures' bytes and labels, and what bytes become.
 #[derive(Debug)]
@@ -22,16 +23,14 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Takes over pictures that all have `side` pixels; `None` where they haven't, or where there is no room for them.
+    /// Takes over pictures, `[n, side, side, 3]`, and their labels; `None` where there is no room for them.
     pub fn new(
         kernels: &Kernels,
-        pictures: &Pictures,
+        bytes: &[u8],
+        labels: &[u32],
         normalization: &Normalization,
         side: usize,
     ) -> Result<Option<Self>> {
-        let Some((bytes, _)) = pictures.bytes().filter(|(_, size)| *size == (side, side)) else {
-            return Ok(None);
-        };
         let lookup = Lookup::new(normalization);
         let table = (0..3).flat_map(|channel| (0..=u8::MAX).map(move |byte| (channel, byte)));
         let table: Vec<f32> = table.map(|(channel, byte)| lookup.value(channel, byte)).collect();
@@ -40,7 +39,7 @@ impl Kept {
             Err(error) if error.code == ErrorCode::OutOfMemory => return Ok(None),
             set => set?,
         };
-        let labels = DeviceBuffer::of(stream, &pictures.labels)?;
+        let labels = DeviceBuffer::of(stream, labels)?;
         Ok(Some(Self { set, labels, lookup: DeviceBuffer::of(stream, &table)?, side }))
     }
 
@@ -59,21 +58,39 @@ impl Kept {
         kernels.prepare_batch(pictures, self.side, &choices, to)
     }
 
+    /// How many pictures there are.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
     /// Bytes on the card.
     pub fn bytes(&self) -> usize {
         self.set.bytes() + self.labels.bytes() + self.lookup.bytes()
     }
 }
 
+/// The choice of these pictures as they are, as the kernel reads it.
+pub fn as_they_are(which: Range<usize>) -> Result<Vec<i32>> {
+    let mut choices = Vec::with_capacity(which.len() * CHOICE_BYTES / 4);
+    for index in which {
+        choices.extend(choice(index, Placement::NONE)?);
+    }
+    Ok(choices)
+}
+
+/// A `PictureChoice`.
+fn choice(
+    index: usize,
+    Placement { padding, top, left, flip }: Placement,
+) -> Result<[i32; CHOICE_BYTES / 4]> {
+    Ok([word(index)?, word(padding)?, word(top)?, word(left)?, i32::from(flip)])
+}
+
 /// What was drawn, as the kernel reads it: choices, and holes in pictures of `side` pixels.
 pub fn words(drawn: &Drawn, side: usize) -> Result<(Vec<i32>, Vec<i32>)> {
     let mut choices = Vec::with_capacity(drawn.indices.len() * CHOICE_BYTES / 4);
     for (index, placement) in drawn.indices.iter().zip(&drawn.placements) {
-        let places = [placement.padding, placement.top, placement.left, usize::from(placement.flip)];
-        choices.push(word(*index as usize)?);
-        for value in places {
-            choices.push(word(value)?);
-        }
+        choices.extend(choice(*index as usize, *placement)?);
     }
     let mut holes = Vec::with_capacity(drawn.holes.len() * HOLE_BYTES / 4);
     for Hole { y, x, size } in &drawn.holes {

@@ -38,7 +38,7 @@ impl Losses {
             correct: DeviceBuffer::zeros(stream, capacity)?,
             last: DeviceBuffer::zeros(stream, 2)?,
             totals: DeviceBuffer::zeros(stream, 2)?,
-            returned: Download::new(stream, 2 * MOST)?,
+            returned: Download::new(stream, MOST, 2)?,
             known: Vec::new(),
         })
     }
@@ -56,13 +56,13 @@ impl Losses {
     /// Asks for the loss of the step that was put into the stream last.
     pub fn ask(&mut self) -> Result<()> {
         self.returned.ask(&self.last, 2)?;
-        if self.returned.has_room(2) { Ok(()) } else { self.wait() }
+        if self.returned.has_room() { Ok(()) } else { self.wait(0) }
     }
 
-    /// Waits for all that were asked for.
-    pub fn wait(&mut self) -> Result<()> {
-        let loss = |[sum, correct]: &[f64; 2]| Loss { sum: *sum, correct: *correct as usize };
-        self.known.extend(self.returned.wait()?.as_chunks::<2>().0.iter().map(loss));
+    /// Waits for all that were asked for but the newest `later` (0 or 1).
+    pub fn wait(&mut self, later: usize) -> Result<()> {
+        let loss = |values: &[f64]| Loss { sum: values[0], correct: values[1] as usize };
+        self.known.extend(self.returned.wait(later)?.map(loss));
         Ok(())
     }
 

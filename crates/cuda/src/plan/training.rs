@@ -16,7 +16,7 @@ use crate::kernels::{Kernels, Workspaces};
 use mobilenet_core::config::{Augmentation, Normalization};
 use mobilenet_core::data::Pictures;
 use mobilenet_core::data::prepare::Batch;
-use mobilenet_core::engine::backend::{EngineState, Recipe, TrainingEngine, Update};
+use mobilenet_core::engine::backend::{EngineState, Recipe, TrainingEngine, Update, Wait};
 use mobilenet_core::engine::head::Head;
 use mobilenet_core::kernels::loss::{Loss, Targets};
 use mobilenet_core::kernels::padded;
@@ -205,7 +205,11 @@ impl Training {
 
 impl TrainingEngine for Training {
     fn keep(&mut self, pictures: &Pictures, normalization: &Normalization) -> Result<bool> {
-        self.kept = Kept::new(&self.kernels, pictures, normalization, self.maps.network.resolution)?;
+        let side = self.maps.network.resolution;
+        self.kept = match pictures.bytes().filter(|(_, size)| *size == (side, side)) {
+            Some((bytes, _)) => Kept::new(&self.kernels, bytes, &pictures.labels, normalization, side)?,
+            None => None,
+        };
         Ok(self.kept.is_some())
     }
 
@@ -236,7 +240,7 @@ impl TrainingEngine for Training {
     }
 
     fn step_head(&mut self, head: &Head, mut batch: Batch, update: Update) -> Result<()> {
-        self.losses.wait()?;
+        self.losses.wait(0)?;
         let (queue, split) = (self.kernels.stream().clone(), self.optimizer.split);
         let own = self.weights.parameters.read(&queue)?.split_off(split);
         let mut gradients = vec![0.0; own.len()];
@@ -253,9 +257,11 @@ impl TrainingEngine for Training {
         Ok(())
     }
 
-    fn losses(&mut self, all: bool) -> Result<Vec<Loss>> {
-        if all {
-            self.losses.wait()?;
+    fn losses(&mut self, wait: Wait) -> Result<Vec<Loss>> {
+        match wait {
+            Wait::No => {}
+            Wait::ForEarlier => self.losses.wait(1)?,
+            Wait::ForAll => self.losses.wait(0)?,
         }
         Ok(self.losses.take())
     }

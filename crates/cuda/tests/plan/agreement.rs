@@ -9,11 +9,12 @@ use mobilenet_core::config::{
 use mobilenet_core::data::Pictures;
 use mobilenet_core::data::prepare::{Place, Preparer};
 use mobilenet_core::engine::TrainingPlan;
-use mobilenet_core::engine::backend::{Backend, EngineState, Update};
+use mobilenet_core::engine::backend::{Backend, EngineState, KeptPictures, Update, Wait};
 use mobilenet_core::engine::processor::Processor;
 use mobilenet_core::kernels::loss::{Loss, Mixture};
 use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::model::network::Network;
+use std::ops::ControlFlow;
 
 /// What two float32 plans may differ by, against the larger of two arrays' values: a value goes through up to 2 x 60 layers,
 /// forward and backward, each of which rounds it a few times (4 x 2^-24), and the division by a small deviation in batch norm
@@ -37,7 +38,7 @@ pub fn train(
         let count = if step % 3 == 2 { 3 } else { 6 };
         engine.step(batch(network, count), update(rate, step)).unwrap();
     }
-    (engine.losses(true).unwrap(), engine.state().unwrap())
+    (engine.losses(Wait::ForAll).unwrap(), engine.state().unwrap())
 }
 
 fn norm(values: &[f32]) -> f64 {
@@ -199,7 +200,7 @@ fn mixtures_and_class_weights_are_in_the_loss() {
         let mut batch = batch(&network, 6);
         batch.mixture = mixed.then(|| Mixture { labels: vec![4, 3, 2, 1, 0, 4], share: 0.3 });
         engine.step(batch, update(0.001, 0)).unwrap();
-        engine.losses(true).unwrap()[0]
+        engine.losses(Wait::ForAll).unwrap()[0]
     };
     for mixed in [false, true] {
         let (here, there) = (loss(&Processor, mixed), loss(&mock.card(), mixed));
@@ -256,13 +257,84 @@ fn batches_made_on_the_card_are_those_that_are_sent() {
                 };
                 engine.step(batch, update(0.01, step as u64)).unwrap();
             }
-            (engine.losses(true).unwrap(), engine.state().unwrap())
+            (engine.losses(Wait::ForAll).unwrap(), engine.state().unwrap())
         };
         assert_eq!(run(true), run(false), "{:?}", config.augment);
     }
     let (sent, kept) = (TrainConfig::default(), Pictures::default());
     let mut engine = engine(&card, &network, &sent, beginning(&network, &sent)).unwrap();
     assert!(!engine.keep(&kept, &Normalization::default()).unwrap(), "of another size");
+}
+
+/// Pictures that are kept for evaluations are those that are sent, to the bit, in batches as large as there is room for.
+#[test]
+fn kept_pictures_get_the_answers_of_sent_ones() {
+    let Some(mock) = mock() else { return };
+    let (network, config) = (every_layer(), TrainConfig::default());
+    let side = network.resolution;
+    let state = beginning(&network, &config);
+    let mut engine = mock.card().inference(&network, Precision::Float32).unwrap();
+    engine.prepare(&state.parameters, &state.statistics).unwrap();
+    let (capacity, normalization) = (engine.capacity(), Normalization::default());
+    let count = 2 * capacity + 3;
+    let bytes = (0..count * side * side * 3).map(|at| (at * 7 % 251) as u8).collect();
+    let pictures = Pictures::of_one_size(bytes, vec![0; count], (side, side));
+    // Backwards, so that places and indices differ; and a part that is one small batch.
+    let parts: [Vec<u32>; 2] = [(0..count as u32).rev().collect(), vec![5, 3]];
+    let kept = parts.each_ref().map(|part| engine.keep(&pictures, part, &normalization).unwrap().unwrap());
+    let bytes_kept: usize = parts.iter().map(|part| part.len() * side * side * 3).sum();
+    assert!(engine.bytes() >= bytes_kept);
+    let preparer = Preparer::new(&normalization, side, &[]);
+    let place = Place { seed: 0, epoch: 0, position: 0 };
+    // The second time from records, and after an evaluation that was broken off.
+    for _ in 0..2 {
+        for (part, kept) in parts.iter().zip(kept) {
+            let sent = part.chunks(capacity).map(|indices| {
+                let batch = preparer.batch(&pictures, indices, place).unwrap();
+                engine.logits(&batch.input, batch.count).unwrap()
+            });
+            let sent: Vec<Vec<f32>> = sent.collect();
+            let mut heard = Vec::new();
+            let mut hear = |logits: &[f32]| {
+                heard.push(logits.to_vec());
+                ControlFlow::Continue(())
+            };
+            engine.logits_of_kept(kept, &mut hear).unwrap();
+            assert!(heard == sent, "{} pictures", part.len());
+        }
+        let mut batches = 0;
+        let mut hear = |_: &[f32]| {
+            batches += 1;
+            ControlFlow::Break(())
+        };
+        engine.logits_of_kept(kept[0], &mut hear).unwrap();
+        assert_eq!(batches, 1);
+    }
+    let of_another_size = Pictures::of_one_size(vec![0; 4 * 4 * 3], vec![0], (4, 4));
+    assert_eq!(engine.keep(&of_another_size, &[0], &normalization).unwrap(), None);
+    assert_eq!(engine.keep(&pictures, &[], &normalization).unwrap(), None);
+    assert!(engine.logits_of_kept(KeptPictures(2), &mut |_| ControlFlow::Continue(())).is_err());
+    drop(engine);
+    assert_eq!(mock.leaks(), 0);
+}
+
+/// While the last step is still in work, the losses of those before it are there.
+#[test]
+fn earlier_losses_come_while_the_last_step_is_in_work() {
+    let Some(mock) = mock() else { return };
+    let (network, config) = (every_layer(), TrainConfig::default());
+    let mut engine = engine(&mock.card(), &network, &config, beginning(&network, &config)).unwrap();
+    let mut known = Vec::new();
+    for step in 0..4 {
+        let count = if step % 3 == 2 { 3 } else { 6 };
+        engine.step(batch(&network, count), update(0.01, step)).unwrap();
+        let earlier = engine.losses(Wait::ForEarlier).unwrap();
+        assert_eq!(earlier.len(), usize::from(step > 0), "after step {step}");
+        known.extend(earlier);
+    }
+    known.extend(engine.losses(Wait::ForAll).unwrap());
+    assert_eq!(engine.losses(Wait::ForAll).unwrap(), []);
+    assert_eq!(known, train(&mock.card(), &network, &config, 4, 0.01).0);
 }
 
 #[test]

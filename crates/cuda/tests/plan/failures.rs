@@ -3,10 +3,12 @@
 use crate::mock::Books;
 use crate::networks::{batch, beginning, engine, every_layer};
 use crate::setup::{Mock, excused, mock};
-use mobilenet_core::config::{Precision, TrainConfig};
-use mobilenet_core::engine::backend::{Backend, EngineState, Update};
+use mobilenet_core::config::{Normalization, Precision, TrainConfig};
+use mobilenet_core::data::Pictures;
+use mobilenet_core::engine::backend::{Backend, EngineState, Update, Wait};
 use mobilenet_core::{ErrorCode, Result};
 use mobilenet_cuda::backend::Cuda;
+use std::ops::ControlFlow;
 
 const OUT_OF_MEMORY: i32 = 2;
 const UNKNOWN: i32 = 999;
@@ -19,7 +21,7 @@ fn run(card: &Cuda) -> Result<EngineState> {
     for step in 0..2 {
         training.step(batch(&network, 2), Update { rate: 0.01, stream: (1, step) })?;
     }
-    training.losses(true)?;
+    training.losses(Wait::ForAll)?;
     training.state()
 }
 
@@ -30,6 +32,14 @@ fn ask(card: &Cuda, state: &EngineState) -> Result<Vec<f32>> {
     inference.prepare(&state.parameters, &state.statistics)?;
     let mut values = inference.logits(&batch(&network, 2).input, 2)?;
     values.extend(inference.features(&batch(&network, 2).input, 2)?);
+    let pictures = Pictures::of_one_size(vec![7; 3 * 8 * 8 * 3], vec![0; 3], (8, 8));
+    // (Where there is no room for them, they are not kept.)
+    if let Some(kept) = inference.keep(&pictures, &[0, 2], &Normalization::default())? {
+        inference.logits_of_kept(kept, &mut |logits| {
+            values.extend(logits);
+            ControlFlow::Continue(())
+        })?;
+    }
     Ok(values)
 }
 

@@ -4,7 +4,7 @@ use super::groups::Groups;
 use crate::data::prepare::Batch;
 use crate::device::precision;
 use crate::engine::TrainingPlan;
-use crate::engine::backend::{EngineState, Recipe, TrainingEngine, Update};
+use crate::engine::backend::{EngineState, Recipe, TrainingEngine, Update, Wait};
 use crate::engine::head::Head;
 use crate::engine::step::TrainingStep;
 use crate::error::{Error, Result};
@@ -93,7 +93,7 @@ impl TrainingEngine for Training {
         self.finish(loss)
     }
 
-    fn losses(&mut self, _all: bool) -> Result<Vec<Loss>> {
+    fn losses(&mut self, _wait: Wait) -> Result<Vec<Loss>> {
         Ok(std::mem::take(&mut self.losses))
     }
 

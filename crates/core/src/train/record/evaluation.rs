@@ -3,12 +3,14 @@
 use crate::data::image::{self, encode_png};
 use crate::data::{Pictures, Rgb, View};
 use crate::engine::evaluate::Answers;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::files::write_soon;
 use crate::metrics::Metrics;
 use crate::train::event::Split;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use std::path::Path;
 
 /// How many of the pictures that it gets most wrong are kept.
 const WORST: usize = 24;
@@ -34,6 +36,13 @@ pub struct Evaluation {
     per_class: Vec<ClassFigures>,
     /// The wrong answers, the least probable right class first.
     most_wrong: Vec<WrongPicture>,
+}
+
+impl Evaluation {
+    /// Writes the file. (The next epoch replaces it.)
+    pub fn write(&self, path: &Path) -> Result<()> {
+        write_soon(path, &serde_json::to_vec(self).map_err(Error::internal)?)
+    }
 }
 
 /// How well one class is known.

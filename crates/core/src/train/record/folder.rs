@@ -51,25 +51,33 @@ impl Folder {
         self.path.join("best.safetensors")
     }
 
-    /// The state after an epoch (from 1).
-    pub fn epoch(&self, epoch: usize) -> PathBuf {
-        self.path.join(format!("epoch-{epoch}.safetensors"))
+    /// What the network answers after the last epoch.
+    pub fn evaluation(&self) -> PathBuf {
+        self.path.join("evaluation.json")
     }
 
-    /// Removes the oldest of the states after epochs, so that `keep` are left.
-    pub fn keep_epochs(&self, keep: usize) -> Result<()> {
-        let entries =
-            self.path.read_dir().map_err(|error| Error::io("read the folder", &self.path, error))?;
-        let number = |name: &str| name.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok();
-        let mut epochs: Vec<usize> =
-            entries.filter_map(|entry| number(&entry.ok()?.file_name().to_string_lossy())).collect();
-        epochs.sort_unstable();
-        for epoch in &epochs[..epochs.len().saturating_sub(keep)] {
-            let path = self.epoch(*epoch);
-            std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
-        }
-        Ok(())
+    /// The state after an epoch (from 1).
+    pub fn epoch(&self, epoch: usize) -> PathBuf {
+        epoch_in(&self.path, epoch)
     }
+}
+
+fn epoch_in(folder: &Path, epoch: usize) -> PathBuf {
+    folder.join(format!("epoch-{epoch}.safetensors"))
+}
+
+/// Removes the oldest of the states after epochs in a folder, so that `keep` are left.
+pub fn keep_epochs(folder: &Path, keep: usize) -> Result<()> {
+    let entries = folder.read_dir().map_err(|error| Error::io("read the folder", folder, error))?;
+    let number = |name: &str| name.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok();
+    let mut epochs: Vec<usize> =
+        entries.filter_map(|entry| number(&entry.ok()?.file_name().to_string_lossy())).collect();
+    epochs.sort_unstable();
+    for epoch in &epochs[..epochs.len().saturating_sub(keep)] {
+        let path = epoch_in(folder, *epoch);
+        std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+    }
+    Ok(())
 }
 
 /// Whether a run writes to the folder at this moment.

@@ -67,9 +67,12 @@ impl Log {
         Ok(())
     }
 
-    /// Waits until all of it is on the disk: a state must not outlive the log of how it came about.
-    pub fn sync(&self) -> Result<()> {
-        self.file.sync_data().map_err(|error| Error::io("write", &self.path, error))
+    /// What waits, when it is called, until all of it is on the disk: a state must not outlive the log of how it came about.
+    pub fn sync(&self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
+        let path = self.path.clone();
+        let failed = move |error| Error::io("write", &path, error);
+        let file = self.file.try_clone().map_err(&failed)?;
+        Ok(move || file.sync_data().map_err(failed))
     }
 }
 
@@ -138,7 +141,7 @@ mod tests {
         std::fs::write(&path, log).unwrap();
         let mut log = Log::resume(&path, state).unwrap();
         log.add(&serde_json::json!({ "type": "start" })).unwrap();
-        log.sync().unwrap();
+        log.sync().and_then(|sync| sync()).unwrap();
         std::fs::read_to_string(&path).unwrap().lines().map(String::from).collect()
     }
 

@@ -6,8 +6,8 @@ mod folder;
 mod log;
 mod samples;
 
-pub use evaluation::{Evaluation, Tally};
-pub use folder::{Folder, is_running};
+pub use evaluation::Tally;
+pub use folder::{Folder, is_running, keep_epochs};
 
 use super::event::Event;
 use crate::checkpoint::Progress;
@@ -62,15 +62,9 @@ impl Record {
         self.log.add(&Failure { code: error.code.as_str(), message: &error.message })
     }
 
-    /// Has the log on the disk before a state that follows from it.
-    pub fn sync(&self) -> Result<()> {
+    /// What has the log on the disk when it is called: before a state that follows from it.
+    pub fn sync(&self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
         self.log.sync()
-    }
-
-    /// Writes `evaluation.json`.
-    pub fn write_evaluation(&self, evaluation: &Evaluation) -> Result<()> {
-        let text = serde_json::to_vec(evaluation).map_err(Error::internal)?;
-        write_whole(&self.folder.path().join("evaluation.json"), &text)
     }
 
     /// Writes `samples.png`: the first pictures of a batch, as the network gets them.
