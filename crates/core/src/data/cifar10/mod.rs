@@ -137,7 +137,9 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
     let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    let mut bytes = Vec::new();
+    // Room for all of it, so that it is not moved from one place to a larger one again and again.
+    let length = file.metadata().map_or(0, |metadata| metadata.len().min(MAX_FILE_BYTES));
+    let mut bytes = Vec::with_capacity(length as usize + 1);
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(|error| Error::io("read", path, error))?;
     check_size(bytes.len() as u64, &path.display().to_string())?;
     Ok(bytes)
