@@ -2,7 +2,8 @@
 """Training steps and evaluation of this project and of PyTorch on one card, in turns.
 
     python3 scripts/cuda/bench.py [--networks unpadded,cifar,v2-cifar,v3-small-cifar] [--batches 64,1024]
-        [--precisions bfloat16,tf32] [--rounds 7] [--window 0.5] [--modes compiled,graph,max-autotune] [--jobs 8] [--out FILE.json]
+        [--precisions bfloat16,tf32] [--works train,evaluate] [--rounds 7] [--window 0.5] [--modes compiled,graph,max-autotune]
+        [--jobs 8] [--compile-seconds 250] [--seconds 550] [--out FILE.json]
 
 PyTorch runs in its best mode, of those in --modes the faster one: channels_last, autocast to bfloat16 or TF32, fused Adam, its
 pictures on the card, where they are cropped, flipped and normalised. `compiled`: torch.compile as it is, and the whole step,
@@ -11,21 +12,28 @@ minutes for each network. `max-autotune`: torch.compile's mode of that name, whi
 A round is a window of steps of each, one after the other; what is told is the median of the rounds' ratios.
 
 PyTorch takes about a minute to compile a network, and with max-autotune several: so all are first compiled by --jobs processes side
-by side, of which its caches remain. What tunes itself meanwhile is disturbed by the others; --jobs 1 leaves that out.
+by side, of which its caches remain. What tunes itself meanwhile is disturbed by the others; --jobs 1 leaves that out. What is not
+compiled after --compile-seconds, and what is not begun after --seconds, is left out and told: where a card is there for minutes,
+that leaves the first of the list, which are training steps in bfloat16.
 """
 
 import argparse
 import concurrent.futures
+import gc
 import itertools
 import json
+import math
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Pictures that this project evaluates at once at most (crates/cuda/src/backend.rs).
+MOST_EVALUATED = 512
 sys.path.insert(0, str(ROOT / "bench"))
 
 
@@ -58,12 +66,14 @@ class Ours:
 class PyTorch:
     """The same network and step in PyTorch."""
 
-    def __init__(self, work, name, batch, precision, mode):
+    def __init__(self, work, name, batch, precision, mode, compile_only=False):
         import torch
         import torch.nn.functional as F
         from pytorch_network import classes, network, resolution
 
         self.torch, self.batch = torch, batch
+        # A function is compiled anew for each network, and after eight times no more.
+        torch._dynamo.reset()
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
         torch.backends.cudnn.allow_tf32 = precision == "tf32"
         torch.backends.cudnn.benchmark = True
@@ -114,10 +124,13 @@ class PyTorch:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            for _ in range(5):
+            for _ in range(1 if compile_only else 5):
                 self.choose()
                 step()
         torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.synchronize()
+        if compile_only:
+            return
         self.step = step
         if mode != "max-autotune":
             graph = torch.cuda.CUDAGraph()
@@ -146,10 +159,13 @@ def calibrated(side, window):
     return max(1, round(steps * window / seconds))
 
 
-def compare(work, network, batch, precision, modes, rounds, window):
+def compare(work, network, batch, precision, modes, rounds, window, missing):
     ours = Ours(work, network, batch, precision)
     sides = {}
     for mode in modes:
+        if (work, network, batch, precision, mode) in missing:
+            print(f"  PyTorch {mode} is left out: it was not compiled in time", flush=True)
+            continue
         try:
             sides[mode] = PyTorch(work, network, ours.batch, precision, mode)
         except Exception as error:  # A mode that PyTorch can't do here is left out, and told.
@@ -176,12 +192,40 @@ def compare(work, network, batch, precision, modes, rounds, window):
     return result
 
 
-def compile_all(lists, jobs):
-    """Fills PyTorch's caches; what fails here is told when it is measured."""
-    works = itertools.product(lists["works"], lists["networks"], lists["batches"], lists["precisions"], lists["modes"])
-    commands = [[sys.executable, __file__, "--compile", ",".join(work)] for work in works]
+def works_of(lists):
+    """What is measured, in that order."""
+    works = itertools.product(*(lists[name] for name in ("works", "precisions", "networks", "batches")))
+    capped = [(work, precision, network, min(int(batch), MOST_EVALUATED if work == "evaluate" else sys.maxsize))
+              for work, precision, network, batch in works]
+    return list(dict.fromkeys(capped))
+
+
+def compile_all(lists, jobs, seconds):
+    """Fills PyTorch's caches; gives those that took too long. What fails here is told when it is measured."""
+    end = time.perf_counter() + seconds
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    environment = os.environ | {"TORCHINDUCTOR_COMPILE_THREADS": str(threads)}
+
+    def compiled(work):
+        # Its own group of processes, since PyTorch's compiler starts some that outlive it when it is killed.
+        command = [sys.executable, __file__, "--compile", ",".join(map(str, work))]
+        left = end - time.perf_counter()
+        if left <= 0:
+            return False
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                   start_new_session=True)
+        try:
+            process.wait(left)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+        return True
+
+    works = [(work, network, batch, precision, mode) for work, precision, network, batch in works_of(lists)
+             for mode in lists["modes"]]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        list(pool.map(lambda command: subprocess.run(command, capture_output=True), commands))
+        return {work for work, done in zip(works, pool.map(compiled, works)) if not done}
 
 
 def parser_of(description):
@@ -205,32 +249,39 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--window", type=float, default=0.5, help="seconds of a side in a round")
     parser.add_argument("--jobs", type=int, default=8, help="processes that compile PyTorch's networks first")
+    parser.add_argument("--compile-seconds", type=float, default=math.inf, help="for all of them (default: no limit)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="after so many nothing is begun (default: no limit)")
     parser.add_argument("--compile", help=argparse.SUPPRESS)
     parser.add_argument("--out", default=str(ROOT / "target/cuda-card/bench.json"))
     arguments = parser.parse_args()
     if arguments.compile:
         work, network, batch, precision, mode = arguments.compile.split(",")
-        PyTorch(work, network, int(batch), precision, mode)
+        PyTorch(work, network, int(batch), precision, mode, compile_only=True)
         return
+    begun = time.perf_counter()
     lists = lists_of(arguments, ["works", "networks", "batches", "precisions", "modes"])
-    versions = {"python": sys.version.split()[0]}
+    versions, missing = {"python": sys.version.split()[0]}, set()
     if lists["modes"]:
         import torch
 
         versions |= {"torch": torch.__version__, "cuda": torch.version.cuda, "gpu": torch.cuda.get_device_name()}
         if arguments.jobs > 1:
-            start = time.perf_counter()
-            compile_all(lists, arguments.jobs)
-            print(f"PyTorch's networks were compiled in {time.perf_counter() - start:.0f} s", flush=True)
-    results = []
-    for network in lists["networks"]:
-        for precision in lists["precisions"]:
-            for batch in lists["batches"]:
-                for work in lists["works"]:
-                    results.append(compare(work, network, int(batch), precision, lists["modes"], arguments.rounds,
-                                           arguments.window))
-                    # After each, so that what was measured stays when time runs out.
-                    pathlib.Path(arguments.out).write_text(json.dumps({"versions": versions, "results": results}, indent=1))
+            missing = compile_all(lists, arguments.jobs, arguments.compile_seconds)
+            print(f"PyTorch's networks were compiled in {time.perf_counter() - begun:.0f} s, but {len(missing)}", flush=True)
+    results, left_out = [], []
+    for work, precision, network, batch in works_of(lists):
+        if time.perf_counter() - begun > arguments.seconds:
+            left_out.append(f"{work} {network} {precision} batch {batch}")
+            continue
+        results.append(compare(work, network, batch, precision, lists["modes"], arguments.rounds, arguments.window, missing))
+        if lists["modes"]:
+            # What PyTorch held for one network is not there for the next.
+            gc.collect()
+            torch.cuda.empty_cache()
+        # After each, so that what was measured stays when time runs out.
+        pathlib.Path(arguments.out).write_text(json.dumps({"versions": versions, "results": results}, indent=1))
+    if left_out:
+        print(f"left out for want of time: {'; '.join(left_out)}", flush=True)
 
 
 if __name__ == "__main__":
