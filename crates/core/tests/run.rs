@@ -206,6 +206,23 @@ fn a_run_leaves_its_checkpoints_and_its_record_and_nothing_else() {
     assert!(again.message.contains("holds a run already"), "{}", again.message);
 }
 
+/// Checkpoints are written while the run goes on, and its end waits for them.
+#[test]
+fn a_checkpoint_that_cannot_be_written_ends_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let best = folder.path().join("best.safetensors");
+    std::fs::create_dir(&best).unwrap();
+    for epochs in [1, 3] {
+        let out = Some(folder.path().to_path_buf());
+        let recipe = TrainOptions { out, epochs: Some(epochs), ..recipe() };
+        let error = run(&small(), &recipe, false).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Io, "{epochs} epochs");
+        assert!(error.message.contains("best.safetensors"), "{}", error.message);
+        let last = MobileNet::load(&folder.path().join("last.safetensors")).unwrap();
+        assert!(last.can_resume(), "the state that the run began with is there");
+    }
+}
+
 #[test]
 fn a_model_is_free_when_its_run_says_done() {
     let (model, data, control) = (small(), data(), Control::default());
