@@ -163,6 +163,8 @@ impl Trainer<'_> {
             let place = Place { epoch, step, epochs: train.epochs, steps };
             let scheduled = learning_rate(&train.schedule, train.optimizer.learning_rate, place);
             if let Some(learning_rate) = control.take_learning_rate() {
+                // In the log it stands behind the steps before it.
+                self.count(&mut begun, Wait::ForAll, on_event)?;
                 self.progress.learning_rate = Some((learning_rate, scheduled));
                 let (epoch, step) = (epoch + 1, step + 1);
                 self.tell(Event::LearningRate { epoch, step, learning_rate, scheduled }, on_event)?;

@@ -99,6 +99,35 @@ fn a_run_goes_on_on_the_other_device() {
     assert_eq!(run(&again, &three, true).unwrap().0.epochs, 3);
 }
 
+/// A step is told when the next one is in work, but what is told of a step comes before what is told of later ones.
+#[test]
+fn events_come_in_the_order_of_the_steps() {
+    let Some(mock) = mock() else { return };
+    let options = TrainOptions { log_every: Some(1), batch_size: Some(3), ..recipe() };
+    let (data, control, mut events) = (data(), Control::default(), Vec::new());
+    let model = model().on(Arc::new(mock.card()));
+    train::run(&model, &data, &options, false, &control, &mut |event| {
+        if matches!(event, Event::Step { epoch: 2, step: 1, .. }) {
+            control.set_learning_rate(0.5).unwrap();
+        }
+        events.push(event);
+    })
+    .unwrap();
+    let told = events.iter().filter_map(|event| match event {
+        Event::Step { epoch, step, learning_rate, .. } => {
+            Some((*epoch, *step, if *learning_rate > 0.01 { "high" } else { "low" }))
+        }
+        Event::LearningRate { epoch, step, .. } => Some((*epoch, *step, "set")),
+        Event::Epoch { epoch, .. } => Some((*epoch, 4, "end")),
+        _ => None,
+    });
+    let low = |epoch| (1..=4).map(move |step| (epoch, step, "low"));
+    let first = low(1).chain([(1, 4, "end")]).chain(low(2).take(2));
+    // Heard of when the second step is in work already.
+    let rest = [(2, 3, "set"), (2, 3, "high"), (2, 4, "high"), (2, 4, "end")];
+    assert_eq!(told.collect::<Vec<_>>(), first.chain(rest).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_frozen_backbone_is_the_processors_too() {
     let Some(mock) = mock() else { return };
