@@ -2,9 +2,12 @@
 //! only one is in memory at a time.
 
 use super::timetable::{Timetable, Work};
-use crate::config::TrainConfig;
-use crate::data::prepare::Batch;
-use crate::engine::backend::{Backend, EngineState, InferenceEngine, Recipe, TrainingEngine, Update, Wait};
+use crate::config::{Normalization, TrainConfig};
+use crate::data::Pictures;
+use crate::data::prepare::{Batch, Place, Preparer};
+use crate::engine::backend::{
+    Backend, EngineState, InferenceEngine, KeptPictures, Recipe, TrainingEngine, Update, Wait,
+};
 use crate::engine::parameters::Parameters;
 use crate::error::Result;
 use crate::kernels::loss::cross_entropy;
@@ -12,7 +15,12 @@ use crate::model::initial;
 use crate::model::network::Network;
 use crate::optim::State;
 use crate::rng;
+use rand_chacha::rand_core::Rng;
+use std::ops::ControlFlow;
 use std::time::Instant;
+
+/// Nothing is drawn of a place.
+const NOWHERE: Place = Place { seed: 0, epoch: 0, position: 0 };
 
 /// What the turns of a network gave. Times are in seconds.
 #[derive(Debug, Default)]
@@ -50,13 +58,12 @@ impl Samples {
         self.training.extend(times);
 
         let mut evaluation = Evaluation::new(backend, network, train, training)?;
-        let batch = evaluation.engine.capacity();
-        self.evaluation_batch = batch;
-        let Some(times) = timetable.repeat(Work::Evaluation, index, || evaluation.batch(batch))? else {
+        self.evaluation_batch = evaluation.engine.capacity();
+        let Some(times) = timetable.repeat(Work::Evaluation, index, || evaluation.evaluate())? else {
             return Ok(false);
         };
         self.evaluation.extend(times);
-        let Some(times) = timetable.repeat(Work::Prediction, index, || evaluation.batch(1))? else {
+        let Some(times) = timetable.repeat(Work::Prediction, index, || evaluation.predict(1))? else {
             return Ok(false);
         };
         self.prediction.extend(times);
@@ -85,18 +92,16 @@ impl Training {
             frozen_steps: 0,
         };
         let state = EngineState { parameters, statistics, optimizer, average: None };
-        let count = train.batch_size;
-        Ok(Self {
-            engine: backend.training(recipe, state)?,
-            batch: Batch {
-                input: pictures(count * network.picture_floats()),
-                labels: labels(count, network.classes()),
-                mixture: None,
-                drawn: None,
-                count,
-            },
-            update: Update { rate: train.optimizer.learning_rate, stream: (train.seed, 0) },
-        })
+        let mut engine = backend.training(recipe, state)?;
+        let (pictures, indices) = pictures(train.batch_size, network);
+        let normalization = Normalization::default();
+        let preparer = Preparer::new(&normalization, network.resolution, &[]);
+        let batch = match engine.keep(&pictures, &normalization)? {
+            true => preparer.draw(&pictures, &indices, NOWHERE),
+            false => preparer.batch(&pictures, &indices, NOWHERE)?,
+        };
+        let update = Update { rate: train.optimizer.learning_rate, stream: (train.seed, 0) };
+        Ok(Self { engine, batch, update })
     }
 
     /// One step, to its end; gives its seconds.
@@ -112,8 +117,9 @@ impl Training {
 /// The forward pass that validation, test and prediction use, over made-up pictures.
 struct Evaluation {
     engine: Box<dyn InferenceEngine>,
-    pictures: Vec<f32>,
-    labels: Vec<u32>,
+    batch: Batch,
+    /// The same pictures, if the engine keeps those that it evaluates.
+    kept: Option<KeptPictures>,
 }
 
 impl Evaluation {
@@ -129,27 +135,41 @@ impl Evaluation {
         drop(training);
         let mut engine = backend.inference(network, train.precision)?;
         engine.prepare(&parameters, &statistics)?;
-        let pictures = pictures(engine.capacity() * network.picture_floats());
-        let labels = labels(engine.capacity(), network.classes());
-        Ok(Self { engine, pictures, labels })
+        let (pictures, indices) = pictures(engine.capacity(), network);
+        let normalization = Normalization::default();
+        let preparer = Preparer::new(&normalization, network.resolution, &[]);
+        let batch = preparer.batch(&pictures, &indices, NOWHERE)?;
+        let kept = engine.keep(&pictures, &indices, &normalization)?;
+        Ok(Self { engine, batch, kept })
     }
 
-    /// A batch of so many pictures; gives its seconds.
-    fn batch(&mut self, count: usize) -> Result<f64> {
+    /// A batch of a run's validation or test; gives its seconds.
+    fn evaluate(&mut self) -> Result<f64> {
+        let Some(kept) = self.kept else { return self.predict(self.batch.count) };
+        let (classes, labels) = (self.engine.network().classes(), &self.batch.labels[..]);
+        let started = Instant::now();
+        self.engine.logits_of_kept(kept, &mut |logits| {
+            cross_entropy(logits, classes, classes, labels, None);
+            ControlFlow::Continue(())
+        })?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    /// So many pictures from outside; gives the seconds.
+    fn predict(&mut self, count: usize) -> Result<f64> {
         let (size, classes) = (self.engine.network().picture_floats(), self.engine.network().classes());
         let started = Instant::now();
-        let logits = self.engine.logits(&self.pictures[..count * size], count)?;
-        cross_entropy(&logits, classes, classes, &self.labels[..count], None);
+        let logits = self.engine.logits(&self.batch.input[..count * size], count)?;
+        cross_entropy(&logits, classes, classes, &self.batch.labels[..count], None);
         Ok(started.elapsed().as_secs_f64())
     }
 }
 
-/// Values such as normalised pictures have: from -2 to 2.
-fn pictures(floats: usize) -> Vec<f32> {
-    let mut random = rng::stream(1, rng::Purpose::Benchmark, 0, 0);
-    (0..floats).map(|_| (4.0 * rng::unit(&mut random) - 2.0) as f32).collect()
-}
-
-fn labels(count: usize, classes: usize) -> Vec<u32> {
-    (0..count).map(|index| (index % classes) as u32).collect()
+/// Made-up pictures of a network's size, and the indices of all.
+fn pictures(count: usize, network: &Network) -> (Pictures, Vec<u32>) {
+    let mut pixels = vec![0; count * network.picture_floats()];
+    rng::stream(1, rng::Purpose::Benchmark, 0, 0).fill_bytes(&mut pixels);
+    let labels = (0..count).map(|index| (index % network.classes()) as u32).collect();
+    let side = network.resolution;
+    (Pictures::of_one_size(pixels, labels, (side, side)), (0..count as u32).collect())
 }
