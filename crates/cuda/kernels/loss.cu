@@ -79,6 +79,7 @@ KERNEL(loss_finish, 256)
   begin_kernel();
   SHARED(double, losses, 256);
   SHARED(double, corrects, 256);
+  const double divisor = step->divisor, before[2] = {totals[0], totals[1]};
   double loss = 0.0, correct = 0.0;
   for (int picture = threadIdx.x; picture < pictures; picture += 256) {
     loss += picture_losses[picture];
@@ -95,9 +96,8 @@ KERNEL(loss_finish, 256)
   }
   if (threadIdx.x > 0) return;
   // So that divided by the number of pictures it is the mean.
-  last[0] = losses[0] * (pictures / step->divisor);
-  last[1] = corrects[0];
-  totals[0] += last[0];
-  totals[1] += last[1];
+  const double mean = losses[0] * (pictures / divisor);
+  last[0] = mean, last[1] = corrects[0];
+  totals[0] = before[0] + mean, totals[1] = before[1] + corrects[0];
 }
 END_KERNEL(loss_finish)

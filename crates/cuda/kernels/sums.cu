@@ -11,13 +11,17 @@ struct Totals {
   DEVICE Totals(const float* partials, int parts, int channels, int channel) {
     SHARED(double, firsts, FINISH_CHANNELS * FINISH_LANES);
     SHARED(double, seconds, FINISH_CHANNELS * FINISH_LANES);
-    in_batches<16>(
-        threadIdx.y, parts, FINISH_LANES,
-        [&](int part) {
-          const float* from = partials + static_cast<size_t>(part) * 2 * channels + channel;
-          return make_float2(from[0], from[channels]);
-        },
-        [&](int, float2 sums) { first += sums.x, second += sums.y; });
+    const auto load = [&](int part) {
+      // Partial sums are few: signed places would have to be extended to make an address.
+      const unsigned at = static_cast<unsigned>(part) * 2 * channels + channel;
+      return make_float2(partials[at], partials[at + channels]);
+    };
+    const auto add = [&](int, float2 sums) { first += sums.x, second += sums.y; };
+    // All of a lane is on its way at once: of few parts without making ready for many.
+    if (parts <= 4 * FINISH_LANES)
+      in_batches<4>(threadIdx.y, parts, FINISH_LANES, load, add);
+    else
+      in_batches<16>(threadIdx.y, parts, FINISH_LANES, load, add);
     firsts[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = first;
     seconds[threadIdx.y * FINISH_CHANNELS + threadIdx.x] = second;
     for (int half = FINISH_LANES / 2; half > 0; half /= 2) {
@@ -37,19 +41,22 @@ KERNEL(normalize_finish, FINISH_CHANNELS* FINISH_LANES)
  double momentum, float* scale, float* shift, float* mean, double* inverse_std, float* running_mean, float* running_var) {
   begin_kernel();
   const int channel = finish_channel();
+  // On their way while the sums are: each would be waited for by itself behind what is written.
+  const float own_weight = weight[channel], own_bias = bias[channel];
+  const float old_mean = running_mean[channel], old_var = running_var[channel];
   const Totals totals(partials, parts, channels, channel);
   if (threadIdx.y > 0) return;
   const double average = totals.first / rows;
   const double variance = fmax(totals.second / rows - average * average, 0.0);
-  const double inverse = 1.0 / sqrt(variance + eps), factor = weight[channel] * inverse;
+  const double inverse = 1.0 / sqrt(variance + eps), factor = own_weight * inverse;
   scale[channel] = static_cast<float>(factor);
-  shift[channel] = static_cast<float>(bias[channel] - factor * average);
+  shift[channel] = static_cast<float>(own_bias - factor * average);
   mean[channel] = static_cast<float>(average);
   inverse_std[channel] = inverse;
   // A single value has no unbiased variance; its biased one, 0, stands in.
   const double unbiased = rows / fmax(rows - 1.0, 1.0);
-  running_mean[channel] = static_cast<float>((1.0 - momentum) * running_mean[channel] + momentum * average);
-  running_var[channel] = static_cast<float>((1.0 - momentum) * running_var[channel] + momentum * (variance * unbiased));
+  running_mean[channel] = static_cast<float>((1.0 - momentum) * old_mean + momentum * average);
+  running_var[channel] = static_cast<float>((1.0 - momentum) * old_var + momentum * (variance * unbiased));
 }
 END_KERNEL(normalize_finish)
 
@@ -70,12 +77,12 @@ KERNEL(gradient_finish, FINISH_CHANNELS* FINISH_LANES)
  const double* inverse_std, float* slope, float* offset, float* weight_gradient, float* bias_gradient) {
   begin_kernel();
   const int channel = finish_channel();
+  const double inverse = inverse_std[channel], factor = scale[channel], average = mean[channel];
   const Totals totals(partials, parts, channels, channel);
   if (threadIdx.y > 0) return;
-  const double inverse = inverse_std[channel], factor = scale[channel];
   const double along = -factor * inverse * inverse * totals.second / rows;
   slope[channel] = static_cast<float>(along);
-  offset[channel] = static_cast<float>(-factor * totals.first / rows - along * mean[channel]);
+  offset[channel] = static_cast<float>(-factor * totals.first / rows - along * average);
   weight_gradient[channel] = static_cast<float>(inverse * totals.second);
   bias_gradient[channel] = static_cast<float>(totals.first);
 }
@@ -85,8 +92,9 @@ KERNEL(bias_finish, FINISH_CHANNELS* FINISH_LANES)
 (const float* partials, int parts, int channels, const float* scale, float* bias_gradient) {
   begin_kernel();
   const int channel = finish_channel();
+  const float factor = scale[channel];
   const Totals totals(partials, parts, channels, channel);
-  if (threadIdx.y == 0) bias_gradient[channel] = static_cast<float>(totals.first * scale[channel]);
+  if (threadIdx.y == 0) bias_gradient[channel] = static_cast<float>(totals.first * factor);
 }
 END_KERNEL(bias_finish)
 
