@@ -1,6 +1,6 @@
 //! The gradients of weights, on a stream beside the main one: only the optimizer waits for them, so they may have what the chain of
-//! the maps' gradients leaves free of the card. So may the optimizer itself, for most parameters. In a pass their work begins behind events of the main stream, which waits for all of
-//! it at the pass's end.
+//! the maps' gradients leaves free of the card. So may the optimizer itself, for most parameters, and the sum of the losses. In a pass
+//! their work begins behind events of the main stream, which waits for all of it at the pass's end.
 //!
 //! What this stream works with, and why the main one doesn't change it meanwhile:
 //! - maps, how they are read, factors: the next forward pass changes them, behind this pass's end.
@@ -12,6 +12,7 @@
 //! - the gradients themselves: this stream writes those of weights, and of biases behind a pool; the main one those of norms and
 //!   other biases. They lie apart.
 //! - parameters, which the optimizer moves here: of layers whose pass is done, and which nothing reads until this pass's end.
+//! - the pictures' losses, which the next step's main stream makes anew.
 //!
 //! Gradients of maps, which share places, it doesn't touch.
 

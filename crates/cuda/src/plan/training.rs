@@ -159,6 +159,24 @@ impl Training {
         };
         let arrays = [maps.values(last), gradients.of(last), losses.pictures.all(), losses.correct.all()];
         kernels.cross_entropy(pictures, (padded(classes), classes), &targets, arrays)?;
+        let (early, count) = (self.optimizer.early(), weights.parameters.len());
+        gradients.backward(kernels, maps, weights, input, &|layer, turn| {
+            if layer == last {
+                self.sum_losses(turn.follow()?, pictures)?;
+            }
+            match early {
+                Some(early) if early.layer == layer => {
+                    self.move_parameters(turn.follow()?, early.first..count)
+                }
+                _ => Ok(()),
+            }
+        })?;
+        self.optimize(0..early.map_or(count, |early| early.first))
+    }
+
+    /// Of the pictures' losses that of the batch, for which nothing on the card waits.
+    fn sum_losses(&self, kernels: &Kernels, pictures: usize) -> Result<()> {
+        let Self { losses, staging, .. } = self;
         let arrays = [
             losses.pictures.all(),
             losses.correct.all(),
@@ -166,13 +184,7 @@ impl Training {
             losses.last.all(),
             losses.totals.all(),
         ];
-        kernels.loss_finish(pictures, arrays)?;
-        let (early, count) = (self.optimizer.early(), weights.parameters.len());
-        gradients.backward(kernels, maps, weights, input, &|layer, turn| match early {
-            Some(early) if early.layer == layer => self.move_parameters(turn.follow()?, early.first..count),
-            _ => Ok(()),
-        })?;
-        self.optimize(0..early.map_or(count, |early| early.first))
+        kernels.loss_finish(pictures, arrays)
     }
 
     fn move_parameters(&self, kernels: &Kernels, moved: Range<usize>) -> Result<()> {
