@@ -43,9 +43,18 @@ pub fn role(name: &str) -> Option<(Form, Role)> {
     }
 }
 
+/// What one file gives.
+#[derive(Debug)]
+pub enum Piece {
+    /// The names of the classes.
+    Names(Vec<String>),
+    /// Pictures.
+    Part(Role, Part),
+}
+
 /// One file's pictures.
 #[derive(Debug)]
-struct Part {
+pub struct Part {
     number: u64,
     name: String,
     shown: String,
@@ -62,49 +71,48 @@ pub struct Collector {
     classes: Option<Vec<String>>,
 }
 
-impl Collector {
-    /// Takes one file; `shown` is how errors name it. Files of another form than the first one's are left unread.
-    pub fn add(
-        &mut self,
-        form: Form,
-        role: Role,
-        name: &str,
-        shown: &str,
-        read: &mut dyn FnMut() -> Result<Vec<u8>>,
-    ) -> Result<()> {
-        if *self.form.get_or_insert(form) != form {
-            return Ok(());
+/// Makes of a file's bytes what it gives; `shown` is how errors name it.
+pub fn piece(form: Form, role: Role, name: &str, shown: &str, bytes: Vec<u8>) -> Result<Piece> {
+    let number = match role {
+        Role::Names => {
+            return Ok(Piece::Names(match form {
+                Form::Records => records::class_names(&bytes, shown)?,
+                Form::Pickles => python::class_names(&bytes, shown)?,
+            }));
         }
-        let bytes = read()?;
-        let number = match role {
-            Role::Names => {
-                self.classes = Some(match form {
-                    Form::Records => records::class_names(&bytes, shown)?,
-                    Form::Pickles => python::class_names(&bytes, shown)?,
-                });
-                return Ok(());
+        Role::Batch(number) => number,
+        Role::Test => 0,
+    };
+    let bytes = match form {
+        Form::Records => bytes,
+        Form::Pickles => python::to_records(&bytes, shown)?,
+    };
+    let part = Part {
+        number,
+        name: name.into(),
+        shown: shown.into(),
+        pictures: records::decode(&bytes, shown)?,
+        official: official::is_official(name, &bytes),
+    };
+    check_labels(&part)?;
+    Ok(Piece::Part(role, part))
+}
+
+impl Collector {
+    /// Whether files of this form belong to the set: only those of the first one's form do.
+    pub fn takes(&mut self, form: Form) -> bool {
+        *self.form.get_or_insert(form) == form
+    }
+
+    /// Takes what one file gives.
+    pub fn add(&mut self, piece: Piece) -> Result<()> {
+        match piece {
+            Piece::Names(names) => self.classes = Some(names),
+            Piece::Part(Role::Test, part) => self.test = Some(part),
+            Piece::Part(_, part) if self.batches.iter().any(|other| other.name == part.name) => {
+                return Err(corrupt(format!("{} is there twice; expected it once", part.shown)));
             }
-            Role::Batch(number) => number,
-            Role::Test => 0,
-        };
-        let bytes = match form {
-            Form::Records => bytes,
-            Form::Pickles => python::to_records(&bytes, shown)?,
-        };
-        let part = Part {
-            number,
-            name: name.into(),
-            shown: shown.into(),
-            pictures: records::decode(&bytes, shown)?,
-            official: official::is_official(name, &bytes),
-        };
-        check_labels(&part)?;
-        if role == Role::Test {
-            self.test = Some(part);
-        } else if self.batches.iter().any(|other| other.name == part.name) {
-            return Err(corrupt(format!("{shown} is there twice; expected it once")));
-        } else {
-            self.batches.push(part);
+            Piece::Part(_, part) => self.batches.push(part),
         }
         Ok(())
     }
@@ -166,18 +174,12 @@ fn check_labels(part: &Part) -> Result<()> {
     }
 }
 
-/// All pictures one after the other. Each part is freed once it is copied.
+/// All pictures one after the other.
 fn concatenate(parts: Vec<Part>) -> Pictures {
-    let count = parts.iter().map(|part| part.pictures.len()).sum();
-    let (mut pixels, mut labels) =
-        (Vec::with_capacity(count * 3 * records::PLANE), Vec::with_capacity(count));
-    for part in parts {
-        for index in 0..part.pictures.len() {
-            pixels.extend_from_slice(part.pictures.picture(index).pixels);
-        }
-        labels.extend_from_slice(&part.pictures.labels);
-    }
-    Pictures::of_one_size(pixels, labels, (records::SIDE, records::SIDE))
+    let pictures = || parts.iter().map(|part| &part.pictures);
+    let bytes: Vec<&[u8]> = pictures().filter_map(Pictures::bytes).map(|(bytes, _)| bytes).collect();
+    let labels = pictures().flat_map(|pictures| &pictures.labels).copied().collect();
+    Pictures::of_one_size(bytes.concat(), labels, (records::SIDE, records::SIDE))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ pub use records::CLASSES;
 use super::Dataset;
 use crate::error::{Error, ErrorCode, Result};
 use collect::{Collector, Form, Role};
+use rayon::prelude::*;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -50,17 +51,24 @@ pub fn open(path: &Path) -> Result<Dataset> {
     match &source {
         Source::Archive(archive) => archive::for_each_file(archive, &mut |_, _| {}, &mut |name, read| {
             let Some((form, role)) = collect::role(name) else { return Ok(()) };
+            if !collector.takes(form) {
+                return Ok(());
+            }
             let shown = format!("{} in {}", name, archive.display());
-            collector.add(form, role, name, &shown, read)
+            collector.add(collect::piece(form, role, name, &shown, read()?)?)
         })?,
         Source::Folder(folder, form) => {
-            for name in names(folder)? {
-                let Some((_, role)) = collect::role(&name).filter(|(found, _)| found == form) else {
-                    continue;
-                };
-                let file = folder.join(&name);
-                let shown = file.display().to_string();
-                collector.add(*form, role, &name, &shown, &mut || read_file(&file))?;
+            collector.takes(*form);
+            let names = names(folder)?;
+            let roles = names.iter().filter_map(|name| Some((name, collect::role(name)?)));
+            let files: Vec<_> = roles.filter(|(_, (found, _))| found == form).collect();
+            // Side by side: most of the time goes into digests and pixels.
+            let pieces = files.into_par_iter().map(|(name, (form, role))| {
+                let file = folder.join(name);
+                collect::piece(form, role, name, &file.display().to_string(), read_file(&file)?)
+            });
+            for piece in pieces.collect::<Vec<Result<_>>>() {
+                collector.add(piece?)?;
             }
         }
     }
