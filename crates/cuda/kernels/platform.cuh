@@ -19,15 +19,29 @@ extern __shared__ uint4 dynamic_shared[];
 #define CROWDED_KERNEL(name, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name
 #define END_KERNEL(name)
 
-// Every kernel's first statement. From Hopper on a kernel may be launched before the one in front of it has ended (src/kernels/mod.rs
-// says when), so that its blocks are there when they may begin: here they wait for that, and for all that was written to be seen.
-// The kernel behind may come as soon as all blocks are this far.
+// Every kernel's first statement. From Hopper on a kernel may be launched before the one in front of it has ended (src/driver
+// says when: stream.rs and module.rs), so that its blocks are there when they may begin: here they wait for that, and for all that was
+// written to be seen. The kernel behind may come as soon as all blocks are this far.
 DEVICE void begin_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
+
+// The place so many values behind one in global memory, in two instructions: the compiler would add up all that belongs to an address
+// in 64 bits first and begin with the array's, which takes five for each.
+template <class T>
+DEVICE T* behind(T* place, unsigned values) {
+  T* to;
+  asm("mad.wide.u32 %0, %1, %2, %3;" : "=l"(to) : "r"(values), "n"(sizeof(T)), "l"(place));
+  __builtin_assume(__isGlobal(to));
+  return to;
+}
+
+// The values are made where this stands. In front of a condition: what stands behind it stays short, and is predicated. Behind one: it
+// stays a branch, where the compiler would make all that it changes in both ways, and choose.
+DEVICE void pin(float2& values) { asm volatile("" : "+f"(values.x), "+f"(values.y)); }
 
 // Two floats as bfloat16, to the nearest even: `low` in the lower half.
 DEVICE unsigned pack_bf16(float low, float high) {
