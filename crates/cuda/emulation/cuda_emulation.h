@@ -309,7 +309,8 @@ template <class T>
 T* behind(T* place, unsigned values) {
   return place + values;
 }
-inline void pin(float2&) {}
+template <class T>
+void pin(T&) {}
 
 inline unsigned bf16_bits(float value) {
   const unsigned word = __float_as_uint(value);

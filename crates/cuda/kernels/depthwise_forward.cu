@@ -7,8 +7,9 @@ template <class T, int K, int S, int R, bool HARD_SWISH>
 DEVICE void depthwise_forward(const T* input, const Reading& reading, const float* weight, T* output, float* partials,
                               int pictures, int side, int channels, int padding) {
   constexpr int ROWS = (R - 1) * S + K;
-  // So many columns have code of their own, in which the window's columns have changed places: then none has to be moved.
-  constexpr int PHASES = K == 3 ? K : 1;
+  // So many columns have code of their own, in which the window's columns have changed places: then none has to be moved. Not where
+  // registers are too few for it: the filter comes from shared memory once for all of these columns.
+  constexpr int PHASES = K == 3 || (S == 2 && is_same<T, float>) ? K : 1;
   const int out = (side + 2 * padding - K) / S + 1;
   const int channel = pair_channel();
   const int row_units = ceil_div(out, R), column_units = ceil_div(out, UNIT_COLUMNS);
@@ -21,15 +22,13 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
     const int picture = unit / (row_units * column_units);
     const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * unit_columns;
-    const T* from = input + static_cast<size_t>(picture) * side * side * channels + channel;
-    T* to = output + static_cast<size_t>(picture) * out * out * channels + channel;
     const Rows<ROWS> rows(first_row * S - padding, side, channels);
-    const T* row_from[ROWS];
-    // A row outside is cut to zeros: that takes no choice for each of its values.
+    const T* const from = behind(input + static_cast<size_t>(picture) * side * side * channels + channel, rows.place[0]);
+    T* const to = output + static_cast<size_t>(picture) * out * out * channels + channel;
+    // A row outside is cut to zeros: so there is no choice for each of its values.
     Reading row_reading[ROWS];
 #pragma unroll
     for (int row = 0; row < ROWS; row++) {
-      row_from[row] = behind(from, rows.place[row]);
       row_reading[row] = reading;
       if (!rows.inside(row)) row_reading[row].low = row_reading[row].high = 0.0f;
     }
@@ -39,9 +38,9 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
     const auto fetch = [&](int column) {
 #pragma unroll
       for (int x = 0; x < S; x++) {
-        const unsigned at = Column(column + x, side).nearest * channels;
+        const T* const at = behind(from, Column(column + x, side).nearest * channels);
 #pragma unroll
-        for (int row = 0; row < ROWS; row++) coming[row][x] = load_pair(behind(row_from[row], at));
+        for (int row = 0; row < ROWS; row++) coming[row][x] = load_pair(behind(at, rows.from_first(row)));
       }
     };
     // Of these, column x becomes the window's column `at`.
@@ -76,7 +75,7 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
         const int newest = column * S - padding + K - S;
 #pragma unroll
         for (int x = 0; x < S; x++) {
-          // So are columns behind the map: there the unit's last begin.
+          // So are the unit's last columns, where they lie behind the map.
           if (newest + x >= side) {
             float2 none = make_float2(0.0f, 0.0f);
             pin(none);

@@ -30,17 +30,18 @@ DEVICE void begin_kernel() {
 }
 
 // The place so many values behind one in global memory, in two instructions: the compiler would add up all that belongs to an address
-// in 64 bits first and begin with the array's, which takes five for each.
+// in 64 bits first and begin with the array's, which takes five for each. No picture has more than 4 GB.
 template <class T>
 DEVICE T* behind(T* place, unsigned values) {
   T* to;
-  asm("mad.wide.u32 %0, %1, %2, %3;" : "=l"(to) : "r"(values), "n"(sizeof(T)), "l"(place));
+  asm("mad.wide.u32 %0, %1, 1, %2;" : "=l"(to) : "r"(values * static_cast<unsigned>(sizeof(T))), "l"(place));
   __builtin_assume(__isGlobal(to));
   return to;
 }
 
-// The values are made where this stands. In front of a condition: what stands behind it stays short, and is predicated. Behind one: it
+// What is given is made where this stands. In front of a condition: what stands behind it stays short, and is predicated. Behind one: it
 // stays a branch, where the compiler would make all that it changes in both ways, and choose.
+DEVICE void pin(unsigned& word) { asm volatile("" : "+r"(word)); }
 DEVICE void pin(float2& values) { asm volatile("" : "+f"(values.x), "+f"(values.y)); }
 
 // Two floats as bfloat16, to the nearest even: `low` in the lower half.
