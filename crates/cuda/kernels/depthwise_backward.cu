@@ -12,8 +12,9 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
                                const T* input, const SumReading& input_reading, T* input_gradient, int accumulate,
                                float* weight_partials, float* partials, int pictures, int side, int channels, int padding) {
   constexpr int H = (K - 1) / S;
-  // As forward: so many columns have code of their own. With stride 1 it would be too much, and registers too few.
-  constexpr int PHASES = S == 1 ? 1 : H + 1;
+  // As forward: so many columns have code of their own. Not 5x5 with stride 1, of which it would be 32 KB, nor 3x3 in bfloat16, two
+  // blocks of which share the registers.
+  constexpr int PHASES = S == 2 || (K == 3 && is_same<T, float>) ? H + 1 : 1;
   // In front of first_place are only pixels outside of the map.
   const int out = (side + 2 * padding - K) / S + 1, first_place = padding / S;
   const int places = (padding + side - 1) / S + 1 - first_place;
@@ -129,7 +130,10 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
             if (!at.inside) own_reading[r].low = own_reading[r].high = 0.0f;
             y[r] = unpack_pair(own_input[row * S + x_phase]);
             a[r] = affine.read<HARD_SWISH>(own_reading[r], y[r]);
-            if (accumulate) sum[r] = Storage<T>::load2(behind(to, input_rows.from_first(row)));
+          }
+          if (accumulate) {
+#pragma unroll
+            for (int r = 0; r < R; r++) sum[r] = Storage<T>::load2(behind(to, input_rows.from_first(r * S + y_phase)));
           }
 #pragma unroll
           for (int dy = 0; S * dy + y_phase < K; dy++)
