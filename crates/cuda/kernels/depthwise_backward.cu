@@ -54,7 +54,7 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
     const auto input_column = [&](int column, int x) {
       return S == 1 ? Column(column - padding) : Column(column * S + x - padding, side);
     };
-    // An input row outside is cut to zeros, and has no slope: so there is no choice for each of its values.
+    // An input row outside is cut to zeros, as forward, and has no slope.
     Reading row_reading[R * S];
 #pragma unroll
     for (int row = 0; row < R * S; row++) {

@@ -25,7 +25,8 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
     const Rows<ROWS> rows(first_row * S - padding, side, channels);
     const T* const from = behind(input + static_cast<size_t>(picture) * side * side * channels + channel, rows.place[0]);
     T* const to = output + static_cast<size_t>(picture) * out * out * channels + channel;
-    // A row outside is cut to zeros: so there is no choice for each of its values.
+    // A row outside is cut to zeros: so there is no choice for each of its values. They are the nearest row's: where those are NaN or
+    // infinite, so may be what is outside.
     Reading row_reading[ROWS];
 #pragma unroll
     for (int row = 0; row < ROWS; row++) {

@@ -19,9 +19,9 @@ extern __shared__ uint4 dynamic_shared[];
 #define CROWDED_KERNEL(name, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name
 #define END_KERNEL(name)
 
-// Every kernel's first statement. From Hopper on a kernel may be launched before the one in front of it has ended (src/driver
-// says when: stream.rs and module.rs), so that its blocks are there when they may begin: here they wait for that, and for all that was
-// written to be seen. The kernel behind may come as soon as all blocks are this far.
+// Every kernel's first statement. From Hopper on a kernel may be launched before the one in front of it has ended
+// (src/driver/stream.rs says when, module.rs does it), so that its blocks are there when they may begin: here they wait for that, and
+// for all that was written to be seen. The kernel behind may come as soon as all blocks are this far.
 DEVICE void begin_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
@@ -29,8 +29,8 @@ DEVICE void begin_kernel() {
 #endif
 }
 
-// The place so many values behind one in global memory, in two instructions: the compiler would add up all that belongs to an address
-// in 64 bits first and begin with the array's, which takes five for each. No picture has more than 4 GB.
+// The place so many values behind one in global memory, in two instructions, as long as that is less than 4 GB: the compiler would
+// add up all that belongs to an address in 64 bits and then come to the array's, which takes five for each.
 template <class T>
 DEVICE T* behind(T* place, unsigned values) {
   T* to;
@@ -39,8 +39,8 @@ DEVICE T* behind(T* place, unsigned values) {
   return to;
 }
 
-// What is given is made where this stands. In front of a condition: what stands behind it stays short, and is predicated. Behind one: it
-// stays a branch, where the compiler would make all that it changes in both ways, and choose.
+// What is given is made where this stands. In front of a condition: what stands behind that stays short, and is predicated. Behind
+// one: it stays a branch, where the compiler would make in both ways all that it changes, and choose.
 DEVICE void pin(unsigned& word) { asm volatile("" : "+r"(word)); }
 DEVICE void pin(float2& values) { asm volatile("" : "+f"(values.x), "+f"(values.y)); }
 
