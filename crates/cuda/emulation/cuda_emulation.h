@@ -305,6 +305,13 @@ T __shfl_xor_sync(unsigned mask, T value, int distance) {
   return own.result;
 }
 
+template <class T>
+T* behind(T* place, unsigned values) {
+  return place + values;
+}
+template <class T>
+void pin(T&) {}
+
 inline unsigned bf16_bits(float value) {
   const unsigned word = __float_as_uint(value);
   return value != value ? 0x7fffu : (word + 0x7fffu + (word >> 16 & 1u)) >> 16;

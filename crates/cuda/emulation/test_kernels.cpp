@@ -88,7 +88,7 @@ Reading reading(int channels, bool swish) {
   return {floats(channels), floats(channels), swish ? 0.0f : -0.5f, swish ? 1.0f : 0.5f, swish, 0};
 }
 GradientReading gradient_reading(int channels) { return {floats(channels), floats(channels), floats(channels)}; }
-SumReading sum_reading(int channels) { return {reading(channels, true), floats(channels)}; }
+SumReading sum_reading(int channels, bool swish = true) { return {reading(channels, swish), floats(channels)}; }
 
 // ---- Launches ----
 
@@ -218,10 +218,11 @@ template <class M>
 void convolutions(const std::string& storage) {
   for (const int kernel : {3, 5})
     for (const int stride : {1, 2})
-      for (const int side : {1, 5, 9, 12})
+      for (const int side : {1, 5, 9, 12, 18})
         for (const int padding : {0, kernel / 2}) {
           if (side + 2 * padding < kernel) continue;
           const int pictures = side == 5 ? 3 : 1, channels = side == 9 ? 48 : 16;
+          const bool swish = side != 12;
           const int out = (side + 2 * padding - kernel) / stride + 1, rows = kernel == 3 && stride == 1 ? 4 : 2;
           const int places = (padding + side - 1) / stride + 1, taps = kernel * kernel * channels;
           const size_t in_values = size_t(pictures) * side * side * channels;
@@ -230,12 +231,12 @@ void convolutions(const std::string& storage) {
           int parts;
           Shape shape = pairs(channels, pictures * ceil_div(out, rows) * ceil_div(out, 8), parts);
           launch<const M*, Reading, const float*, M*, float*, int, int, int, int>(
-              "depthwise_forward" + name, shape, map<M>(in_values), reading(channels, true), floats(taps),
+              "depthwise_forward" + name, shape, map<M>(in_values), reading(channels, swish), floats(taps),
               changed<M>(out_values), room(size_t(parts) * 2 * channels), pictures, side, channels, padding);
           shape = pairs(channels, pictures * ceil_div(places, rows) * ceil_div(places, 8), parts);
           launch<const M*, const M*, GradientReading, const float*, const M*, SumReading, M*, int, float*, float*, int, int,
                  int, int>("depthwise_backward" + name, shape, map<M>(out_values), map<M>(out_values),
-                           gradient_reading(channels), floats(taps), map<M>(in_values), sum_reading(channels),
+                           gradient_reading(channels), floats(taps), map<M>(in_values), sum_reading(channels, swish),
                            changed<M>(in_values), side % 2, room(size_t(parts) * taps),
                            room(size_t(parts) * 2 * channels), pictures, side, channels, padding);
           if (kernel == 5) continue;

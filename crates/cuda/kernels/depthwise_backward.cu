@@ -12,6 +12,9 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
                                const T* input, const SumReading& input_reading, T* input_gradient, int accumulate,
                                float* weight_partials, float* partials, int pictures, int side, int channels, int padding) {
   constexpr int H = (K - 1) / S;
+  // As forward: so many columns have code of their own. Not 5x5 with stride 1, of which it would be 32 KB, nor 3x3 in bfloat16, two
+  // blocks of which share the registers.
+  constexpr int PHASES = S == 2 || (K == 3 && is_same<T, float>) ? H + 1 : 1;
   // In front of first_place are only pixels outside of the map.
   const int out = (side + 2 * padding - K) / S + 1, first_place = padding / S;
   const int places = (padding + side - 1) / S + 1 - first_place;
@@ -34,97 +37,134 @@ DEVICE void depthwise_backward(const T* gradient, const T* output, const Gradien
     const int picture = unit / (row_units * column_units);
     const int first_row = first_place + unit / column_units % row_units * R;
     const int first_column = first_place + unit % column_units * unit_columns;
-    // Within a picture places are 32-bit numbers, which take half the registers.
-    const size_t first_output = static_cast<size_t>(picture) * out * out * channels + channel;
-    const size_t first_input = static_cast<size_t>(picture) * side * side * channels + channel;
-    const T *gradients = gradient + first_output, *outputs = output + first_output, *inputs = input + first_input;
-    T* input_gradients = input_gradient + first_input;
-    // window[r][x]: the gradient at output row first_row - H + r, column - H + x.
-    float2 window[R + H][H + 1];
-    Pair<T> coming_gradient[R + H] = {}, coming_output[R + H] = {}, coming_input[R * S * S] = {};
     const Rows<R + H> output_rows(first_row - H, out, channels);
     const Rows<R * S> input_rows(first_row * S - padding, side, channels);
+    const size_t first_output = static_cast<size_t>(picture) * out * out * channels + channel;
+    const size_t first_input = static_cast<size_t>(picture) * side * side * channels + channel;
+    const T* const gradients = behind(gradient + first_output, output_rows.place[0]);
+    const T* const outputs = behind(output + first_output, output_rows.place[0]);
+    const T* const inputs = behind(input + first_input, input_rows.place[0]);
+    T* const input_gradients = behind(input_gradient + first_input, input_rows.place[0]);
+    // In one word, from which the card has all as predicates at once.
+    unsigned inside_bits = output_rows.inside_bits | input_rows.inside_bits << (R + H);
+    const auto output_inside = [&](int r) { return (inside_bits >> r & 1) != 0; };
+    // Of input rows with stride 1 some may lie behind the map, but not the first.
+    const auto input_inside = [&](int row) { return (S == 1 && row == 0) || (inside_bits >> (R + H + row) & 1) != 0; };
+    // And no column: all of the map's are places.
+    const auto input_column = [&](int column, int x) {
+      return S == 1 ? Column(column - padding) : Column(column * S + x - padding, side);
+    };
+    // An input row outside is cut to zeros, as forward, and has no slope.
+    Reading row_reading[R * S];
+#pragma unroll
+    for (int row = 0; row < R * S; row++) {
+      row_reading[row] = input_reading.reading;
+      if (!input_inside(row)) row_reading[row].low = row_reading[row].high = 0.0f;
+    }
+    // window[r][slot(x)]: the gradient at output row first_row - H + r, column - H + x.
+    float2 window[R + H][H + 1];
+    Pair<T> coming_gradient[R + H] = {}, coming_output[R + H] = {}, coming_input[R * S * S] = {};
     const auto fetch_output = [&](int column) {
-      const unsigned at = Column(column, out).nearest * channels;
+      const T *from_gradient = behind(gradients, column * channels), *from_output = behind(outputs, column * channels);
 #pragma unroll
       for (int r = 0; r < R + H; r++) {
-        const unsigned place = output_rows.place[r] + at;
-        coming_gradient[r] = load_pair(gradients + place), coming_output[r] = load_pair(outputs + place);
+        coming_gradient[r] = load_pair(behind(from_gradient, output_rows.from_first(r)));
+        coming_output[r] = load_pair(behind(from_output, output_rows.from_first(r)));
       }
     };
     const auto fetch_input = [&](int column) {
 #pragma unroll
       for (int x = 0; x < S; x++) {
-        const unsigned at = Column(column * S + x - padding, side).nearest * channels;
+        const T* const from = behind(inputs, input_column(column, x).nearest * channels);
 #pragma unroll
-        for (int row = 0; row < R * S; row++) coming_input[row * S + x] = load_pair(inputs + (input_rows.place[row] + at));
+        for (int row = 0; row < R * S; row++) coming_input[row * S + x] = load_pair(behind(from, input_rows.from_first(row)));
       }
     };
-    const auto take = [&](int column, int at) {
-      const bool inside = Column(column, out).inside;
+    const auto take = [&](int at) {
 #pragma unroll
       for (int r = 0; r < R + H; r++)
-        window[r][at] = only_if(inside && output_rows.inside(r),
+        window[r][at] = only_if(output_inside(r),
                                 output_gradient.read(unpack_pair(coming_gradient[r]), unpack_pair(coming_output[r])));
     };
 #pragma unroll
     for (int x = 0; x < H; x++) {
-      fetch_output(first_column - H + x);
-      take(first_column - H + x, x);
+      const Column column(first_column - H + x, out);
+      fetch_output(column.nearest);
+      take(x);
+#pragma unroll
+      for (int r = 0; r < R + H; r++) window[r][x] = only_if(column.inside, window[r][x]);
     }
-    fetch_output(first_column);
+    fetch_output(min(first_column, out - 1));
     fetch_input(first_column);
     const int end = min(first_place + places, first_column + unit_columns);
-    for (int column = first_column; column < end; column++) {
-      take(column, H);
-      Pair<T> own_input[R * S * S];
+    for (int first = first_column; first < end; first += PHASES) {
 #pragma unroll
-      for (int pixel = 0; pixel < R * S * S; pixel++) own_input[pixel] = coming_input[pixel];
-      // The next column's values are on their way meanwhile.
-      fetch_output(column + 1);
-      fetch_input(column + 1);
-#pragma unroll
-      for (int phase_at = 0; phase_at < S * S; phase_at++) {
-        const int y_phase = phase_at / S, x_phase = phase_at % S;
-        const Column at(column * S + x_phase - padding, side);
-        // Of the R pixels of these phases each filter place is loaded once. One outside of the map adds nothing.
-        float2 y[R], a[R], sum[R];
-        bool inside[R];
-        unsigned place[R];
-#pragma unroll
-        for (int r = 0; r < R; r++) {
-          const int row = r * S + y_phase;
-          inside[r] = at.inside && input_rows.inside(row);
-          place[r] = input_rows.place[row] + at.nearest * channels;
-          y[r] = unpack_pair(own_input[row * S + x_phase]);
-          a[r] = only_if(inside[r], affine.read<HARD_SWISH>(input_reading.reading, y[r]));
-          sum[r] = make_float2(0.0f, 0.0f);
-          if (accumulate) sum[r] = Storage<T>::load2(input_gradients + place[r]);
+      for (int phase = 0; phase < PHASES; phase++) {
+        const int column = first + phase;
+        if (column >= end) break;
+        const auto slot = [&](int x) { return (x + phase) % (H + 1); };
+        // The unit's last columns, where they lie behind the output.
+        if (column >= out) {
+          inside_bits &= ~0u << (R + H);
+          pin(inside_bits);
         }
+        take(slot(H));
+        Pair<T> own_input[R * S * S];
 #pragma unroll
-        for (int dy = 0; S * dy + y_phase < K; dy++)
+        for (int pixel = 0; pixel < R * S * S; pixel++) own_input[pixel] = coming_input[pixel];
+        // The next column's values are on their way meanwhile.
+        fetch_output(min(column + 1, out - 1));
+        fetch_input(min(column + 1, end - 1));
 #pragma unroll
-          for (int dx = 0; S * dx + x_phase < K; dx++) {
-            const int ky = S * dy + y_phase, kx = S * dx + x_phase;
-            const float2 factor = w.at(ky, kx);
+        for (int phase_at = 0; phase_at < S * S; phase_at++) {
+          const int y_phase = phase_at / S, x_phase = phase_at % S;
+          const Column at = input_column(column, x_phase);
+          T* const to = behind(input_gradients, at.nearest * channels);
+          // Of the R pixels of these phases each filter place is loaded once. One outside of the map adds nothing.
+          Reading own_reading[R] = {};
+          float2 y[R] = {}, a[R] = {}, sum[R] = {};
 #pragma unroll
-            for (int r = 0; r < R; r++) {
-              const float2 g = window[r + H - dy][H - dx];
-              sum[r].x = fmaf(g.x, factor.x, sum[r].x), sum[r].y = fmaf(g.y, factor.y, sum[r].y);
-              dw[ky][kx].x = fmaf(g.x, a[r].x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a[r].y, dw[ky][kx].y);
-            }
+          for (int r = 0; r < R; r++) {
+            const int row = r * S + y_phase;
+            own_reading[r] = row_reading[row];
+            if (!at.inside) own_reading[r].low = own_reading[r].high = 0.0f;
+            y[r] = unpack_pair(own_input[row * S + x_phase]);
+            a[r] = affine.read<HARD_SWISH>(own_reading[r], y[r]);
+          }
+          if (accumulate) {
+#pragma unroll
+            for (int r = 0; r < R; r++) sum[r] = Storage<T>::load2(behind(to, input_rows.from_first(r * S + y_phase)));
           }
 #pragma unroll
-        for (int r = 0; r < R; r++) {
-          const float2 own = sums.add_gradient<HARD_SWISH>(input_reading.reading, affine, mean, only_if(inside[r], sum[r]), y[r]);
-          if (inside[r]) Storage<T>::store2(input_gradients + place[r], own.x, own.y);
+          for (int dy = 0; S * dy + y_phase < K; dy++)
+#pragma unroll
+            for (int dx = 0; S * dx + x_phase < K; dx++) {
+              const int ky = S * dy + y_phase, kx = S * dx + x_phase;
+              const float2 factor = w.at(ky, kx);
+#pragma unroll
+              for (int r = 0; r < R; r++) {
+                const float2 g = window[r + H - dy][slot(H - dx)];
+                sum[r].x = fmaf(g.x, factor.x, sum[r].x), sum[r].y = fmaf(g.y, factor.y, sum[r].y);
+                dw[ky][kx].x = fmaf(g.x, a[r].x, dw[ky][kx].x), dw[ky][kx].y = fmaf(g.y, a[r].y, dw[ky][kx].y);
+              }
+            }
+#pragma unroll
+          for (int r = 0; r < R; r++) {
+            const int row = r * S + y_phase;
+            const bool inside = at.inside && input_inside(row);
+            // A hard swish has a slope whatever the bounds.
+            if constexpr (HARD_SWISH) sum[r] = only_if(inside, sum[r]);
+            const float2 own = sums.add_gradient<HARD_SWISH>(own_reading[r], affine, mean, sum[r], y[r]);
+            if (inside) Storage<T>::store2(behind(to, input_rows.from_first(row)), own.x, own.y);
+          }
+        }
+        if constexpr (PHASES == 1) {
+#pragma unroll
+          for (int r = 0; r < R + H; r++)
+#pragma unroll
+            for (int x = 0; x < H; x++) window[r][x] = window[r][x + 1];
         }
       }
-      // Moved: to change places, as forward, would take code and registers for each of them, and there are too few.
-#pragma unroll
-      for (int r = 0; r < R + H; r++)
-#pragma unroll
-        for (int x = 0; x < H; x++) window[r][x] = window[r][x + 1];
     }
   }
   write_sums(partials, sums, channels);

@@ -7,51 +7,64 @@ template <class T, int K, int S, int R, bool HARD_SWISH>
 DEVICE void depthwise_forward(const T* input, const Reading& reading, const float* weight, T* output, float* partials,
                               int pictures, int side, int channels, int padding) {
   constexpr int ROWS = (R - 1) * S + K;
-  // So many columns have code of their own, in which the window's columns have changed places: then none has to be moved.
-  constexpr int PHASES = K == 3 ? K : 1;
+  // So many columns have code of their own, in which the window's columns have changed places: then none has to be moved. Not where
+  // registers are too few for it: the filter comes from shared memory once for all of these columns.
+  constexpr int PHASES = K == 3 || (S == 2 && is_same<T, float>) ? K : 1;
   const int out = (side + 2 * padding - K) / S + 1;
   const int channel = pair_channel();
   const int row_units = ceil_div(out, R), column_units = ceil_div(out, UNIT_COLUMNS);
   const int unit_columns = ceil_div(out, column_units);
   const int units = pictures * row_units * column_units;
   const Affine2 affine(reading, channel);
-  const typename ForwardWeights<K>::Type w(weight, channel, channels);
+  const ForwardWeights<K> w(weight, channel, channels);
 
   PairSums sums;
   for (int unit = first_unit(); unit < units; unit += unit_step()) {
     const int picture = unit / (row_units * column_units);
     const int first_row = unit / column_units % row_units * R, first_column = unit % column_units * unit_columns;
-    const T* from = input + static_cast<size_t>(picture) * side * side * channels + channel;
-    T* to = output + static_cast<size_t>(picture) * out * out * channels + channel;
     const Rows<ROWS> rows(first_row * S - padding, side, channels);
+    const T* const from = behind(input + static_cast<size_t>(picture) * side * side * channels + channel, rows.place[0]);
+    T* const to = output + static_cast<size_t>(picture) * out * out * channels + channel;
+    // A row outside is cut to zeros: so there is no choice for each of its values. They are the nearest row's: where those are NaN or
+    // infinite, so may be what is outside.
+    Reading row_reading[ROWS];
+#pragma unroll
+    for (int row = 0; row < ROWS; row++) {
+      row_reading[row] = reading;
+      if (!rows.inside(row)) row_reading[row].low = row_reading[row].high = 0.0f;
+    }
     float2 window[ROWS][K];
     Pair<T> coming[ROWS][S] = {};
     // Columns column .. column + S of the unit's rows.
     const auto fetch = [&](int column) {
 #pragma unroll
       for (int x = 0; x < S; x++) {
-        const unsigned at = Column(column + x, side).nearest * channels;
+        const T* const at = behind(from, Column(column + x, side).nearest * channels);
 #pragma unroll
-        for (int row = 0; row < ROWS; row++) coming[row][x] = load_pair(from + (rows.place[row] + at));
+        for (int row = 0; row < ROWS; row++) coming[row][x] = load_pair(behind(at, rows.from_first(row)));
       }
     };
     // Of these, column x becomes the window's column `at`.
-    const auto take = [&](int column, int x, int at) {
-      const bool inside = Column(column + x, side).inside;
+    const auto take = [&](int x, int at) {
 #pragma unroll
       for (int row = 0; row < ROWS; row++)
-        window[row][at] =
-            only_if(inside && rows.inside(row), affine.read<HARD_SWISH>(reading, unpack_pair(coming[row][x])));
+        window[row][at] = affine.read<HARD_SWISH>(row_reading[row], unpack_pair(coming[row][x]));
     };
     const int left = first_column * S - padding, end = min(out, first_column + unit_columns);
     const int unit_rows = min(R, out - first_row);
     const unsigned row_step = out * channels;
+    unsigned at = first_row * row_step + first_column * channels;
     // All columns but the last S of the first output's window.
 #pragma unroll
     for (int x = 0; x < K - S; x += S) {
       fetch(left + x);
 #pragma unroll
-      for (int i = 0; i < S && x + i < K - S; i++) take(left + x, i, x + i);
+      for (int i = 0; i < S && x + i < K - S; i++) {
+        const bool inside = Column(left + x + i, side).inside;
+        take(i, x + i);
+#pragma unroll
+        for (int row = 0; row < ROWS; row++) window[row][x + i] = only_if(inside, window[row][x + i]);
+      }
     }
     fetch(left + K - S);
     for (int first = first_column; first < end; first += PHASES) {
@@ -62,9 +75,19 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
         const auto slot = [&](int x) { return (x + phase * S) % K; };
         const int newest = column * S - padding + K - S;
 #pragma unroll
-        for (int x = 0; x < S; x++) take(newest, x, slot(K - S + x));
+        for (int x = 0; x < S; x++) {
+          // So are the unit's last columns, where they lie behind the map.
+          if (newest + x >= side) {
+            float2 none = make_float2(0.0f, 0.0f);
+            pin(none);
+#pragma unroll
+            for (int row = 0; row < ROWS; row++) row_reading[row].low = none.x, row_reading[row].high = none.y;
+          }
+          take(x, slot(K - S + x));
+        }
         fetch(newest + S);
-        const unsigned at = (first_row * out + column) * channels;
+        T* to_row = behind(to, at);
+        at += channels;
 #pragma unroll
         for (int r = 0; r < R; r++) {
           float2 sum = make_float2(0.0f, 0.0f);
@@ -75,8 +98,12 @@ DEVICE void depthwise_forward(const T* input, const Reading& reading, const floa
               const float2 value = window[r * S + y][slot(x)], factor = w.at(y, x);
               sum.x = fmaf(value.x, factor.x, sum.x), sum.y = fmaf(value.y, factor.y, sum.y);
             }
-          if (r < unit_rows) Storage<T>::store2(to + (at + r * row_step), sum.x, sum.y);
-          sums.add_value(only_if(r < unit_rows, sum));
+          pin(sum);
+          if (r < unit_rows) {
+            Storage<T>::store2(to_row, sum.x, sum.y);
+            sums.add_value(sum);
+          }
+          to_row = behind(to_row, row_step);
         }
         if constexpr (PHASES == 1) {
 #pragma unroll

@@ -35,10 +35,4 @@ struct SharedWeights {
 };
 
 template <int K>
-struct ForwardWeights {
-  using Type = SharedWeights<K>;
-};
-template <>
-struct ForwardWeights<3> {
-  using Type = RegisterWeights<3>;
-};
+using ForwardWeights = std::conditional_t<K == 3, RegisterWeights<K>, SharedWeights<K>>;

@@ -17,6 +17,8 @@ struct Rows {
       inside_bits |= row == nearest ? 1u << i : 0u;
     }
   }
+  // How far behind the first row i begins.
+  DEVICE unsigned from_first(int i) const { return place[i] - place[0]; }
   DEVICE bool inside(int i) const { return inside_bits >> i & 1; }
 };
 
@@ -24,5 +26,7 @@ struct Rows {
 struct Column {
   int nearest;
   bool inside;
+  // One that is inside.
+  DEVICE explicit Column(int column) : nearest(column), inside(true) {}
   DEVICE Column(int column, int side) : nearest(min(max(column, 0), side - 1)), inside(nearest == column) {}
 };

@@ -19,15 +19,30 @@ extern __shared__ uint4 dynamic_shared[];
 #define CROWDED_KERNEL(name, threads, blocks) extern "C" __global__ void __launch_bounds__(threads, blocks) name
 #define END_KERNEL(name)
 
-// Every kernel's first statement. From Hopper on a kernel may be launched before the one in front of it has ended (src/kernels/mod.rs
-// says when), so that its blocks are there when they may begin: here they wait for that, and for all that was written to be seen.
-// The kernel behind may come as soon as all blocks are this far.
+// Every kernel's first statement. From Hopper on a kernel may be launched before the one in front of it has ended
+// (src/driver/stream.rs says when, module.rs does it), so that its blocks are there when they may begin: here they wait for that, and
+// for all that was written to be seen. The kernel behind may come as soon as all blocks are this far.
 DEVICE void begin_kernel() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("griddepcontrol.wait;" ::: "memory");
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
+
+// The place so many values behind one in global memory, in two instructions, as long as that is less than 4 GB: the compiler would
+// add up all that belongs to an address in 64 bits and then come to the array's, which takes five for each.
+template <class T>
+DEVICE T* behind(T* place, unsigned values) {
+  T* to;
+  asm("mad.wide.u32 %0, %1, 1, %2;" : "=l"(to) : "r"(values * static_cast<unsigned>(sizeof(T))), "l"(place));
+  __builtin_assume(__isGlobal(to));
+  return to;
+}
+
+// What is given is made where this stands. In front of a condition: what stands behind that stays short, and is predicated. Behind
+// one: it stays a branch, where the compiler would make in both ways all that it changes, and choose.
+DEVICE void pin(unsigned& word) { asm volatile("" : "+r"(word)); }
+DEVICE void pin(float2& values) { asm volatile("" : "+f"(values.x), "+f"(values.y)); }
 
 // Two floats as bfloat16, to the nearest even: `low` in the lower half.
 DEVICE unsigned pack_bf16(float low, float high) {

@@ -48,9 +48,19 @@ impl Shape {
         }
     }
 
-    /// Both kernels and strides with and without padding; sides that leave rests, one pixel, one picture and several.
+    /// Both kernels and strides with and without padding; sides that leave rests, one pixel of input or output, one unit's columns and
+    /// three's, one picture and several.
     fn all() -> impl Iterator<Item = Self> {
-        let sizes = [(1usize, 16usize, 3usize), (5, 16, 1), (6, 48, 2), (9, 32, 1), (12, 64, 2), (19, 16, 1)];
+        let sizes = [
+            (1usize, 16usize, 3usize),
+            (3, 32, 2),
+            (5, 16, 1),
+            (6, 48, 2),
+            (9, 32, 1),
+            (12, 64, 2),
+            (19, 16, 1),
+            (37, 16, 1),
+        ];
         let kernels = [(3, 1), (3, 2), (5, 1), (5, 2)];
         kernels.into_iter().flat_map(move |(kernel, stride)| {
             let shapes = sizes.into_iter().flat_map(move |(side, channels, pictures)| {
