@@ -20,7 +20,7 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// `IO` when the folder can't be written to.
-pub fn write_soon(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_unflushed(path: &Path, bytes: &[u8]) -> Result<()> {
     put(path, bytes, false)
 }
 

@@ -62,7 +62,7 @@ export interface Outlook {
 
 /**
  * How long a run will take: what training on a picture took, evaluating one, and what lies between two epochs (making
- * ready for the evaluation, writing checkpoints), times what is left of each. The first step only begins the clock,
+ * ready for the evaluation, reading the state), times what is left of each. The first step only begins the clock,
  * because it takes longer than those after it.
  */
 export class Pace {

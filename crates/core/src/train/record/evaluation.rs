@@ -4,7 +4,7 @@ use crate::data::image::{self, encode_png};
 use crate::data::{Pictures, Rgb, View};
 use crate::engine::evaluate::Answers;
 use crate::error::{Error, Result};
-use crate::files::write_soon;
+use crate::files::write_unflushed;
 use crate::metrics::Metrics;
 use crate::train::event::Split;
 use base64::Engine;
@@ -41,7 +41,7 @@ pub struct Evaluation {
 impl Evaluation {
     /// Writes the file. (The next epoch replaces it.)
     pub fn write(&self, path: &Path) -> Result<()> {
-        write_soon(path, &serde_json::to_vec(self).map_err(Error::internal)?)
+        write_unflushed(path, &serde_json::to_vec(self).map_err(Error::internal)?)
     }
 }
 
