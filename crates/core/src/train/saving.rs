@@ -8,25 +8,32 @@ use super::validation::Evaluated;
 use super::writer::Written;
 use crate::checkpoint::{TrainingState, write};
 use crate::engine::backend::EngineState;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::mobilenet::Weights;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 impl Trainer<'_> {
-    /// Hands the weights of a state to the model: the average, where there is one.
-    pub(super) fn publish(&mut self, state: &EngineState) {
-        let (parameters, statistics) = network_of(state);
-        self.weights.tensors = Arc::new(self.layout.scatter(parameters, statistics));
-        self.weights.batches_tracked = self.progress.steps as u64;
-        self.model.set_weights(self.weights.clone());
+    /// Has the weights of a state handed to the model: the average, where there is one. What is saved later has them.
+    pub(super) fn publish(&mut self, state: &Arc<EngineState>) {
+        let (model, layout, state) = (self.model.clone(), self.layout.clone(), state.clone());
+        let (mut weights, published) = (self.weights.clone(), Arc::new(OnceLock::new()));
+        weights.batches_tracked = self.progress.steps as u64;
+        self.published = published.clone();
+        self.writer.give(None, move || {
+            let (parameters, statistics) = network_of(&state);
+            weights.tensors = Arc::new(layout.scatter(parameters, statistics));
+            model.set_weights(published.get_or_init(|| weights).clone());
+            Ok(())
+        });
     }
 
     /// Has what was last published written as the best.
     pub(super) fn save_best(&mut self) {
         let Some(path) = self.record.as_ref().map(|record| record.folder.best()) else { return };
-        let (model, weights) = (self.model.clone(), self.weights.clone());
+        let (model, published) = (self.model.clone(), self.published.clone());
         let written = Written { path: path.clone(), answers: None };
-        self.writer.give(written, move || write(&model.checkpoint(&weights, None), &path));
+        self.writer.give(Some(written), move || write(&model.checkpoint(known(&published)?, None), &path));
     }
 
     /// Has what was last published written, with the run's state, as the newest.
@@ -63,10 +70,10 @@ impl Trainer<'_> {
         let Some(record) = &self.record else { return Ok(()) };
         let (path, folder, sync_log) =
             (place(&record.folder), record.folder.path().to_path_buf(), record.sync()?);
-        let (model, weights, layout) = (self.model.clone(), self.weights.clone(), self.layout.clone());
+        let (model, published, layout) = (self.model.clone(), self.published.clone(), self.layout.clone());
         let (state, mut progress) = (state.clone(), self.progress.clone());
         let written = Written { path: path.clone(), answers };
-        self.writer.give(written, move || {
+        self.writer.give(Some(written), move || {
             let mut raw = None;
             if let Some(average) = &state.average {
                 progress.averaged = average.updates;
@@ -75,7 +82,8 @@ impl Trainer<'_> {
             let buffers = state.optimizer.buffers.iter();
             let optimizer = buffers.map(|buffer| layout.scatter_parameters(buffer)).collect();
             sync_log()?;
-            write(&model.checkpoint(&weights, Some(TrainingState { progress, raw, optimizer })), &path)?;
+            let training = TrainingState { progress, raw, optimizer };
+            write(&model.checkpoint(known(&published)?, Some(training)), &path)?;
             keep.map_or(Ok(()), |keep| keep_epochs(&folder, keep))
         });
         Ok(())
@@ -123,6 +131,11 @@ impl Trainer<'_> {
             best: folder.map(Folder::best).filter(|path| path.exists()),
         }
     }
+}
+
+/// Weights that were published before what is asked about now.
+fn known(published: &OnceLock<Weights>) -> Result<&Weights> {
+    published.get().ok_or_else(|| Error::internal("weights are saved before they are published"))
 }
 
 /// Parameters and running statistics of what is evaluated and saved: the average, where there is one.

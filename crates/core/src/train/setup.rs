@@ -18,7 +18,7 @@ use crate::kernels::simd::Isa;
 use crate::mobilenet::{MobileNet, Weights, check_labels};
 use crate::optim::average::Average;
 use crate::optim::{State, buffers};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// The pictures that a run trains on, validates with or tests with.
@@ -136,6 +136,7 @@ impl<'a> Trainer<'a> {
             config,
             record,
             progress,
+            published: Arc::new(OnceLock::from(weights.clone())),
             weights,
             engine,
             keeps_pictures,

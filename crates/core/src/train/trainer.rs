@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::mobilenet::{MobileNet, Weights};
 use crate::optim::schedule::{Place, learning_rate};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 pub(super) struct Trainer<'a> {
@@ -29,6 +29,8 @@ pub(super) struct Trainer<'a> {
     pub(super) progress: Progress,
     /// The weights as the run began; class names and normalisation stay.
     pub(super) weights: Weights,
+    /// Those that were handed to the model last, once the writer has done that; at first those that the run began with.
+    pub(super) published: Arc<OnceLock<Weights>>,
     pub(super) engine: Box<dyn TrainingEngine>,
     /// Whether the engine keeps the training pictures, so that batches need not bring them.
     pub(super) keeps_pictures: bool,

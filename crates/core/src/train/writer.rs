@@ -17,16 +17,16 @@ pub(super) struct Written {
     pub answers: Option<u64>,
 }
 
-/// Writes one file after the other, in the order in which they were given. The first failure ends it. Dropping it waits for what
-/// was given.
+/// Does one thing after the other, in the order in which they were given. The first failure ends it. Dropping it waits for what was
+/// given.
 #[derive(Debug)]
 pub(super) struct Writer {
     /// Absent once nothing more is to come.
     work: Option<Sender<Work>>,
     done: Receiver<Result<()>>,
     thread: Option<JoinHandle<()>>,
-    /// What was given and isn't known to be done, in order.
-    given: VecDeque<Written>,
+    /// What was given and isn't known to be done, in order; what is to be told of it.
+    given: VecDeque<Option<Written>>,
 }
 
 impl Writer {
@@ -52,8 +52,8 @@ impl Writer {
         Ok(Self { work: Some(work), done, thread: Some(thread), given: VecDeque::new() })
     }
 
-    /// Gives it something to write; `written` is told when that is done.
-    pub fn give(&mut self, written: Written, work: impl FnOnce() -> Result<()> + Send + 'static) {
+    /// Gives it something to do; `written` is told when that is done.
+    pub fn give(&mut self, written: Option<Written>, work: impl FnOnce() -> Result<()> + Send + 'static) {
         // Without its thread nobody takes it: the failure that ended the thread is told by `written`.
         let _ = self.work.as_ref().map(|sender| sender.send(Box::new(work)));
         self.given.push_back(written);
@@ -75,7 +75,7 @@ impl Writer {
                 }
             };
             outcome.unwrap_or_else(|| Err(Error::internal("the thread that writes files panicked")))?;
-            told.extend(self.given.pop_front());
+            told.extend(self.given.pop_front().flatten());
         }
         Ok(told)
     }
@@ -99,15 +99,20 @@ mod tests {
         Written { path: name.into(), answers: None }
     }
 
+    fn some(name: &str) -> Option<Written> {
+        Some(named(name))
+    }
+
     #[test]
     fn what_is_written_is_told_in_order_and_once() {
         let (mut writer, barrier) = (Writer::start().unwrap(), Arc::new(Barrier::new(2)));
         let waits = barrier.clone();
-        writer.give(named("a"), move || {
+        writer.give(some("a"), move || {
             waits.wait();
             Ok(())
         });
-        writer.give(named("b"), || Ok(()));
+        writer.give(None, || Ok(()));
+        writer.give(some("b"), || Ok(()));
         assert_eq!(writer.written(false).unwrap(), [], "the first one waits");
         barrier.wait();
         assert_eq!(writer.written(true).unwrap(), [named("a"), named("b")]);
@@ -118,9 +123,9 @@ mod tests {
     fn after_a_failure_nothing_more_is_written() {
         let mut writer = Writer::start().unwrap();
         let count = Arc::new(AtomicUsize::new(0));
-        writer.give(named("a"), || Err(Error::internal("no room")));
+        writer.give(some("a"), || Err(Error::internal("no room")));
         let later = count.clone();
-        writer.give(named("b"), move || {
+        writer.give(some("b"), move || {
             later.fetch_add(1, Ordering::Relaxed);
             Ok(())
         });
@@ -132,7 +137,7 @@ mod tests {
     #[test]
     fn a_panic_is_an_error() {
         let mut writer = Writer::start().unwrap();
-        writer.give(named("a"), || panic!("on purpose"));
+        writer.give(some("a"), || panic!("on purpose"));
         assert!(writer.written(true).unwrap_err().message.contains("panicked"));
     }
 
@@ -141,7 +146,7 @@ mod tests {
         let (mut writer, count) = (Writer::start().unwrap(), Arc::new(AtomicUsize::new(0)));
         for _ in 0..3 {
             let counted = count.clone();
-            writer.give(named("a"), move || {
+            writer.give(some("a"), move || {
                 counted.fetch_add(1, Ordering::Relaxed);
                 Ok(())
             });
