@@ -267,7 +267,8 @@ def main():
         versions |= {"torch": torch.__version__, "cuda": torch.version.cuda, "gpu": torch.cuda.get_device_name()}
         if arguments.jobs > 1:
             missing = compile_all(lists, arguments.jobs, arguments.compile_seconds)
-            print(f"PyTorch's networks were compiled in {time.perf_counter() - begun:.0f} s, but {len(missing)}", flush=True)
+            print(f"PyTorch's networks were compiled in {time.perf_counter() - begun:.0f} s; {len(missing)} were not, in that time",
+                  flush=True)
     results, left_out = [], []
     for work, precision, network, batch in works_of(lists):
         if time.perf_counter() - begun > arguments.seconds:

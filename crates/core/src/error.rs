@@ -75,6 +75,11 @@ impl Error {
         Self::new(ErrorCode::Io, format!("cannot {doing} {}: {error}", path.display()))
     }
 
+    /// [`ErrorCode::Io`]: the system gives no thread.
+    pub fn no_thread(error: impl fmt::Display) -> Self {
+        Self::new(ErrorCode::Io, format!("cannot start a thread: {error}"))
+    }
+
     /// [`ErrorCode::Internal`].
     pub fn internal(message: impl fmt::Display) -> Self {
         Self::new(ErrorCode::Internal, format!("internal error: {message}; please report it"))

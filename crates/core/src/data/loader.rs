@@ -74,10 +74,8 @@ impl Loader {
 
     fn spawn(work: impl FnOnce(&SyncSender<Result<Batch>>) + Send + 'static) -> Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
-        let thread = Builder::new()
-            .name("batches".into())
-            .spawn(move || work(&sender))
-            .map_err(|error| Error::new(crate::ErrorCode::Io, format!("cannot start a thread: {error}")))?;
+        let thread =
+            Builder::new().name("batches".into()).spawn(move || work(&sender)).map_err(Error::no_thread)?;
         Ok(Self { batches: Some(receiver), thread: Some(thread) })
     }
 

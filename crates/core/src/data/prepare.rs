@@ -92,8 +92,7 @@ impl Preparer {
     /// Whether what is done to these pictures can be [drawn](Self::draw) and done elsewhere: they lie in memory as the network
     /// takes them, and are only placed, cut and mixed.
     pub fn can_draw(&self, pictures: &Pictures) -> bool {
-        let size = pictures.bytes().map(|(_, size)| size);
-        size == Some((self.resolution, self.resolution)) && self.augmenter.only_places()
+        pictures.square_bytes(self.resolution).is_some() && self.augmenter.only_places()
     }
 
     /// The same batch without its pixels. Only where [`Self::can_draw`] says so.

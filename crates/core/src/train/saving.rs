@@ -55,6 +55,9 @@ impl Trainer<'_> {
 
     /// Writes the state that the run begins with, unless it has no folder.
     pub(super) fn save_beginning(&mut self) -> Result<()> {
+        if self.record.is_none() {
+            return Ok(());
+        }
         let state = Arc::new(self.engine.state()?);
         self.save_state(&state, Folder::last, None, None)?;
         self.writer.written(true).map(drop)

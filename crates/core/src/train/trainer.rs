@@ -178,8 +178,8 @@ impl Trainer<'_> {
             step += 1;
             let number = (self.progress.steps + begun.steps.len()) as u64;
             let log = step.is_multiple_of(train.log_every) || step == steps;
-            // The device has this step to do while the one before is told.
-            let earlier = begun.steps.iter().any(|begun| begun.log);
+            // The device has this step to do while the one before is told. (Others were told before that.)
+            let earlier = begun.steps.back().is_some_and(|begun| begun.log);
             begun.steps.push_back(BegunStep { step, count: batch.count, rate, log });
             self.take_step(batch, kept, Update { rate, stream: (train.seed, number) })?;
             let checkpoint = control.wants_checkpoint();

@@ -48,7 +48,7 @@ impl Writer {
                     }
                 }
             })
-            .map_err(|error| Error::new(crate::ErrorCode::Io, format!("cannot start a thread: {error}")))?;
+            .map_err(Error::no_thread)?;
         Ok(Self { work: Some(work), done, thread: Some(thread), given: VecDeque::new() })
     }
 

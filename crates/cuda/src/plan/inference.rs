@@ -129,8 +129,7 @@ impl InferenceEngine for Inference {
         normalization: &Normalization,
     ) -> Result<Option<KeptPictures>> {
         let side = self.maps.network.resolution;
-        let all = pictures.bytes().filter(|(_, size)| *size == (side, side) && !indices.is_empty());
-        let Some((all, _)) = all else { return Ok(None) };
+        let Some(all) = pictures.square_bytes(side).filter(|_| !indices.is_empty()) else { return Ok(None) };
         let length = side * side * 3;
         let (mut bytes, mut labels) = (Vec::with_capacity(indices.len() * length), Vec::new());
         for index in indices.iter().map(|index| *index as usize) {

@@ -218,8 +218,8 @@ impl Training {
 impl TrainingEngine for Training {
     fn keep(&mut self, pictures: &Pictures, normalization: &Normalization) -> Result<bool> {
         let side = self.maps.network.resolution;
-        self.kept = match pictures.bytes().filter(|(_, size)| *size == (side, side)) {
-            Some((bytes, _)) => Kept::new(&self.kernels, bytes, &pictures.labels, normalization, side)?,
+        self.kept = match pictures.square_bytes(side) {
+            Some(bytes) => Kept::new(&self.kernels, bytes, &pictures.labels, normalization, side)?,
             None => None,
         };
         Ok(self.kept.is_some())
