@@ -7,10 +7,16 @@
 A step is the median of three windows, for each value of MOBILENET_NATIVE_CUDA_GRAPHS. A kernel's time is that of 20 launches one
 after the other, of all its launches in a step together (MOBILENET_NATIVE_CUDA_TIMES); weights' gradients, which a step computes
 beside the rest, are among them.
+
+Beside its time stands how far a kernel is from the card's limits: the bytes that it must move at least and the multiply-adds of its
+layers, each as a share of what the card could do in that time, tensor cores for products in TF32 and bfloat16. Maps that stay in the
+L2 cache may bring the share of memory above 100 %. A kernel's floor is the longer of the two times that its bytes and its
+multiply-adds take at these limits.
 """
 
 import datetime
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -31,20 +37,57 @@ def step_of(network, batch, precision, graphs, window):
 
 
 def kernels_of(network, batch, precision):
+    """Of each kernel in a step, by its name: launches, microseconds, what it works, and the card's limits."""
     environment = os.environ | {"MOBILENET_NATIVE_CUDA_TIMES": "1"}
     command = [str(ROOT / "target/cuda-card/steps"), "train", network, str(batch), precision]
-    said = subprocess.run(command, input="1\n", capture_output=True, text=True, env=environment, check=True).stderr
+    ended = subprocess.run(command, input="1\n", capture_output=True, text=True, env=environment, check=True)
+    peak = json.loads(ended.stdout.splitlines()[0])["peak"]
     kernels = {}
-    for line in said.splitlines():
-        name, _, rest = line.partition("\t")
-        if not rest:
+    for line in ended.stderr.splitlines():
+        fields = line.split("\t")
+        if len(fields) != 6:
             continue
-        kernel = kernels.setdefault(name, {"launches": 0, "microseconds": 0.0})
+        name, (microseconds, count, multiply_adds) = fields[0], map(float, fields[1:4])
+        rate = peak["multiply_adds"][unit_of(name)]
+        kernel = kernels.setdefault(name, {"launches": 0, "microseconds": 0, "bytes": 0, "multiply_adds": 0, "floor_microseconds": 0})
         kernel["launches"] += 1
-        kernel["microseconds"] += float(rest.split(" us")[0])
-    for kernel in kernels.values():
+        kernel["microseconds"] += microseconds
+        kernel["bytes"] += count
+        kernel["multiply_adds"] += multiply_adds
+        if peak["bytes"] and (rate or not multiply_adds):
+            kernel["floor_microseconds"] += 1e6 * max(count / peak["bytes"], multiply_adds / rate if multiply_adds else 0)
+        else:
+            kernel["floor_microseconds"] = math.nan
+    for name, kernel in kernels.items():
+        seconds, rate = kernel["microseconds"] / 1e6, peak["multiply_adds"][unit_of(name)]
+        kernel["of_memory"] = round(kernel["bytes"] / seconds / peak["bytes"], 3) if peak["bytes"] else None
+        kernel["of_multiply_adds"] = round(kernel["multiply_adds"] / seconds / rate, 3) if rate else None
+        floor = kernel["floor_microseconds"]
+        kernel["floor_microseconds"] = None if math.isnan(floor) else round(floor, 1)
         kernel["microseconds"] = round(kernel["microseconds"], 1)
     return dict(sorted(kernels.items(), key=lambda one: -one[1]["microseconds"]))
+
+
+def unit_of(kernel):
+    """What multiplies in it: tensor cores in products alone."""
+    for unit, ending in {"tf32": "_tf32", "bfloat16": "_bf16"}.items():
+        if kernel.startswith(("product_", "pooled_")) and ending in kernel:
+            return unit
+    return "float32"
+
+
+def tell(kernels):
+    """The kernels as a table."""
+    print(f"  {'kernel':42}{'launches':>8}{'us':>9}{'floor':>9}{'MB':>9}{'memory':>8}{'GFLOP':>9}{'of peak':>8}")
+    for name, kernel in kernels.items():
+        floor = kernel["floor_microseconds"]
+        print(f"  {name:42}{kernel['launches']:>8}{kernel['microseconds']:>9.1f}{'-' if floor is None else f'{floor:.1f}':>9}"
+              f"{kernel['bytes'] / 1e6:>9.1f}{share(kernel['of_memory']):>8}{kernel['multiply_adds'] * 2 / 1e9:>9.2f}"
+              f"{share(kernel['of_multiply_adds'] or None):>8}")
+
+
+def share(value):
+    return "-" if value is None else f"{value:.0%}"
 
 
 def driver():
@@ -85,10 +128,10 @@ def main():
         kernels = kernels_of(network, batch, precision)
         result["kernels"][f"{network} {batch} {precision}"] = kernels
         keep()
-        total = sum(kernel["microseconds"] for kernel in kernels.values())
-        print(f"{network} {batch} {precision}: {total:.0f} us in {sum(k['launches'] for k in kernels.values())} launches")
-        for name, kernel in list(kernels.items())[:12]:
-            print(f"  {name:44}{kernel['launches']:>4}{kernel['microseconds']:>10.1f}")
+        total, floors = (sum(kernel[key] or 0 for kernel in kernels.values()) for key in ("microseconds", "floor_microseconds"))
+        print(f"{network} {batch} {precision}: {total:.0f} us in {sum(k['launches'] for k in kernels.values())} launches, "
+              f"{floors:.0f} us at the card's limits")
+        tell(kernels)
 
 
 if __name__ == "__main__":

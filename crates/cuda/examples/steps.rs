@@ -15,8 +15,8 @@ use mobilenet_core::model::{initial, network};
 use mobilenet_core::optim::State;
 use mobilenet_core::{Error, Result};
 use mobilenet_cuda::backend::Cuda;
-use mobilenet_cuda::driver::Driver;
-use serde_json::json;
+use mobilenet_cuda::driver::{Card, Driver};
+use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ fn main() -> Result<()> {
         let indices: Vec<u32> = (0..batch as u32).collect();
         let kept = engine.keep(&pictures, &indices, &Normalization::default())?;
         let kept = kept.ok_or_else(|| Error::internal("the card has no room for the pictures"))?;
-        tell(json!({ "card": card.name, "batch": batch, "bytes": engine.bytes() }))?;
+        tell(about(&card, batch, engine.bytes()))?;
         return serve(|steps| {
             (0..steps).try_for_each(|_| engine.logits_of_kept(kept, &mut |_| ControlFlow::Continue(())))
         });
@@ -74,7 +74,7 @@ fn main() -> Result<()> {
     let normalization = Normalization::default();
     let preparer = Preparer::new(&normalization, side, &Augmentation::course());
     let drawn = preparer.can_draw(&pictures) && engine.keep(&pictures, &normalization)?;
-    tell(json!({ "card": card.name, "batch": batch, "bytes": engine.bytes() }))?;
+    tell(about(&card, batch, engine.bytes()))?;
     let mut epoch = 0;
     let mut loader: Option<Loader> = None;
     let mut done = 0;
@@ -115,7 +115,25 @@ fn main() -> Result<()> {
     })
 }
 
-fn tell(value: serde_json::Value) -> Result<()> {
+/// What is told first: the card, what it could do in a second at most, and what the plan takes of it.
+fn about(card: &Card, batch: usize, bytes: usize) -> Value {
+    let tensor = card.tensor_multiply_adds_per_second();
+    json!({
+        "card": card.name,
+        "batch": batch,
+        "bytes": bytes,
+        "peak": {
+            "bytes": card.bytes_per_second,
+            "multiply_adds": {
+                "float32": card.multiply_adds_per_second(),
+                "tf32": tensor.map(|rate| rate / 2.0),
+                "bfloat16": tensor,
+            },
+        },
+    })
+}
+
+fn tell(value: Value) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{value}").and_then(|()| out.flush()).map_err(Error::internal)
 }

@@ -111,4 +111,16 @@ impl Card {
         let cores = if self.compute_capability == (8, 0) { 64.0 } else { 128.0 };
         self.multiprocessors as f64 * cores * self.clock_hz
     }
+
+    /// The same of its tensor cores, where they multiply bfloat16 and add up in float32; half of it with TF32. `None` for cards whose
+    /// kinds differ in it, or that are newer than this. By NVIDIA's papers on the architectures of A100, H100 and B200.
+    pub fn tensor_multiply_adds_per_second(&self) -> Option<f64> {
+        let a_cycle = match self.compute_capability {
+            (8, 0) => 1024.0,
+            (9, 0) => 2048.0,
+            (10, 0) => 4096.0,
+            _ => return None,
+        };
+        Some(self.multiprocessors as f64 * a_cycle * self.clock_hz)
+    }
 }

@@ -56,14 +56,6 @@ impl Slice {
         Ok(self.address)
     }
 
-    /// The same for what a kernel can do without.
-    ///
-    /// # Errors
-    /// `INTERNAL` if there is an array with fewer bytes.
-    pub fn if_any(self, bytes: usize) -> Result<Address> {
-        if self == Self::NONE { Ok(0) } else { self.with(bytes) }
-    }
-
     /// What begins `bytes` behind its beginning.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //!
 //! Every call is checked, and none panics; what is owned is freed when it is dropped, whatever the driver says to that.
 
+mod arguments;
 mod context;
 mod device;
 mod error;
@@ -16,6 +17,7 @@ mod stream;
 mod transfer;
 mod types;
 
+pub use arguments::{Argument, Arguments, Work};
 pub use context::Context;
 pub use device::Card;
 pub use error::{LEAST_VERSION, version_text};
@@ -24,7 +26,7 @@ pub use functions::Functions;
 pub use graph::Graph;
 pub use library::{Attempt, VARIABLE, list};
 pub use memory::{DeviceBuffer, Element, PinnedBuffer, Slice};
-pub use module::{Argument, Arguments, Function, Grid, Image, Module};
+pub use module::{Function, Grid, Image, Module};
 pub use stream::{Priority, Stream};
 pub use transfer::{Download, Upload};
 pub use types::{Address, Code};

@@ -4,10 +4,10 @@ use super::types::{
     ATTRIBUTE_EARLY, FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, INVALID_IMAGE, LaunchAttribute,
     LaunchConfig, ModuleHandle, NO_BINARY_FOR_GPU, SUCCESS,
 };
-use super::{Context, Stream};
+use super::{Arguments, Context, Stream};
 use flate2::read::GzDecoder;
 use mobilenet_core::{Error, Result};
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::io::Read;
 use std::ptr::null_mut;
 use std::sync::Arc;
@@ -115,57 +115,6 @@ pub struct Grid {
     pub shared_bytes: u32,
 }
 
-/// A value as a kernel takes it.
-///
-/// # Safety
-/// It must lie as the kernel's type does, without padding, and need no larger alignment than 8.
-pub unsafe trait Argument: Copy {}
-
-// SAFETY: `float`.
-unsafe impl Argument for f32 {}
-// SAFETY: `double`.
-unsafe impl Argument for f64 {}
-// SAFETY: `int`.
-unsafe impl Argument for i32 {}
-// SAFETY: `unsigned`.
-unsafe impl Argument for u32 {}
-// SAFETY: a pointer, or none, as an address.
-unsafe impl Argument for u64 {}
-
-/// A kernel's arguments, in order.
-#[derive(Debug, Clone, Default)]
-pub struct Arguments {
-    /// Of 8 bytes, so that every argument begins where its alignment wants it.
-    words: Vec<u64>,
-    /// Where each argument begins.
-    starts: Vec<usize>,
-}
-
-impl Arguments {
-    /// None yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// One more.
-    pub fn with<T: Argument>(mut self, value: T) -> Self {
-        let start = self.words.len();
-        self.starts.push(start);
-        self.words.resize(start + size_of::<T>().div_ceil(8), 0);
-        // SAFETY: room for the value was just made, and the room's alignment is 8.
-        unsafe { self.words.as_mut_ptr().add(start).cast::<T>().write(value) };
-        self
-    }
-
-    /// One more, an `int` of a size.
-    ///
-    /// # Panics
-    /// When it is too large for one, which no size of a plan is that fits a card's memory.
-    pub fn int(self, value: usize) -> Self {
-        self.with(i32::try_from(value).expect("sizes are below 2^31"))
-    }
-}
-
 impl Function {
     /// Its name.
     pub fn name(&self) -> &str {
@@ -181,8 +130,7 @@ impl Function {
     /// # Errors
     /// When the driver refuses.
     pub unsafe fn launch(&self, stream: &Stream, grid: Grid, arguments: &Arguments) -> Result<()> {
-        let pointer = |start: &usize| std::ptr::from_ref(&arguments.words[*start]).cast_mut().cast();
-        let mut pointers: Vec<*mut c_void> = arguments.starts.iter().map(pointer).collect();
+        let mut pointers = arguments.pointers();
         let ([bx, by, bz], [tx, ty, tz]) = (grid.blocks, grid.threads);
         let context = &self.module.context;
         let launched = if stream.takes_early_kernel() && self.module.waits {

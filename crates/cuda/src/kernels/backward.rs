@@ -40,10 +40,10 @@ impl Kernels {
         let parted = grid::channel_pairs(channels, rows, self.multiprocessors, SMALL_BLOCKS);
         let bytes = storage.bytes() * rows * channels;
         let arguments = Arguments::new()
-            .with(gradient.with(bytes)?)
-            .with(map.with(bytes)?)
+            .array(gradient, bytes)?
+            .array(map, bytes)?
             .with(reading)
-            .with(partials.with(8 * channels * parted.parts)?)
+            .array(partials, 8 * channels * parted.parts)?
             .int(rows)
             .int(channels);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
@@ -62,17 +62,17 @@ impl Kernels {
     ) -> Result<()> {
         let bytes = 4 * channels;
         let arguments = Arguments::new()
-            .with(partials.with(2 * bytes * parts)?)
+            .array(partials, 2 * bytes * parts)?
             .int(parts)
             .int(channels)
             .with(rows as f64)
-            .with(norms.scale(index).with(bytes)?)
-            .with(norms.mean(index).with(bytes)?)
-            .with(norms.inverse_std(index).with(2 * bytes)?)
-            .with(norms.slope(index).with(bytes)?)
-            .with(norms.offset(index).with(bytes)?)
-            .with(weight_gradient.with(bytes)?)
-            .with(bias_gradient.with(bytes)?);
+            .array(norms.scale(index), bytes)?
+            .array(norms.mean(index), bytes)?
+            .array(norms.inverse_std(index), 2 * bytes)?
+            .array(norms.slope(index), bytes)?
+            .array(norms.offset(index), bytes)?
+            .array(weight_gradient, bytes)?
+            .array(bias_gradient, bytes)?;
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("gradient_finish", grid::finish(channels), &arguments) }
     }
@@ -87,11 +87,11 @@ impl Kernels {
         bias_gradient: Slice,
     ) -> Result<()> {
         let arguments = Arguments::new()
-            .with(partials.with(8 * channels * parts)?)
+            .array(partials, 8 * channels * parts)?
             .int(parts)
             .int(channels)
-            .with(norms.scale(index).with(4 * channels)?)
-            .with(bias_gradient.with(4 * channels)?);
+            .array(norms.scale(index), 4 * channels)?
+            .array(bias_gradient, 4 * channels)?;
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("bias_finish", grid::finish(channels), &arguments) }
     }
@@ -112,22 +112,24 @@ impl Kernels {
         let (rows, bytes) = (pictures * pixels, product.storage().bytes());
         let (tile, parted) = grid::product(product, rows, outputs, inputs, self.multiprocessors);
         let arguments = Arguments::new()
-            .with(output.gradient.with(bytes * rows * outputs)?)
-            .with(output.values.with(bytes * rows * outputs)?)
+            .array(output.gradient, bytes * rows * outputs)?
+            .array(output.values, bytes * rows * outputs)?
             .with(output.reading)
-            .with(weight.with(bytes * inputs * outputs)?)
-            .with(input.values.with(bytes * rows * inputs)?)
+            .array(weight, bytes * inputs * outputs)?
+            .array(input.values, bytes * rows * inputs)?
             .with(input.reading)
-            .with(factors.if_any(4 * pictures * inputs)?)
+            .array_if_any(factors, 4 * pictures * inputs)?
             .int(pixels)
             .int(usize::from(excited))
-            .with(input.gradient.with(bytes * rows * inputs)?)
+            .array(input.gradient, bytes * rows * inputs)?
+            .moving(usize::from(input.accumulate) * bytes * rows * inputs)
             .int(usize::from(input.accumulate))
-            .with(output_gradient.with(bytes * rows * outputs)?)
-            .with(partials.if_any(8 * inputs * parted.parts)?)
+            .array(output_gradient, bytes * rows * outputs)?
+            .array_if_any(partials, 8 * inputs * parted.parts)?
             .int(rows)
             .int(inputs)
-            .int(outputs);
+            .int(outputs)
+            .computing(pictures * layer.multiply_adds());
         let name = format!("product_input_gradient_{}_{}", product.name(), tile.name());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&name, parted.grid, &arguments)? };
@@ -150,16 +152,17 @@ impl Kernels {
             grid::weight_gradient(product, rows, inputs, outputs, self.multiprocessors);
         let parts = if splits == 1 { weight_gradient } else { room };
         let arguments = Arguments::new()
-            .with(output_gradient.with(bytes * rows * outputs)?)
-            .with(input.values.with(bytes * rows * inputs)?)
+            .array(output_gradient, bytes * rows * outputs)?
+            .array(input.values, bytes * rows * inputs)?
             .with(input.reading)
-            .with(factors.if_any(4 * pictures * inputs)?)
+            .array_if_any(factors, 4 * pictures * inputs)?
             .int(pixels)
-            .with(parts.with(4 * splits * inputs * outputs)?)
+            .array(parts, 4 * splits * inputs * outputs)?
             .int(rows)
             .int(rows_per_split)
             .int(inputs)
-            .int(outputs);
+            .int(outputs)
+            .computing(pictures * layer.multiply_adds());
         let name = format!("product_weight_gradient_{}_{}", product.name(), tile.name());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&name, grid, &arguments)? };
@@ -177,12 +180,12 @@ impl Kernels {
     ) -> Result<()> {
         let bytes = storage.bytes() * pictures * pixels * channels;
         let arguments = Arguments::new()
-            .with(gradient.with(bytes)?)
-            .with(map.values.with(bytes)?)
+            .array(gradient, bytes)?
+            .array(map.values, bytes)?
             .with(map.reading)
-            .with(excitation.values.with(4 * pictures * channels)?)
+            .array(excitation.values, 4 * pictures * channels)?
             .with(excitation.reading)
-            .with(excitation_gradient.with(4 * pictures * channels)?)
+            .array(excitation_gradient, 4 * pictures * channels)?
             .int(pictures)
             .int(pixels)
             .int(channels);
@@ -204,12 +207,13 @@ impl Kernels {
         let parted = grid::channel_pairs(channels, pictures * pixels, self.multiprocessors, SMALL_BLOCKS);
         let bytes = storage.bytes() * pictures * pixels * channels;
         let arguments = Arguments::new()
-            .with(input.values.with(bytes)?)
+            .array(input.values, bytes)?
             .with(input.reading)
-            .with(features_gradient.with(4 * pictures * channels)?)
-            .with(factors.if_any(4 * pictures * channels)?)
-            .with(input.gradient.with(bytes)?)
-            .with(partials.with(8 * channels * parted.parts)?)
+            .array(features_gradient, 4 * pictures * channels)?
+            .array_if_any(factors, 4 * pictures * channels)?
+            .array(input.gradient, bytes)?
+            .moving(if factors == Slice::NONE { 0 } else { bytes })
+            .array(partials, 8 * channels * parted.parts)?
             .int(pictures)
             .int(pixels)
             .int(channels);
@@ -236,20 +240,22 @@ impl Kernels {
         );
         let taps = layer.kernel * layer.kernel * channels;
         let arguments = Arguments::new()
-            .with(output.gradient.with(output_bytes)?)
-            .with(output.values.with(output_bytes)?)
+            .array(output.gradient, output_bytes)?
+            .array(output.values, output_bytes)?
             .with(output.reading)
-            .with(weight.with(4 * taps)?)
-            .with(input.values.with(input_bytes)?)
+            .array(weight, 4 * taps)?
+            .array(input.values, input_bytes)?
             .with(input.reading)
-            .with(input.gradient.with(input_bytes)?)
+            .array(input.gradient, input_bytes)?
+            .moving(usize::from(input.accumulate) * input_bytes)
             .int(usize::from(input.accumulate))
-            .with(room.with(4 * parted.parts * taps)?)
-            .with(partials.with(8 * channels * parted.parts)?)
+            .array(room, 4 * parted.parts * taps)?
+            .array(partials, 8 * channels * parted.parts)?
             .int(pictures)
             .int(layer.input_side)
             .int(channels)
-            .int(layer.padding);
+            .int(layer.padding)
+            .computing(2 * pictures * layer.multiply_adds());
         let name = format!("depthwise_backward_k{}s{}_{}", layer.kernel, layer.stride, storage.name());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&name, parted.grid, &arguments)? };
@@ -270,16 +276,17 @@ impl Kernels {
             grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, STEM_BLOCKS);
         let bytes = storage.bytes() * pictures * layer.map_floats();
         let arguments = Arguments::new()
-            .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)
-            .with(output.gradient.with(bytes)?)
-            .with(output.values.with(bytes)?)
+            .array(input, 4 * pictures * layer.input_side * layer.input_side * 3)?
+            .array(output.gradient, bytes)?
+            .array(output.values, bytes)?
             .with(output.reading)
-            .with(room.with(4 * parted.parts * PATCH * outputs)?)
+            .array(room, 4 * parted.parts * PATCH * outputs)?
             .int(pictures)
             .int(layer.input_side)
             .int(outputs)
             .int(layer.stride)
-            .int(layer.padding);
+            .int(layer.padding)
+            .computing(pictures * layer.multiply_adds());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&format!("stem_weight_gradient_{}", storage.name()), parted.grid, &arguments)? };
         Ok(parted.parts)
@@ -288,10 +295,10 @@ impl Kernels {
     /// Adds up parts of `count` values each.
     pub fn reduce(&self, parts: usize, count: usize, partials: Slice, to: Slice) -> Result<()> {
         let arguments = Arguments::new()
-            .with(partials.with(4 * parts * count)?)
+            .array(partials, 4 * parts * count)?
             .int(parts)
             .int(count)
-            .with(to.with(4 * count)?);
+            .array(to, 4 * count)?;
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("reduce_partials", grid::reduce(parts, count), &arguments) }
     }

@@ -42,18 +42,23 @@ impl Kernels {
     ) -> Result<()> {
         let holes = choices.holes_per_picture;
         let arguments = Arguments::new()
-            .with(choices.set.with(3 * side * side)?)
-            .with(choices.set_labels.with(4)?)
-            .with(choices.choices.with(CHOICE_BYTES * pictures)?)
-            .with(if holes == 0 { 0 } else { choices.holes.with(HOLE_BYTES * pictures * holes)? })
+            .array(choices.set, 3 * side * side)?
+            .array(choices.set_labels, 4)?
+            .array(choices.choices, CHOICE_BYTES * pictures)?
+            .array_if_any(
+                if holes == 0 { Slice::NONE } else { choices.holes },
+                HOLE_BYTES * pictures * holes,
+            )?
             .int(holes)
-            .with(choices.lookup.with(4 * LOOKUP_VALUES)?)
-            .with(choices.step.with(STEP_BYTES)?)
-            .with(input.with(4 * pictures * side * side * 3)?)
-            .with(labels.with(4 * pictures)?)
-            .with(second_labels.with(4 * pictures)?)
+            .array(choices.lookup, 4 * LOOKUP_VALUES)?
+            .array(choices.step, STEP_BYTES)?
+            .array(input, 4 * pictures * side * side * 3)?
+            .array(labels, 4 * pictures)?
+            .array(second_labels, 4 * pictures)?
             .int(pictures)
-            .int(side);
+            .int(side)
+            // Of the whole set, whose size isn't known here, a picture and a label each.
+            .moving((pictures - 1) * (3 * side * side + 4));
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them. That a choice
         // names a picture of the set is the loader's promise.
         unsafe { self.launch("prepare_batch", grid::flat(pictures * side * side), &arguments) }

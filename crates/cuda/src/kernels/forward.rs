@@ -29,16 +29,17 @@ impl Kernels {
         let parted =
             grid::channel_pairs(outputs, stem_units(layer, pictures), self.multiprocessors, STEM_BLOCKS);
         let arguments = Arguments::new()
-            .with(input.with(4 * pictures * layer.input_side * layer.input_side * 3)?)
-            .with(weight.with(4 * PATCH * outputs)?)
-            .with(bias.if_any(4 * outputs)?)
-            .with(output.with(storage.bytes() * pictures * layer.map_floats())?)
-            .with(partials.if_any(8 * outputs * parted.parts)?)
+            .array(input, 4 * pictures * layer.input_side * layer.input_side * 3)?
+            .array(weight, 4 * PATCH * outputs)?
+            .array_if_any(bias, 4 * outputs)?
+            .array(output, storage.bytes() * pictures * layer.map_floats())?
+            .array_if_any(partials, 8 * outputs * parted.parts)?
             .int(pictures)
             .int(layer.input_side)
             .int(outputs)
             .int(layer.stride)
-            .int(layer.padding);
+            .int(layer.padding)
+            .computing(pictures * layer.multiply_adds());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&format!("stem_forward_{}", storage.name()), parted.grid, &arguments)? };
         Ok(parted.parts)
@@ -57,15 +58,16 @@ impl Kernels {
         let (units, blocks) = depthwise_units(layer, storage, pictures);
         let parted = grid::channel_pairs(channels, units, self.multiprocessors, blocks);
         let arguments = Arguments::new()
-            .with(input.values.with(storage.bytes() * pictures * input_values(layer))?)
+            .array(input.values, storage.bytes() * pictures * input_values(layer))?
             .with(input.reading)
-            .with(weight.with(4 * layer.kernel * layer.kernel * channels)?)
-            .with(output.with(storage.bytes() * pictures * layer.map_floats())?)
-            .with(partials.if_any(8 * channels * parted.parts)?)
+            .array(weight, 4 * layer.kernel * layer.kernel * channels)?
+            .array(output, storage.bytes() * pictures * layer.map_floats())?
+            .array_if_any(partials, 8 * channels * parted.parts)?
             .int(pictures)
             .int(layer.input_side)
             .int(channels)
-            .int(layer.padding);
+            .int(layer.padding)
+            .computing(pictures * layer.multiply_adds());
         let name = format!("depthwise_forward_k{}s{}_{}", layer.kernel, layer.stride, storage.name());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&name, parted.grid, &arguments)? };
@@ -86,17 +88,18 @@ impl Kernels {
         let (rows, bytes) = (pictures * pixels, product.storage().bytes());
         let (tile, parted) = grid::product(product, rows, inputs, outputs, self.multiprocessors);
         let arguments = Arguments::new()
-            .with(input.values.with(bytes * rows * inputs)?)
+            .array(input.values, bytes * rows * inputs)?
             .with(input.reading)
-            .with(factors.if_any(4 * pictures * inputs)?)
+            .array_if_any(factors, 4 * pictures * inputs)?
             .int(pixels)
-            .with(weight.with(bytes * inputs * outputs)?)
-            .with(bias.if_any(4 * outputs)?)
-            .with(output.with(bytes * rows * outputs)?)
-            .with(partials.if_any(8 * outputs * parted.parts)?)
+            .array(weight, bytes * inputs * outputs)?
+            .array_if_any(bias, 4 * outputs)?
+            .array(output, bytes * rows * outputs)?
+            .array_if_any(partials, 8 * outputs * parted.parts)?
             .int(rows)
             .int(inputs)
-            .int(outputs);
+            .int(outputs)
+            .computing(pictures * layer.multiply_adds());
         let name = format!("product_forward_{}_{}", product.name(), tile.name());
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&name, parted.grid, &arguments)? };
@@ -114,9 +117,9 @@ impl Kernels {
     ) -> Result<()> {
         let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
         let arguments = Arguments::new()
-            .with(input.values.with(storage.bytes() * pictures * pixels * channels)?)
+            .array(input.values, storage.bytes() * pictures * pixels * channels)?
             .with(input.reading)
-            .with(features.with(4 * pictures * channels)?)
+            .array(features, 4 * pictures * channels)?
             .int(pictures)
             .int(pixels)
             .int(channels);
@@ -138,11 +141,11 @@ impl Kernels {
         let rows = pictures * layer.output_side() * layer.output_side();
         let bytes = storage.bytes() * rows * channels;
         let arguments = Arguments::new()
-            .with(a.values.with(bytes)?)
+            .array(a.values, bytes)?
             .with(a.reading)
-            .with(b.values.with(bytes)?)
+            .array(b.values, bytes)?
             .with(b.reading)
-            .with(output.with(bytes)?)
+            .array(output, bytes)?
             .int(rows)
             .int(channels);
         let grid = grid::flat(rows * channels / 2);
@@ -153,9 +156,9 @@ impl Kernels {
     /// Dropout's factors from a bit each.
     pub fn dropout_factors(&self, count: usize, kept: f32, kept_bits: Slice, factors: Slice) -> Result<()> {
         let arguments = Arguments::new()
-            .with(kept_bits.with(4 * count.div_ceil(32))?)
+            .array(kept_bits, 4 * count.div_ceil(32))?
             .with(kept)
-            .with(factors.with(4 * count)?)
+            .array(factors, 4 * count)?
             .int(count);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("dropout_factors", grid::flat(count), &arguments) }
@@ -173,20 +176,21 @@ impl Kernels {
     ) -> Result<()> {
         let bytes = 4 * channels;
         let arguments = Arguments::new()
-            .with(partials.with(2 * bytes * parts)?)
+            .array(partials, 2 * bytes * parts)?
             .int(parts)
             .int(channels)
             .with(rows as f64)
-            .with(weight.with(bytes)?)
-            .with(bias.with(bytes)?)
+            .array(weight, bytes)?
+            .array(bias, bytes)?
             .with(eps)
             .with(momentum)
-            .with(norms.scale(index).with(bytes)?)
-            .with(norms.shift(index).with(bytes)?)
-            .with(norms.mean(index).with(bytes)?)
-            .with(norms.inverse_std(index).with(2 * bytes)?)
-            .with(running_mean.with(bytes)?)
-            .with(running_var.with(bytes)?);
+            .array(norms.scale(index), bytes)?
+            .array(norms.shift(index), bytes)?
+            .array(norms.mean(index), bytes)?
+            .array(norms.inverse_std(index), 2 * bytes)?
+            .array(running_mean, bytes)?
+            .array(running_var, bytes)?
+            .moving(2 * bytes);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("normalize_finish", grid::finish(channels), &arguments) }
     }
@@ -202,13 +206,13 @@ impl Kernels {
     ) -> Result<()> {
         let bytes = 4 * channels;
         let arguments = Arguments::new()
-            .with(running_mean.with(bytes)?)
-            .with(running_var.with(bytes)?)
-            .with(weight.with(bytes)?)
-            .with(bias.with(bytes)?)
+            .array(running_mean, bytes)?
+            .array(running_var, bytes)?
+            .array(weight, bytes)?
+            .array(bias, bytes)?
             .with(eps)
-            .with(norms.scale(index).with(bytes)?)
-            .with(norms.shift(index).with(bytes)?)
+            .array(norms.scale(index), bytes)?
+            .array(norms.shift(index), bytes)?
             .int(channels);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("normalize_running", grid::flat(channels), &arguments) }

@@ -31,17 +31,17 @@ impl Kernels {
         [logits, gradient, losses, correct]: [Slice; 4],
     ) -> Result<()> {
         let arguments = Arguments::new()
-            .with(logits.with(4 * pictures * stride)?)
+            .array(logits, 4 * pictures * stride)?
             .int(stride)
             .int(classes)
-            .with(targets.labels.with(4 * pictures)?)
-            .with(targets.second_labels.if_any(4 * pictures)?)
-            .with(targets.class_weights.if_any(8 * classes)?)
+            .array(targets.labels, 4 * pictures)?
+            .array_if_any(targets.second_labels, 4 * pictures)?
+            .array_if_any(targets.class_weights, 8 * classes)?
             .with(targets.smoothing)
-            .with(targets.step.with(STEP_BYTES)?)
-            .with(gradient.if_any(4 * pictures * stride)?)
-            .with(losses.with(8 * pictures)?)
-            .with(correct.with(4 * pictures)?);
+            .array(targets.step, STEP_BYTES)?
+            .array_if_any(gradient, 4 * pictures * stride)?
+            .array(losses, 8 * pictures)?
+            .array(correct, 4 * pictures)?;
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them. Labels are below
         // the classes: the run has checked the data set.
         unsafe { self.launch("cross_entropy", grid::blocks(pictures, 32), &arguments) }
@@ -54,12 +54,12 @@ impl Kernels {
         [losses, correct, step, last, totals]: [Slice; 5],
     ) -> Result<()> {
         let arguments = Arguments::new()
-            .with(losses.with(8 * pictures)?)
-            .with(correct.with(4 * pictures)?)
+            .array(losses, 8 * pictures)?
+            .array(correct, 4 * pictures)?
             .int(pictures)
-            .with(step.with(STEP_BYTES)?)
-            .with(last.with(16)?)
-            .with(totals.with(16)?);
+            .array(step, STEP_BYTES)?
+            .array(last, 16)?
+            .array(totals, 16)?;
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("loss_finish", grid::blocks(1, 256), &arguments) }
     }

@@ -14,7 +14,7 @@ mod sizes;
 pub use reading::Norms;
 pub use sizes::Workspaces;
 
-use crate::driver::{Arguments, Context, Function, Grid, Module, Priority, Stream};
+use crate::driver::{Arguments, Context, Function, Grid, Module, Priority, Stream, Work};
 use mobilenet_core::Result;
 use mobilenet_core::config::Precision;
 use mobilenet_core::model::network::{Layer, Network, Operation};
@@ -154,8 +154,8 @@ const TIMED_LAUNCHES: u32 = 20;
 
 impl Kernels {
     /// With a stream of its own; `recording` says what plans may record. Where the environment has
-    /// `MOBILENET_NATIVE_CUDA_TIMES`, nothing is recorded, and each kernel's time is told to the standard error: what it
-    /// computes is then no good.
+    /// `MOBILENET_NATIVE_CUDA_TIMES`, nothing is recorded, and each kernel is told to the standard error: its name, microseconds,
+    /// its [`Work`], blocks and threads, with tabs between. What it computes is then no good.
     ///
     /// # Errors
     /// When the driver fails.
@@ -212,7 +212,11 @@ impl Kernels {
             (0..TIMED_LAUNCHES).try_for_each(|_| launch())?;
             self.stream.synchronize()?;
             let microseconds = (start.elapsed() / TIMED_LAUNCHES).as_secs_f64() * 1e6;
-            eprintln!("{name}\t{microseconds:.1} us\t{:?} blocks of {:?}", grid.blocks, grid.threads);
+            let Work { bytes, multiply_adds } = arguments.work();
+            eprintln!(
+                "{name}\t{microseconds:.1}\t{bytes}\t{multiply_adds}\t{:?}\t{:?}",
+                grid.blocks, grid.threads
+            );
         }
         Ok(())
     }

@@ -57,10 +57,10 @@ impl Kernels {
     /// What scales `count` gradients so that their norm is at most `most`. `partials` is float64, [`Self::norm_values`].
     pub fn clip(&self, count: usize, most: f64, [gradients, partials, scale]: [Slice; 3]) -> Result<()> {
         let arguments =
-            Arguments::new().with(gradients.with(4 * count)?).int(count).with(partials.with(8 * NORM_PARTS)?);
+            Arguments::new().array(gradients, 4 * count)?.int(count).array(partials, 8 * NORM_PARTS)?;
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("gradient_norm", grid::blocks(NORM_PARTS, 256), &arguments)? };
-        let arguments = Arguments::new().with(partials.with(8 * NORM_PARTS)?).with(most).with(scale.with(4)?);
+        let arguments = Arguments::new().array(partials, 8 * NORM_PARTS)?.with(most).array(scale, 4)?;
         // SAFETY: the same.
         unsafe { self.launch("clip_finish", grid::blocks(1, 256), &arguments) }
     }
@@ -86,16 +86,18 @@ impl Kernels {
             OptimizerKind::RmsProp => "optimizer_rms_prop",
             OptimizerKind::RmsPropTf => "optimizer_rms_prop_tf",
         };
+        let buffers = arrays.buffers.iter().filter(|buffer| **buffer != Slice::NONE).count();
         let arguments = Arguments::new()
-            .with(arrays.parameters.with(4 * count)?)
-            .with(arrays.gradients.with(4 * count)?)
-            .with(arrays.buffers[0].if_any(4 * count)?)
-            .with(arrays.buffers[1].if_any(4 * count)?)
-            .with(arrays.shadow.if_any(2 * count)?)
-            .with(arrays.decays.with(count / 16)?)
-            .with(arrays.clip_scale.if_any(4)?)
+            .array(arrays.parameters, 4 * count)?
+            .array(arrays.gradients, 4 * count)?
+            .array_if_any(arrays.buffers[0], 4 * count)?
+            .array_if_any(arrays.buffers[1], 4 * count)?
+            .moving(4 * count * (1 + buffers))
+            .array_if_any(arrays.shadow, 2 * count)?
+            .array(arrays.decays, count / 16)?
+            .array_if_any(arrays.clip_scale, 4)?
             .with(constants)
-            .with(step.with(STEP_BYTES)?)
+            .array(step, STEP_BYTES)?
             .int(count);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(name, grid::flat(count / 4), &arguments) }
@@ -104,9 +106,10 @@ impl Kernels {
     /// Moves averages towards values.
     pub fn average(&self, count: usize, [averages, values, step]: [Slice; 3]) -> Result<()> {
         let arguments = Arguments::new()
-            .with(averages.with(4 * count)?)
-            .with(values.with(4 * count)?)
-            .with(step.with(STEP_BYTES)?)
+            .array(averages, 4 * count)?
+            .moving(4 * count)
+            .array(values, 4 * count)?
+            .array(step, STEP_BYTES)?
             .int(count);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("average_update", grid::flat(count), &arguments) }
@@ -114,8 +117,7 @@ impl Kernels {
 
     /// The parameters in bfloat16.
     pub fn convert(&self, count: usize, parameters: Slice, shadow: Slice) -> Result<()> {
-        let arguments =
-            Arguments::new().with(parameters.with(4 * count)?).with(shadow.with(2 * count)?).int(count);
+        let arguments = Arguments::new().array(parameters, 4 * count)?.array(shadow, 2 * count)?.int(count);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch("convert_parameters", grid::flat(count), &arguments) }
     }

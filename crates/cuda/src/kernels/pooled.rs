@@ -22,17 +22,18 @@ impl Kernels {
     ) -> Result<()> {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let arguments = Arguments::new()
-            .with(input.values.with(4 * pictures * inputs)?)
+            .array(input.values, 4 * pictures * inputs)?
             .with(input.reading)
-            .with(factors.if_any(4 * pictures * inputs)?)
-            .with(weight.with(4 * inputs * outputs)?)
-            .with(bias.if_any(4 * outputs)?)
-            .with(output.with(4 * pictures * outputs)?)
+            .array_if_any(factors, 4 * pictures * inputs)?
+            .array(weight, 4 * inputs * outputs)?
+            .array_if_any(bias, 4 * outputs)?
+            .array(output, 4 * pictures * outputs)?
             .with(output_reading)
-            .with(read_output.if_any(4 * pictures * outputs)?)
+            .array_if_any(read_output, 4 * pictures * outputs)?
             .int(pictures)
             .int(inputs)
-            .int(outputs);
+            .int(outputs)
+            .computing(pictures * layer.multiply_adds());
         let grid = grid::pooled(pictures, outputs);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&format!("pooled_forward_{}", product.name()), grid, &arguments) }
@@ -49,19 +50,21 @@ impl Kernels {
     ) -> Result<()> {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let arguments = Arguments::new()
-            .with(output.gradient.with(4 * pictures * outputs)?)
-            .with(output.values.with(4 * pictures * outputs)?)
+            .array(output.gradient, 4 * pictures * outputs)?
+            .array(output.values, 4 * pictures * outputs)?
             .with(output.reading)
-            .with(weight.with(4 * inputs * outputs)?)
-            .with(map.values.with(4 * pictures * inputs)?)
+            .array(weight, 4 * inputs * outputs)?
+            .array(map.values, 4 * pictures * inputs)?
             .with(map.reading)
-            .with(factors.if_any(4 * pictures * inputs)?)
-            .with(input.gradient.with(4 * pictures * inputs)?)
+            .array_if_any(factors, 4 * pictures * inputs)?
+            .array(input.gradient, 4 * pictures * inputs)?
+            .moving(usize::from(input.accumulate) * 4 * pictures * inputs)
             .int(usize::from(input.accumulate))
-            .with(output_gradient.with(4 * pictures * outputs)?)
+            .array(output_gradient, 4 * pictures * outputs)?
             .int(pictures)
             .int(inputs)
-            .int(outputs);
+            .int(outputs)
+            .computing(pictures * layer.multiply_adds());
         let grid = grid::pooled(pictures, inputs);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&format!("pooled_input_gradient_{}", product.name()), grid, &arguments) }
@@ -78,15 +81,16 @@ impl Kernels {
     ) -> Result<()> {
         let (inputs, outputs) = (padded(layer.inputs), padded(layer.outputs));
         let arguments = Arguments::new()
-            .with(output_gradient.with(4 * pictures * outputs)?)
-            .with(input.values.with(4 * pictures * inputs)?)
+            .array(output_gradient, 4 * pictures * outputs)?
+            .array(input.values, 4 * pictures * inputs)?
             .with(input.reading)
-            .with(factors.if_any(4 * pictures * inputs)?)
-            .with(weight_gradient.with(4 * inputs * outputs)?)
-            .with(bias_gradient.with(4 * outputs)?)
+            .array_if_any(factors, 4 * pictures * inputs)?
+            .array(weight_gradient, 4 * inputs * outputs)?
+            .array(bias_gradient, 4 * outputs)?
             .int(pictures)
             .int(inputs)
-            .int(outputs);
+            .int(outputs)
+            .computing(pictures * layer.multiply_adds());
         let grid = grid::pooled(outputs, inputs);
         // SAFETY: the arguments of this kernel, and arrays as large as it takes them for; the plan keeps them.
         unsafe { self.launch(&format!("pooled_weight_gradient_{}", product.name()), grid, &arguments) }
