@@ -21,6 +21,7 @@ const report = {
   presets: [
     {
       name: 'quick',
+      precision: 'float32',
       multiplyAdds: 17_507_328,
       training: {
         batchSize: 64,
@@ -65,6 +66,12 @@ describe('benchmark', () => {
     [{ seconds: 0 }, 'INVALID_OPTION', 'seconds must be above 0'],
     [{ seconds: Number.NaN }, 'INVALID_OPTION', 'seconds must be above 0'],
     [{ presets: [] }, 'INVALID_OPTION', 'presets must name at least one'],
+    [{ precision: 'float16' }, 'INVALID_OPTION', 'precision must be one of float32, tf32, bfloat16'],
+    [
+      { precision: 'tf32', device: 'cpu' },
+      'INVALID_OPTION',
+      'precision must be float32 or bfloat16 on the CPU',
+    ],
     [{ presets: ['fast'] }, 'INVALID_OPTION', 'presets must be one of course, cifar, quick, not fast'],
     [{ device: 'tpu' }, 'INVALID_OPTION', 'tpu'],
     [{ device: 'cuda:99' }, 'DEVICE_UNAVAILABLE', 'cuda:99'],
@@ -122,6 +129,21 @@ describe('the command bench', () => {
     )
   })
 
+  it('measures in another precision where the processor has it', async (context) => {
+    const { status, stdout, stderr } = await cli([
+      'bench',
+      ...flags,
+      '--precision',
+      'bfloat16',
+      '--device',
+      'cpu',
+    ])
+    if (stderr.includes('DEVICE_UNAVAILABLE')) context.skip('this processor has no AVX512_BF16')
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    expect(stdout).toMatch(/^quick +v3-small cifar, width 1, bfloat16 /m)
+    expect(stdout).toMatch(/^of peak .+ that of float32/m)
+  })
+
   it.each([
     ['no number', ['--seconds', 'many'], /--seconds <n>.*'many' is invalid. It must be a number/],
     ['no time', ['--seconds', '0'], /^seconds must be above 0 and at most 3600, not 0$/],
@@ -130,6 +152,11 @@ describe('the command bench', () => {
       'a preset that is not there',
       ['--preset', 'fast'],
       /^preset must be one of course, cifar, quick, not fast$/,
+    ],
+    [
+      'a precision that only cards have',
+      ['--precision', 'tf32', '--device', 'cpu'],
+      /^precision must be float32 or bfloat16 on the CPU, not tf32/,
     ],
     ['another device', ['--device', 'tpu'], /^device must be one of auto, cpu, cuda, cuda:N, not tpu$/],
     ['too many arguments', ['more'], /^too many arguments/],

@@ -31,6 +31,7 @@ export interface BenchmarkReport extends NativeBenchmarkReport {
 
 const keys: Keys<BenchmarkOptions> = {
   presets: true,
+  precision: true,
   seconds: true,
   threads: true,
   device: true,

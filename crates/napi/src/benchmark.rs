@@ -17,6 +17,9 @@ pub struct BenchmarkOptions {
     /// Whose networks to measure; default every preset's.
     #[napi(ts_type = "readonly ('course' | 'cifar' | 'quick')[] | null")]
     pub presets: Option<Vec<String>>,
+    /// What products multiply, as in a recipe; default each preset's, which is `float32`.
+    #[napi(ts_type = "'float32' | 'tf32' | 'bfloat16' | null")]
+    pub precision: Option<String>,
     /// About how long it takes in all, above 0 and at most 3600; default 30. It takes longer where each work can't be
     /// done three times in that time: once to warm up, and twice to be timed.
     #[napi(ts_type = "number | null")]
@@ -48,8 +51,9 @@ pub struct TrainingSpeed {
     pub step_seconds: f64,
     /// Pictures trained on in a second.
     pub images_per_second: f64,
-    /// Multiply-adds a second as a share of `multiplyAddsPerSecond`. A picture takes those of the forward pass three
-    /// times: also for the gradients of the weights and of the maps (of the first layer only those of the weights).
+    /// Multiply-adds a second as a share of `multiplyAddsPerSecond`, which is the peak in float32: with `bfloat16` and `tf32` it may be
+    /// above 1. A picture takes those of the forward pass three times: also for the gradients of the weights and of the maps (of the
+    /// first layer only those of the weights).
     pub share_of_peak: f64,
     /// Steps that were timed.
     pub repetitions: u32,
@@ -87,6 +91,9 @@ pub struct PresetSpeed {
     /// Which preset.
     #[napi(ts_type = "'course' | 'cifar' | 'quick'")]
     pub name: String,
+    /// What its products multiply.
+    #[napi(ts_type = "'float32' | 'tf32' | 'bfloat16'")]
+    pub precision: String,
     /// Multiplications with addition for one picture, forward.
     pub multiply_adds: f64,
     /// Training, at the preset's batch size.
@@ -173,6 +180,7 @@ impl TryFrom<BenchmarkOptions> for config::BenchmarkOptions {
         let presets = options.presets.map(|names| names.iter().map(|name| choice("presets", name)).collect());
         Ok(Self {
             presets: presets.transpose()?,
+            precision: options.precision.map(|name| choice("precision", &name)).transpose()?,
             seconds: options.seconds,
             threads: whole("threads", options.threads)?,
         })
@@ -202,6 +210,7 @@ impl From<core::benchmark::NetworkReport> for PresetSpeed {
     fn from(report: core::benchmark::NetworkReport) -> Self {
         Self {
             name: report.name.into(),
+            precision: report.precision.name().into(),
             multiply_adds: report.multiply_adds as f64,
             training: report.training.into(),
             evaluation: report.evaluation.into(),

@@ -161,6 +161,8 @@ export declare function benchmark(options: BenchmarkOptions, device: string, can
 export interface BenchmarkOptions {
   /** Whose networks to measure; default every preset's. */
   presets?: readonly ('course' | 'cifar' | 'quick')[] | null
+  /** What products multiply, as in a recipe; default each preset's, which is `float32`. */
+  precision?: 'float32' | 'tf32' | 'bfloat16' | null
   /**
    * About how long it takes in all, above 0 and at most 3600; default 30. It takes longer where each work can't be
    * done three times in that time: once to warm up, and twice to be timed.
@@ -569,6 +571,8 @@ export declare function presets(): Array<NamedPreset>
 export interface PresetSpeed {
   /** Which preset. */
   name: 'course' | 'cifar' | 'quick'
+  /** What its products multiply. */
+  precision: 'float32' | 'tf32' | 'bfloat16'
   /** Multiplications with addition for one picture, forward. */
   multiplyAdds: number
   /** Training, at the preset's batch size. */
@@ -718,8 +722,9 @@ export interface TrainingSpeed {
   /** Pictures trained on in a second. */
   imagesPerSecond: number
   /**
-   * Multiply-adds a second as a share of `multiplyAddsPerSecond`. A picture takes those of the forward pass three
-   * times: also for the gradients of the weights and of the maps (of the first layer only those of the weights).
+   * Multiply-adds a second as a share of `multiplyAddsPerSecond`, which is the peak in float32: with `bfloat16` and `tf32` it may be
+   * above 1. A picture takes those of the forward pass three times: also for the gradients of the weights and of the maps (of the
+   * first layer only those of the weights).
    */
   shareOfPeak: number
   /** Steps that were timed. */

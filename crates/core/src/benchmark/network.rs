@@ -2,7 +2,7 @@
 
 use super::timetable::Timetable;
 use super::turn::Samples;
-use crate::config::{BenchmarkConfig, Subject, TrainConfig};
+use crate::config::{BenchmarkConfig, Precision, Subject, TrainConfig};
 use crate::engine::backend::Backend;
 use crate::error::Result;
 use crate::model;
@@ -18,6 +18,8 @@ const TEST_PICTURES: f64 = 10_000.0;
 pub struct NetworkReport {
     /// What options call it.
     pub name: &'static str,
+    /// What its products multiply.
+    pub precision: Precision,
     /// Multiplications with an addition for one picture, forward.
     pub multiply_adds: usize,
     /// Training, at the recipe's batch size.
@@ -45,7 +47,7 @@ pub struct TrainingSpeed {
     pub step_seconds: f64,
     /// Pictures trained on in a second.
     pub images_per_second: f64,
-    /// Multiply-adds a second as a share of the machine's peak. A picture takes those of the forward pass three times:
+    /// Multiply-adds a second as a share of the machine's peak, which is that of float32. A picture takes those of the forward pass three times:
     /// also for the gradients of the weights and of the maps. (The stem's map is the picture: no gradient, not counted.)
     pub share_of_peak: f64,
     /// Steps that were timed.
@@ -137,6 +139,7 @@ fn report(subject: &Subject, samples: Samples, peak: f64) -> NetworkReport {
 
     NetworkReport {
         name,
+        precision: train.precision,
         multiply_adds,
         run_seconds: run_seconds(train, &training, &evaluation),
         training,

@@ -1,6 +1,8 @@
 //! What a benchmark measures, and what a comparison does.
 
-use super::{Layout, ModelConfig, ModelOptions, Preset, TrainConfig, TrainOptions, Variant, check_threads};
+use super::{
+    Layout, ModelConfig, ModelOptions, Precision, Preset, TrainConfig, TrainOptions, Variant, check_threads,
+};
 use crate::error::{Error, Result};
 
 /// How often a comparison comes back to each network: whatever else the machine does for a while then slows all of
@@ -12,6 +14,8 @@ const COMPARISON_ROUNDS: usize = 3;
 pub struct BenchmarkOptions {
     /// Which presets' networks to measure; default all.
     pub presets: Option<Vec<Preset>>,
+    /// What products multiply; default the presets'.
+    pub precision: Option<Precision>,
     /// About how long it takes in all; default 30. It takes longer where two runs of everything don't fit.
     pub seconds: Option<f64>,
     /// Threads that compute; default one a core.
@@ -66,6 +70,7 @@ impl BenchmarkOptions {
         }
         let subject = |preset: &Preset| {
             let (model, train) = preset.options();
+            let train = TrainOptions { precision: self.precision.or(train.precision), ..train };
             let (model, train) = (model.resolve()?, train.resolve(&TrainConfig::default())?);
             Ok(Subject { name: preset.name(), model, train })
         };

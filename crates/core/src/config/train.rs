@@ -35,6 +35,17 @@ pub enum Precision {
     Bfloat16,
 }
 
+impl Precision {
+    /// What options call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Tf32 => "tf32",
+            Self::Bfloat16 => "bfloat16",
+        }
+    }
+}
+
 /// What of a network stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -13,6 +13,7 @@ import { writeJson } from '../render/json.js'
 
 interface Flags {
   preset?: string
+  precision?: string
   seconds?: number
   threads?: number
   device?: string
@@ -25,6 +26,10 @@ export function benchCommand(deps: Deps): Command {
       'How fast this machine trains and runs each preset, and how long the preset would take on it.',
     )
     .option('--preset <name>', 'course, cifar or quick alone (default: all)')
+    .option(
+      '--precision <name>',
+      'float32; tf32 on NVIDIA cards; bfloat16 on these and on processors with AVX512_BF16 (default: float32)',
+    )
     .option('--seconds <n>', 'about how long to measure (default: 30)', number)
     .option('--threads <n>', 'threads that compute (default: one a core)', number)
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')

@@ -1,4 +1,4 @@
-import { type BenchmarkReport, type PresetName, type PresetSpeed, presets } from '../../../../index.js'
+import { type BenchmarkReport, type PresetSpeed, presets } from '../../../../index.js'
 import { ProgressBar } from '../live/progress-bar.js'
 import { type Column, numberColumn, table } from './table.js'
 import { colors, labelled, milliseconds, speedText, wholePercent, wrapped } from './text.js'
@@ -6,16 +6,23 @@ import { colors, labelled, milliseconds, speedText, wholePercent, wrapped } from
 /** What the machine is, and a line for each preset. */
 export function renderBenchmark(stdout: NodeJS.WriteStream, report: BenchmarkReport): string {
   const { processor, device, simd, threads, multiplyAddsPerSecond, bytesPerSecond } = report
+  // Of a card nothing is measured for it.
+  const [peakOf, memoryOf] =
+    device === 'cpu'
+      ? ['in registers', 'read and written by a copy']
+      : ['without tensor cores, at its highest clock', "by its memory's clock"]
   const machine = labelled(
     stdout,
     wrapped(stdout.columns, [
       ['machine', `${processor}, ${device}, ${simd}, ${threads} thread${threads === 1 ? '' : 's'}`],
-      ['peak', `${billions(multiplyAddsPerSecond)} billion multiply-adds a second, in registers`],
-      ['memory', `${billions(bytesPerSecond)} GB a second, read and written by a copy`],
+      ['peak', `${billions(multiplyAddsPerSecond)} billion multiply-adds a second, in float32, ${peakOf}`],
+      ['memory', `${billions(bytesPerSecond)} GB a second, ${memoryOf}`],
     ]),
   )
+  const lower = report.presets.some(({ precision }) => precision !== 'float32')
+  const above = lower ? ', which is that of float32: more than 100% is possible' : ''
   const notes = wrapped(stdout.columns, [
-    ['of peak', "multiply-adds as a share of the machine's peak; a training step takes three forward passes"],
+    ['of peak', `multiply-adds as a share of the peak${above}; a training step takes three forward passes`],
     ['one picture', 'from its pixels to its logits'],
     ['whole run', 'every epoch over CIFAR-10 with validation and test, if nothing else runs'],
   ])
@@ -30,7 +37,7 @@ function columns(rows: PresetSpeed[]): Column[] {
     numberColumn(title, rows.map(cell), spare)
   return [
     { title: 'preset', cells: rows.map(({ name }) => name) },
-    { title: 'network', cells: rows.map(({ name }) => shortNetwork(name)), spare: 5 },
+    { title: 'network', cells: rows.map(shortNetwork), spare: 5 },
     numbers('step', ({ training }) => milliseconds(training.stepSeconds), 4),
     numbers('training', ({ training }) => speedText(training.imagesPerSecond)),
     numbers('of peak', ({ training }) => wholePercent(training.shareOfPeak), 1),
@@ -41,9 +48,9 @@ function columns(rows: PresetSpeed[]): Column[] {
   ]
 }
 
-function shortNetwork(name: PresetName): string {
+function shortNetwork({ name, precision }: PresetSpeed): string {
   const { variant, layout, width } = presets()[name].model
-  return `${variant} ${layout}, width ${width}`
+  return `${variant} ${layout}, width ${width}${precision === 'float32' ? '' : `, ${precision}`}`
 }
 
 const billions = (count: number) => (count / 1e9).toFixed(1)
