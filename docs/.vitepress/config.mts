@@ -98,6 +98,7 @@ export default defineConfig({
           { text: 'Accuracy', link: '/accuracy' },
           { text: 'Performance', link: '/performance' },
           { text: 'NVIDIA cards', link: '/cuda' },
+          { text: 'How it works inside', link: '/internals' },
         ],
       },
       { text: 'Command line', link: '/cli' },
