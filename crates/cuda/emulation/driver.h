@@ -200,6 +200,9 @@ struct Capability {
   int major, minor;
 };
 Capability capability();
+// The compute capability that machine code is for, 90 for 9.0; 0 where it is none. The header's flags have it: in their first byte, since
+// version 8 of the form in the second.
+int compiled_for(const std::string& image);
 long long number_from(const char* variable, long long otherwise);
 
 template <class T>

@@ -23,7 +23,7 @@ int ptx_of_driver() {
   return (version / 1000 - 4) * 10 + version % 1000 / 10;
 }
 
-bool is_compiled(const std::string& image) { return image.compare(0, 4, "\x7f""ELF") == 0; }
+bool is_compiled(const std::string& image) { return compiled_for(image) > 0; }
 
 // PTX up to its zero, or machine code up to the end of its table of sections.
 std::string copy_of(const char* image) {
@@ -36,9 +36,9 @@ std::string copy_of(const char* image) {
   return std::string(image, table + size_t{entry_bytes} * entries);
 }
 
-// What the driver says to machine code. The header's flags have what it was compiled for: 90 for 9.0.
+// What the driver says to machine code.
 int code_taken(const std::string& image) {
-  const int built_for = static_cast<unsigned char>(image[49]);
+  const int built_for = compiled_for(image);
   const bool runs = built_for / 10 == capability().major && built_for % 10 <= capability().minor;
   return runs && number_from("MOCK_CUDA_COMPILED", 0) ? SUCCESS : NO_BINARY_FOR_GPU;
 }
@@ -69,6 +69,12 @@ bool same_parameters(const std::string& text, size_t entry, const emulation::Ker
 }
 
 }  // namespace
+
+int compiled_for(const std::string& image) {
+  if (image.compare(0, 4, "\x7f""ELF") != 0) return 0;
+  return static_cast<unsigned char>(image[image[8] < 8 ? 48 : 49]);
+}
+
 }  // namespace mock
 
 using namespace mock;

@@ -57,8 +57,7 @@ int launch(void* handle, uint3 grid, uint3 block, unsigned shared_bytes, void* s
 
 // Why a kernel must not be there before the one in front of it has ended; null if it may.
 const char* too_early(const Stream& stream, const Function& function) {
-  const std::string& image = function.module->image;
-  if (image[0] != '\x7f' || static_cast<unsigned char>(image[49]) < 90) return "it can't wait";
+  if (compiled_for(function.module->image) < 90) return "it can't wait";
   if (!stream.capture) return "it is not recorded";
   if (stream.ends.size() != 1) return "more than one thing is in front of it";
   const Graph::Step& before = stream.capture->graph.steps[stream.ends[0]];

@@ -7,15 +7,24 @@ use std::sync::Arc;
 /// All kernels as PTX, which a driver compiles for its card; that took 10 s for an H200, when there were 73.
 pub const PTX: &[u8] = include_bytes!("../ptx/kernels.ptx.gz");
 
-/// The same as machine code, by the compute capability that it is for: it runs on all later ones of the same major number, so
-/// on Ampere and Ada (8.x) and Hopper (9.0). 0.8 MB each, so not for cards that are rarer.
-pub const COMPILED: [((i32, i32), &[u8]); 2] = [
-    ((8, 0), include_bytes!("../ptx/kernels.sm_80.cubin.gz")),
-    ((9, 0), include_bytes!("../ptx/kernels.sm_90.cubin.gz")),
-];
+/// Kernels as machine code.
+#[derive(Debug, Clone, Copy)]
+pub struct Compiled {
+    /// The compute capability that it is for; it runs on all later ones of the same major number, too.
+    pub capability: (i32, i32),
+    /// The oldest driver that reads it, as `cuDriverGetVersion` has it.
+    pub driver: i32,
+    /// Compressed by gzip.
+    pub bytes: &'static [u8],
+}
 
-/// The oldest driver that reads machine code of the compiler that made it, as `cuDriverGetVersion` has it.
-const LEAST_VERSION: i32 = 13_000;
+/// The same as machine code, for Ampere and Ada, Hopper, and the Blackwell of GeForce. 0.8 MB each, so not for cards that are rarer.
+/// The first two are in the form that drivers have read since CUDA 12.0; what is for Blackwell the assembler writes in a newer one.
+pub const COMPILED: [Compiled; 3] = [
+    Compiled { capability: (8, 0), driver: 12_000, bytes: include_bytes!("../ptx/kernels.sm_80.cubin.gz") },
+    Compiled { capability: (9, 0), driver: 12_000, bytes: include_bytes!("../ptx/kernels.sm_90.cubin.gz") },
+    Compiled { capability: (12, 0), driver: 12_090, bytes: include_bytes!("../ptx/kernels.sm_120.cubin.gz") },
+];
 
 /// Has the driver load the kernels for its card, and compile them where they are not compiled for it.
 ///
@@ -23,12 +32,12 @@ const LEAST_VERSION: i32 = 13_000;
 /// `DEVICE_UNAVAILABLE` when driver or card are too old for them.
 pub fn load(context: &Arc<Context>) -> Result<Arc<Module>> {
     let (major, minor) = context.card().compute_capability;
-    let reads_code = context.driver().version() >= LEAST_VERSION;
-    let suits = |least: (i32, i32)| reads_code && least.0 == major && least.1 <= minor;
-    let compiled = COMPILED.iter().filter(|(least, _)| suits(*least));
-    // `begin_kernel` of the kernels: Hopper can, and PTX is for older cards too.
-    let mut images: Vec<Image> =
-        compiled.map(|(least, bytes)| Image { bytes, waits: *least >= (9, 0) }).collect();
+    let version = context.driver().version();
+    let suits =
+        |code: &Compiled| code.driver <= version && code.capability.0 == major && code.capability.1 <= minor;
+    // `begin_kernel` of the kernels: Hopper and later cards can, and PTX is for older ones too.
+    let image = |code: &Compiled| Image { bytes: code.bytes, waits: code.capability >= (9, 0) };
+    let mut images: Vec<Image> = COMPILED.iter().filter(|code| suits(code)).map(image).collect();
     images.push(Image { bytes: PTX, waits: false });
     Module::load(context, &images)
 }

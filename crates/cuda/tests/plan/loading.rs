@@ -83,7 +83,10 @@ fn machine_code_is_taken_where_there_is_some_for_the_card() {
         ("9.0", "13000", "strict", "1 true"),
         ("9.0", "13000", "in-turn", "1 false"),
         ("9.0", "13000", "0", "1 false"),
-        ("9.0", "12080", "1", "0 false"),
+        ("8.6", "12000", "1", "1 false"),
+        ("9.0", "12000", "1", "1 true"),
+        ("12.1", "12090", "1", "1 true"),
+        ("12.0", "12080", "1", "0 false"),
         ("10.0", "13000", "1", "0 false"),
     ];
     let Ok(expected) = std::env::var(PART) else {
