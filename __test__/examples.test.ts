@@ -92,7 +92,9 @@ describe('examples/fine-tune', () => {
     expect(stdout).toMatch(/^\d+ pictures of cat, ship\n/)
     expect(stdout).toMatch(/left out: cat.broken\.png: .*begins like no picture/)
     expect(stdout).toMatch(/epoch 4: loss \d\.\d{3}, accuracy \d+\.\d %/)
-    expect(stdout).toMatch(/of \d+ pictures that it never saw, \d+ are right/)
+    const said = /of (\d+) pictures that it never saw, (\d+) are right \((\d+\.\d) %\)/.exec(stdout)
+    const [count, correct, percent] = said?.slice(1).map(Number) ?? []
+    expect(percent).toBeCloseTo((100 * Number(correct)) / Number(count), 1)
     const model = await MobileNet.load(join(out, 'best.safetensors'))
     expect(model.classes).toEqual(['cat', 'ship'])
   })

@@ -13,6 +13,7 @@ const { values, positionals } = parseArgs({
     cache: { type: 'string', default: ImageFolder.defaultCache },
   },
 })
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`
 const [photos] = positionals
 if (!photos) throw new Error('name a folder that holds a folder of pictures for every class')
 
@@ -29,11 +30,11 @@ const run = model.train({ ...recipe, data, epochs: Number(values.epochs ?? epoch
 for await (const event of run) {
   if (event.type !== 'epoch') continue
   const { loss, accuracy } = event.validation ?? event.train
-  console.log(`epoch ${event.epoch}: loss ${loss.toFixed(3)}, accuracy ${accuracy.toFixed(1)} %`)
+  console.log(`epoch ${event.epoch}: loss ${loss.toFixed(3)}, accuracy ${percent(accuracy)}`)
 }
 
 // What the run kept is the best epoch, not the last.
 const best = await MobileNet.load(`${values.out}/best.safetensors`)
 const { accuracy, correct, count } = await best.evaluate(data.test)
-console.log(`of ${count} pictures that it never saw, ${correct} are right (${accuracy.toFixed(1)} %)`)
+console.log(`of ${count} pictures that it never saw, ${correct} are right (${percent(accuracy)})`)
 console.log(`${values.out}/best.safetensors`)
