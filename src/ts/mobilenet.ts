@@ -163,8 +163,8 @@ export class MobileNet {
   }
 
   /**
-   * What a picture's shorter side is resized to, in pixels, before the middle is cut out: the resolution, or what imported
-   * weights expect.
+   * What a picture's shorter side is resized to, in pixels, before the middle is cut out: what the pictures were resized to that
+   * it was trained on, the resolution in a new network, or what imported weights expect.
    */
   get resize(): number {
     return this.#native.resize

@@ -207,18 +207,30 @@ fn evaluation_sees_what_prediction_sees() {
     let curves = |width: usize, height: usize| -> Vec<u8> {
         (0..width * height * 3).map(|i| ((i * i / 97 + i / 3) % 256) as u8).collect()
     };
-    // Wide, high, smaller than the network's square, of the resized size, and a panorama.
-    let sizes = [(150, 90), (61, 200), (20, 30), (40, 40), (41, 40), (900, 44)];
+    // Wide, high, smaller than the network's square, of the resized size, and panoramas.
+    let sizes = [
+        (150, 90),
+        (61, 200),
+        (20, 30),
+        (40, 40),
+        (41, 40),
+        (900, 44),
+        (909, 45),
+        (45, 911),
+        (364, 40),
+        (365, 40),
+    ];
     for (index, (width, height)) in sizes.into_iter().enumerate() {
         let path = photos.at(&format!("{}/{index}.png", ["a", "b"][index % 2]));
         photos.save(&path, &curves(width, height), width, height);
     }
     let options = FolderOptions { resize: Some(40), test_fraction: Some(0.0), ..photos.options() };
     let (data, _) = photos.open(&options).unwrap();
-    assert_eq!(data.train.len(), 6);
+    assert_eq!(data.train.len(), sizes.len());
     let preparer = Preparer::new(&Default::default(), 32, &[]);
     let fit = Evaluation { resize: 40, crop: 32 };
-    for (place, file) in ["a/0", "a/2", "a/4", "b/1", "b/3", "b/5"].into_iter().enumerate() {
+    let files = ["a/0", "a/2", "a/4", "a/6", "a/8", "b/1", "b/3", "b/5", "b/7", "b/9"];
+    for (place, file) in files.into_iter().enumerate() {
         let picture = decode_file(&photos.at(&format!("{file}.png")), &Limits::default()).unwrap();
         let mut expected = vec![0.0; 32 * 32 * 3];
         let lookup = mobilenet_core::data::normalize::Lookup::new(&Default::default());
@@ -317,4 +329,30 @@ fn pictures_set_aside_are_validated_with() {
     let counts = config.pictures;
     assert!(counts.train == counts.validation && counts.total == 2 * counts.train && counts.test == 0);
     assert_eq!(config.train.validation_fraction, 0.0);
+
+    // They are what patience waits for, also in a run that goes on.
+    let out = tempfile::tempdir().unwrap();
+    let path = Some(out.path().join("run"));
+    let patient =
+        TrainOptions { patience: Some(5), validation_fraction: Some(0.0), out: path.clone(), ..recipe };
+    train(&small(3), &data, &patient, false).unwrap();
+    let resumed = MobileNet::load(&out.path().join("run/last.safetensors")).unwrap();
+    let more = TrainOptions { epochs: Some(2), out: path, ..Default::default() };
+    train(&resumed, &data, &more, true).unwrap();
+}
+
+/// Whoever asks the network later sees pictures as the run did that validated it.
+#[test]
+fn a_network_remembers_what_its_pictures_were_resized_to() {
+    let photos = Photos::cifar10();
+    let (data, _) = photos.open(&FolderOptions { resize: Some(48), ..photos.options() }).unwrap();
+    let recipe =
+        TrainOptions { epochs: Some(1), batch_size: Some(16), limit: Some(32), ..Default::default() };
+    let model = small(10);
+    train(&model, &data, &recipe, false).unwrap();
+    assert_eq!(model.resize(), 48);
+    // CIFAR-10's have no other size.
+    let cifar10 = cifar10::open(&fixture("cifar-10-sample")).unwrap();
+    train(&model, &cifar10, &recipe, false).unwrap();
+    assert_eq!(model.resize(), 32);
 }

@@ -12,6 +12,7 @@ use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 
 /// Optimizers with what they keep of each parameter, and schedules, as configuration files have them.
@@ -108,7 +109,24 @@ fn an_average_is_the_network_and_what_is_trained_stands_beside_it() {
     // An average that ends: the run goes on with what was trained, and as if there had been none.
     let none =
         TrainOptions { ema: Some(ema(0.0, false)), out: out.clone(), epochs: Some(3), ..Default::default() };
-    run(&saved, &none, true).unwrap();
+    let trained = contents(&folder.path().join("last.safetensors"));
+    let beginning = Mutex::new(None);
+    let look = |event: &Event| {
+        // What a run that is killed now would go on from.
+        if let Event::Step { epoch: 3, step: 1, .. } = event {
+            *beginning.lock().unwrap() = Some(contents(&folder.path().join("last.safetensors")));
+        }
+        false
+    };
+    run_until(&saved, &none, true, look).unwrap();
+    let beginning = beginning.into_inner().unwrap().unwrap();
+    for tensor in saved.tensors().iter() {
+        assert!(
+            beginning[&tensor.name] == trained[&format!("training.raw.{}", tensor.name)],
+            "{}",
+            tensor.name
+        );
+    }
     let longer = small();
     run(&longer, &TrainOptions { epochs: Some(3), ..runs::recipe() }, false).unwrap();
     assert!(bits(&saved.tensors()) == bits(&longer.tensors()));

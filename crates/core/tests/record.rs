@@ -164,6 +164,27 @@ fn states_after_epochs_stay_as_asked_and_another_run_can_begin_with_one() {
     let end = |folder: &Path| bits(&MobileNet::load(&folder.join("last.safetensors")).unwrap());
     assert!(end(&branch) == end(&out));
     assert_eq!(told(&branch), told(&out));
+
+    // Where the newest state is gone, an earlier one goes on in the same folder, and with its log.
+    let whole = (end(&out), told(&out));
+    std::fs::remove_file(out.join("last.safetensors")).unwrap();
+    resume(&fourth, &out).unwrap();
+    assert!((end(&out), told(&out)) == whole);
+}
+
+#[test]
+fn only_a_runs_own_states_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let strangers = ["epoch-007.safetensors", "epoch-+1.safetensors", "epoch-1.safetensors.bak"];
+    for name in strangers {
+        std::fs::write(folder.path().join(name), "somebody else's").unwrap();
+    }
+    let recipe = TrainOptions { epochs: Some(3), limit: Some(32), ..recipe(folder.path()) };
+    run(&small(), &TrainOptions { save_every: Some(1), keep: Some(1), ..recipe }, false).unwrap();
+    for name in strangers.iter().chain(&["epoch-3.safetensors"]) {
+        assert!(folder.path().join(name).exists(), "{name}");
+    }
+    assert!(!folder.path().join("epoch-2.safetensors").exists());
 }
 
 #[test]

@@ -173,6 +173,14 @@ fn a_run_tells_how_far_its_evaluations_are() {
 }
 
 #[test]
+fn without_a_folder_a_checkpoint_is_not_waited_for() {
+    let control = Control::default();
+    let asked_for = control.checkpoint();
+    train::run(&small(), &data(), &recipe(), false, &control, &mut |_| {}).unwrap();
+    assert_eq!(control.checkpoints_written(), asked_for);
+}
+
+#[test]
 fn a_run_leaves_its_checkpoints_and_its_record_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let model = small();

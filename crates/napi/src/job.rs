@@ -38,7 +38,7 @@ where
             .name("mobilenet-job".into())
             // Nobody receives any more when the work was abandoned.
             .spawn(move || drop(send.send(caught(work))))
-            .map_err(|error| core::Error::internal(format!("cannot start a thread: {error}")))?;
+            .map_err(core::Error::no_thread)?;
         loop {
             match result.recv_timeout(Duration::from_millis(20)) {
                 Ok(result) => return result,

@@ -222,7 +222,7 @@ impl Model {
         serde_json::to_value(self.inner.config()).map_err(|error| thrown(Error::internal(error)))
     }
 
-    /// Names of the classes; empty when the network has none.
+    /// Names of the classes, in the order of the logits.
     #[napi(getter)]
     pub fn class_names(&self) -> Vec<String> {
         self.inner.class_names()

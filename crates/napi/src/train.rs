@@ -91,7 +91,7 @@ pub fn start_training(
                 tell(Message::Failed(error));
             }
         })
-        .map_err(|error| thrown(Error::internal(format!("cannot start a thread: {error}"))))?;
+        .map_err(|error| thrown(Error::no_thread(error)))?;
     Ok(Run { inner })
 }
 

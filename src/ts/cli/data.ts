@@ -20,6 +20,8 @@ interface Source {
   cacheDir: string | undefined
   /** What the network takes. */
   resolution: number
+  /** What it was validated with: the pictures' shorter side, before the middle is cut out. Default: the resolution. */
+  resize?: number
 }
 
 /** What `--data` takes, for the help. */
@@ -81,7 +83,7 @@ async function openDirectory(
 /** Opens a folder of pictures, with a bar on stderr while they are decoded, and names those that can't be read. */
 async function openFolder(
   deps: Deps,
-  { directory, cacheDir, resolution }: Source & { directory: string },
+  { directory, cacheDir, resolution, resize }: Source & { directory: string },
   output: Output,
 ): Promise<Dataset> {
   const bar = new StageBar(deps.stderr)
@@ -91,6 +93,7 @@ async function openFolder(
   try {
     data = await ImageFolder.open(directory, {
       resolution,
+      ...(resize === undefined ? {} : { resize }),
       ...(cacheDir === undefined ? {} : { cache: cacheDir }),
       signal: deps.interrupt,
       onProgress: ({ done, total, skipped }) => {

@@ -51,7 +51,7 @@ pub fn run(
         .num_threads(config.threads)
         .thread_name(|index| format!("mobilenet-{index}"))
         .build()
-        .map_err(Error::internal)?;
+        .map_err(Error::no_thread)?;
     pool.install(|| measure(config, backend, cancelled, on_progress))
 }
 

@@ -249,11 +249,6 @@ impl TrainConfig {
         if let Some(ema) = self.ema {
             ema.check()?;
         }
-        if self.patience.is_some() && self.validation_fraction == 0.0 {
-            return Err(Error::invalid_option(
-                "patience waits for a better validation accuracy, so validationFraction must be above 0",
-            ));
-        }
         self.schedule.check(self.epochs, self.optimizer.learning_rate)?;
         if self.freeze_epochs.is_some() && self.freeze.is_none() {
             return Err(Error::invalid_option("freezeEpochs is for freeze; give both"));

@@ -3,7 +3,7 @@
 use super::Rgb;
 use super::image::{Region, Resample};
 
-/// How many times longer than its shorter side a picture is kept at most: of a panorama the middle.
+/// How many times longer than its shorter side a picture is kept at most, and three pixels: of a panorama the middle.
 const LONGEST: usize = 4;
 
 /// A picture of whose shorter side at most `side` pixels are left, resized as torchvision's `Resize(side)` does it. A
@@ -16,7 +16,10 @@ pub fn shrink(picture: Rgb, side: usize) -> Rgb {
     }
     // The longer side is rounded down.
     let size = (width * side / shorter, height * side / shorter);
-    let (kept_width, kept_height) = (size.0.min(LONGEST * side), size.1.min(LONGEST * side));
+    // What is cut off is a multiple of four pixels, so that the middle of what is kept is the middle of all, however Python rounds
+    // halves when it finds it.
+    let kept = |long: usize| long - long.saturating_sub(LONGEST * side) / 4 * 4;
+    let (kept_width, kept_height) = (kept(size.0), kept(size.1));
     let window = Region {
         left: (size.0 - kept_width) / 2,
         top: (size.1 - kept_height) / 2,

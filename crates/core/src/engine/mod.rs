@@ -2,7 +2,7 @@
 //!
 //! Stored are only the maps before batch norm; whoever reads one normalises and activates it on the way (see
 //! [`crate::kernels::batch_norm`]). A step is one forward pass a layer, the loss, and one backward pass a layer; candle
-//! sees all of it as one operation with its own backward ([`step`]).
+//! sees all of it as one operation in place ([`step`]).
 
 pub mod backend;
 mod backward;

@@ -86,8 +86,11 @@ impl Frozen {
         head: &[f32],
         on_answers: &mut dyn FnMut(&Answers),
     ) -> Option<Metrics> {
+        if labels.is_empty() {
+            return None;
+        }
         let logits = self.head.logits(features, head);
-        let classes = logits.len() / labels.len().max(1);
+        let classes = logits.len() / labels.len();
         let loss = cross_entropy(&logits, classes, classes, labels, None);
         on_answers(&Answers { indices, labels, logits: &logits });
         Metrics::of(loss.sum, loss.correct, labels.len())

@@ -42,7 +42,7 @@ pub fn run(
         .num_threads(threads)
         .thread_name(|index| format!("mobilenet-{index}"))
         .build()
-        .map_err(Error::internal)?;
+        .map_err(Error::no_thread)?;
     let (outcome, mut record) = pool.install(|| {
         let mut trainer = Trainer::new(model, data, options, resume, threads)?;
         Ok::<_, Error>((trainer.run(control, on_event), trainer.record))

@@ -38,6 +38,10 @@ impl Trainer<'_> {
 
     /// Has what was last published written, with the run's state, as the newest.
     pub(super) fn save_last(&mut self, state: &Arc<EngineState>, control: &Control) -> Result<()> {
+        if self.record.is_none() {
+            // There is nothing to wait for.
+            control.answer_checkpoints(control.checkpoints_asked_for());
+        }
         self.save_state(state, Folder::last, Some(control.checkpoints_asked_for()), None)
     }
 

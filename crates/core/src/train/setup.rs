@@ -65,6 +65,12 @@ impl<'a> Trainer<'a> {
         check_labels(&data.train, model.config().classes)?;
         check_labels(&data.test, model.config().classes)?;
         let mut parts = Parts::of(data, &recipe)?;
+        if recipe.patience.is_some() && parts.validation.indices.is_empty() {
+            return Err(Error::invalid_option(
+                "patience waits for a better validation accuracy, and there are no validation pictures: validationFraction must be \
+                 above 0",
+            ));
+        }
         let labels = parts.train.labels().into_iter();
         let class_weights = recipe.class_weights.as_ref();
         let class_weights =
@@ -73,18 +79,27 @@ impl<'a> Trainer<'a> {
         if data.classes.len() == model.config().classes {
             weights.classes = data.classes.clone();
         }
+        // From now on the network is asked about pictures as it is validated with them.
+        weights.resize = data.train.resize().unwrap_or(model.config().resolution);
 
         let (network, backend) = (model.network(), model.backend());
         let layout = Parameters::new(network);
-        let raw = state.and_then(|state| state.raw.as_ref()).unwrap_or(&weights.tensors);
-        let (parameters, statistics) = layout.gather(raw);
+        let raw = match state.and_then(|state| state.raw.clone()) {
+            Some(raw) => Arc::new(raw),
+            None => weights.tensors.clone(),
+        };
+        let (parameters, statistics) = layout.gather(&raw);
         let average = recipe.ema.map(|ema| {
             let (parameters, statistics) = layout.gather(&weights.tensors);
             Average::new(ema, parameters, statistics, progress.averaged)
         });
+        if recipe.ema.is_none() {
+            // Of a run that had an average until now, the weights that were trained are the network.
+            weights.tensors = raw.clone();
+        }
         let frozen = if progress.epoch < recipe.frozen_epochs() {
             let mut engine = backend.inference(&network.backbone(), recipe.precision)?;
-            let (parameters, statistics) = Parameters::new(&network.backbone()).gather(raw);
+            let (parameters, statistics) = Parameters::new(&network.backbone()).gather(&raw);
             engine.prepare(&parameters, &statistics)?;
             Some(Frozen::new(engine, Head::of(network)))
         } else {
@@ -282,7 +297,7 @@ fn optimizer_state(recipe: &TrainConfig, layout: &Parameters, resumed: Option<&T
 
 /// Whether the last epochs, as many as the recipe has patience for, were no better than the best.
 pub(super) fn out_of_patience(Progress { config, epoch, best, .. }: &Progress) -> bool {
-    matches!((config.patience, best), (Some(patience), Some((best, _))) if epoch - best >= patience)
+    matches!((config.patience, best), (Some(patience), Some((best, _))) if epoch.saturating_sub(*best) >= patience)
 }
 
 /// Refuses to go on with other pictures than the run began with, or with an optimizer of another kind.

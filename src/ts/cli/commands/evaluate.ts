@@ -51,8 +51,9 @@ async function evaluate(
   }
   const model = await MobileNet.load(checkpoint, deviceOf({ device }))
   tellDevice(deps, model.deviceNote, { json })
-  const { resolution } = model.config
-  const data = await openData(deps, { directory, cacheDir, resolution }, { json })
+  const { resize, config } = model
+  const source = { directory, cacheDir, resolution: config.resolution, resize }
+  const data = await openData(deps, source, { json })
   const metrics = await withBar(deps.stderr, `evaluating ${split}`, (onProgress) =>
     model.evaluate(partOf(data, split), { tta, signal: deps.interrupt, onProgress }),
   )

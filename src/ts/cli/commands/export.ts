@@ -67,8 +67,9 @@ async function exportQuantized(
   options: OnnxOptions,
   { out, data: directory, cacheDir }: Flags,
 ): Promise<void> {
-  const { resolution } = model.config
-  const calibration = await openData(deps, { directory, cacheDir, resolution }, {})
+  const { resize, config } = model
+  const source = { directory, cacheDir, resolution: config.resolution, resize }
+  const calibration = await openData(deps, source, {})
   const whole = { ...options, quantize: 'int8', calibration, signal: deps.interrupt } as const
   const { calibrated, before, after } = await withBar(deps.stderr, 'evaluating', (onProgress) =>
     model.exportOnnx(out, { ...whole, onProgress }),

@@ -128,7 +128,7 @@ fn decode(
 ) -> Result<()> {
     let mut writer = Writer::new(file)?;
     let threads = config.threads.unwrap_or_else(crate::device::default_threads);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::internal)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::no_thread)?;
     let files: Vec<usize> = (0..listing.len()).collect();
     on_progress(Progress { done: 0, total: files.len(), skipped: 0 });
     for chunk in files.chunks(AT_A_TIME) {

@@ -70,8 +70,12 @@ fn epoch_in(folder: &Path, epoch: usize) -> PathBuf {
 pub fn keep_epochs(folder: &Path, keep: usize) -> Result<()> {
     let entries = folder.read_dir().map_err(|error| Error::io("read the folder", folder, error))?;
     let number = |name: &str| name.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok();
-    let mut epochs: Vec<usize> =
-        entries.filter_map(|entry| number(&entry.ok()?.file_name().to_string_lossy())).collect();
+    let epoch_of = |path: PathBuf| {
+        let epoch = number(path.file_name()?.to_str()?)?;
+        // Not what somebody else has named alike: epoch-07.
+        (path == epoch_in(folder, epoch)).then_some(epoch)
+    };
+    let mut epochs: Vec<usize> = entries.filter_map(|entry| epoch_of(entry.ok()?.path())).collect();
     epochs.sort_unstable();
     for epoch in &epochs[..epochs.len().saturating_sub(keep)] {
         let path = epoch_in(folder, *epoch);

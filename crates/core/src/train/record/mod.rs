@@ -38,10 +38,14 @@ impl Record {
         let own = path.join(LOG);
         let log = match resumed {
             None => Log::create(&own)?,
-            Some((checkpoint, progress)) if folder::same(&folder.last(), checkpoint) => {
-                Log::resume(&own, progress)?
+            Some((checkpoint, progress)) => {
+                let other = checkpoint.with_file_name(LOG);
+                // Also an earlier state of the same folder goes on with its log.
+                match folder::same(&folder.last(), checkpoint) || folder::same(&own, &other) {
+                    true => Log::resume(&own, progress)?,
+                    false => Log::branch(&own, &other, progress)?,
+                }
             }
-            Some((checkpoint, progress)) => Log::branch(&own, &checkpoint.with_file_name(LOG), progress)?,
         };
         Ok(Self { folder, log })
     }
