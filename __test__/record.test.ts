@@ -72,7 +72,7 @@ describe('the folder of a run', () => {
       classes: data.classes,
       metrics: epochs[1]?.test,
     })
-    expect(evaluation?.confusion.flat().reduce((sum, count) => sum + count)).toBe(64)
+    expect(evaluation?.confusion?.flat().reduce((sum, count) => sum + count)).toBe(64)
     for (const { label, probability, answers, png } of evaluation?.mostWrong ?? []) {
       expect(answers[0]?.label).not.toBe(label)
       expect(answers[0]?.probability).toBeGreaterThanOrEqual(probability)

@@ -86,6 +86,26 @@ impl Error {
     }
 }
 
+/// What unwinds from where a plan's memory is taken, when the system has no more: it is taken in too many places, and too deep, for
+/// results. Who catches panics makes an [`Error`] of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutOfMemory {
+    /// So many were asked for at once.
+    pub bytes: usize,
+}
+
+impl From<OutOfMemory> for Error {
+    fn from(OutOfMemory { bytes }: OutOfMemory) -> Self {
+        Self::new(
+            ErrorCode::OutOfMemory,
+            format!(
+                "{:.1} GB of memory can't be had at once; a smaller batch, width or resolution needs less",
+                bytes as f64 / 1e9
+            ),
+        )
+    }
+}
+
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
         Self::internal(error)

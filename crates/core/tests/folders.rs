@@ -168,6 +168,31 @@ fn what_cannot_be_read_is_named_and_left_out() {
     assert!(error.message.contains("no picture of class b"), "{}", error.message);
 }
 
+/// A file that is away, or may not be read, looks the same when it is back.
+#[test]
+fn what_could_not_be_read_once_is_tried_again() {
+    let photos = Photos::cifar10();
+    let (folder, options, never) = (photos.folder.path(), photos.options(), AtomicBool::new(false));
+    let (here, away) = (photos.at("cat").join(first_in(&photos.at("cat"))), photos.at("away"));
+    let data = folder::open(folder, &options, &never, &mut |step| {
+        if step.done == 0 {
+            std::fs::rename(&here, &away).unwrap();
+        }
+    });
+    assert_eq!(data.unwrap().skipped.len(), 1);
+    std::fs::rename(&away, &here).unwrap();
+    let (data, progress) = photos.open(&options).unwrap();
+    assert!(data.skipped.is_empty() && !progress.is_empty());
+    let (_, progress) = photos.open(&options).unwrap();
+    assert!(progress.is_empty(), "it is decoded a third time");
+    assert_eq!(photos.cached().len(), 1);
+}
+
+fn first_in(folder: &Path) -> String {
+    let entry = folder.read_dir().unwrap().next().unwrap();
+    entry.unwrap().file_name().into_string().unwrap()
+}
+
 #[test]
 fn a_cancelled_opening_leaves_nothing() {
     let photos = Photos::cifar10();

@@ -34,10 +34,13 @@ pub fn rejected(env: Env, error: core::Error) -> napi::Error {
     napi::Error::from(JsError::from(thrown(error)).into_unknown(env))
 }
 
-/// Runs `work` so that a panic becomes an `INTERNAL` error instead of taking Node down.
+/// Runs `work` so that a panic becomes an `INTERNAL` error instead of taking Node down, or `OUT_OF_MEMORY` if it was that.
 pub fn caught<T>(work: impl FnOnce() -> core::Result<T>) -> core::Result<T> {
     // What a panic may have left half changed is behind the core's locks, which then report it themselves.
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        if let Some(out_of_memory) = panic.downcast_ref::<core::error::OutOfMemory>() {
+            return Err((*out_of_memory).into());
+        }
         let words = panic
             .downcast_ref::<&str>()
             .copied()

@@ -12,8 +12,8 @@ export interface Evaluation {
   /** Names of the classes, in the order of the logits. */
   classes: string[]
   metrics: Metrics
-  /** Counts of pictures: a row for each right class, and in it a column for each answer. */
-  confusion: number[][]
+  /** Counts of pictures: a row for each right class, and in it a column for each answer; null with more than 2,000 classes. */
+  confusion: number[][] | null
   /** How well each class is known. */
   perClass: ClassFigures[]
   /** The wrong answers for which the right class was least probable. */

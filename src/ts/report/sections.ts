@@ -8,11 +8,19 @@ const mostClasses = 20
 const mostPairs = 30
 
 /** Which classes are taken for which. */
-export function confusion(evaluation: Evaluation): string {
-  return evaluation.classes.length <= mostClasses ? matrix(evaluation) : pairs(evaluation)
+export function confusion({ classes, confusion, split }: Evaluation): string {
+  if (confusion === null) return '<p>With so many classes it is not kept which are taken for which.</p>'
+  const kept = { classes, confusion, split }
+  return classes.length <= mostClasses ? matrix(kept) : pairs(kept)
 }
 
-function matrix({ classes, confusion, split }: Evaluation): string {
+interface Confusion {
+  classes: string[]
+  confusion: number[][]
+  split: Evaluation['split']
+}
+
+function matrix({ classes, confusion, split }: Confusion): string {
   const title = `Confusion matrix of the ${split} pictures`
   const head = classes.map((label) => `<th scope="col" class="number">${escaped(label)}</th>`).join('')
   const most = Math.max(
@@ -41,7 +49,7 @@ ${confusion.map(row).join('\n')}
 )}`
 }
 
-function pairs({ classes, confusion }: Evaluation): string {
+function pairs({ classes, confusion }: Confusion): string {
   const all = confusion.flatMap((counts, right) =>
     counts.flatMap((count, answer) => (count > 0 && answer !== right ? [{ right, answer, count }] : [])),
   )

@@ -1,8 +1,10 @@
 //! Memory for the kernels: aligned to a cache line, so that no register's load crosses one.
 
+use crate::error::OutOfMemory;
 use aligned_vec::{AVec, ConstAlign, avec};
 use memmap2::MmapMut;
 use std::ops::{Deref, DerefMut, Range};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -35,13 +37,13 @@ impl Buffer {
     /// Room for `floats` values.
     ///
     /// # Panics
-    /// When the system has no more memory.
+    /// With [`OutOfMemory`], and without a word on the standard error, when the system has no more.
     pub fn zeros(floats: usize) -> Self {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let first_byte = MADE.fetch_add(1, Ordering::Relaxed) * Self::STAGGER_BYTES % Self::PAGE_BYTES;
-        let bytes = first_byte + floats * size_of::<f32>();
+        let bytes = floats.saturating_mul(size_of::<f32>()).saturating_add(first_byte);
         let memory = MmapMut::map_anon(bytes.max(1))
-            .unwrap_or_else(|error| panic!("{bytes} bytes of memory can't be had: {error}"));
+            .unwrap_or_else(|_| resume_unwind(Box::new(OutOfMemory { bytes })));
         // Only a wish: kernels without large pages refuse it.
         #[cfg(target_os = "linux")]
         let _ = memory.advise(memmap2::Advice::HugePage);

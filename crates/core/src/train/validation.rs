@@ -18,14 +18,18 @@ use std::sync::Arc;
 pub(super) struct Evaluated {
     pub metrics: Metrics,
     split: Split,
-    tally: Tally,
+    /// For the record, if there is one.
+    tally: Option<Tally>,
     pictures: Arc<Pictures>,
 }
 
 impl Evaluated {
     /// Writes it as the run's folder keeps it.
     pub fn write(self, epoch: usize, path: &Path) -> Result<()> {
-        self.tally.evaluation(epoch, self.split, self.metrics, &self.pictures)?.write(path)
+        match self.tally {
+            Some(tally) => tally.evaluation(epoch, self.split, self.metrics, &self.pictures)?.write(path),
+            None => Ok(()),
+        }
     }
 }
 
@@ -45,9 +49,12 @@ impl Trainer<'_> {
         let parts = [(Split::Validation, &self.parts.validation), (Split::Test, &self.parts.test)];
         for (place, (evaluated, (split, part))) in evaluated.iter_mut().zip(parts).enumerate() {
             let Part { pictures, indices, kept } = part;
-            let (mut tally, mut done, count) = (Tally::new(&self.weights.classes), 0, indices.len());
+            let mut tally = self.record.as_ref().map(|_| Tally::new(&self.weights.classes));
+            let (mut done, count) = (0, indices.len());
             let mut hear = |answers: &Answers| {
-                tally.add(answers);
+                if let Some(tally) = &mut tally {
+                    tally.add(answers);
+                }
                 done += answers.labels.len();
                 // Not logged: it is of use only while it is waited for.
                 on_event(Event::Evaluating { epoch, split, done, count });

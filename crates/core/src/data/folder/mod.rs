@@ -8,7 +8,7 @@ pub(super) use listing::shortened;
 pub use parts::split_by_class;
 
 use super::frame::shrink;
-use super::image::{Limits, decode_file};
+use super::image::{self, Limits, read_file};
 use super::{Dataset, Pictures, Splitting};
 use crate::config::{FolderConfig, FolderOptions};
 use crate::error::{Error, ErrorCode, Result};
@@ -76,9 +76,9 @@ pub fn open(
     let cache = match Cache::open(&file, &listing.key) {
         Some(cache) => cache,
         None => {
-            decode(path, &listing, &config, &file, cancelled, on_progress)?;
+            let key = decode(path, &listing, &config, &file, cancelled, on_progress)?;
             remove_older(&file);
-            Cache::open(&file, &listing.key)
+            Cache::open(&file, &key)
                 .ok_or_else(|| Error::io("read back", &file, "it is not what was written"))?
         }
     };
@@ -117,7 +117,7 @@ fn untouched(entry: &std::fs::DirEntry) -> bool {
     changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age.as_secs() > 3600))
 }
 
-/// Decodes every file of the listing into the cache file.
+/// Decodes every file of the listing into the cache file; gives the key under which that is found.
 fn decode(
     folder: &Path,
     listing: &Listing,
@@ -125,33 +125,43 @@ fn decode(
     file: &Path,
     cancelled: &AtomicBool,
     on_progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<()> {
+) -> Result<[u8; 32]> {
     let mut writer = Writer::new(file)?;
     let threads = config.threads.unwrap_or_else(crate::device::default_threads);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::no_thread)?;
     let files: Vec<usize> = (0..listing.len()).collect();
     on_progress(Progress { done: 0, total: files.len(), skipped: 0 });
+    let mut all_read = true;
     for chunk in files.chunks(AT_A_TIME) {
         if cancelled.load(Ordering::Relaxed) {
             return Err(Error::invalid_option("opening the folder was cancelled"));
         }
         let limits = Limits::default();
+        // A picture, or why there is none and whether that is the file's own fault.
         let one = |file: &usize| {
-            decode_file(&folder.join(listing.name(*file)), &limits)
-                .map(|picture| shrink(picture, config.resize))
+            let path = folder.join(listing.name(*file));
+            let bytes = read_file(&path).map_err(|error| (error, false))?;
+            let picture = image::decode(&bytes, &path.display().to_string(), &limits);
+            picture.map(|picture| shrink(picture, config.resize)).map_err(|error| (error, true))
         };
         let pictures: Vec<_> = pool.install(|| chunk.par_iter().map(one).collect());
         for (file, picture) in chunk.iter().zip(pictures) {
             match picture {
                 Ok(picture) => writer.picture(&picture)?,
-                Err(error) => writer.skip(skipped(listing.name(*file), &error)),
+                Err((error, own_fault)) => {
+                    all_read &= own_fault;
+                    writer.skip(skipped(listing.name(*file), &error));
+                }
             }
         }
         let done = chunk.last().map_or(0, |last| last + 1);
         on_progress(Progress { done, total: files.len(), skipped: writer.skipped() });
     }
     let refused = listing.refused.iter().cloned().map(|(file, reason)| Skipped { file, reason });
-    writer.finish(&listing.key, refused)
+    // A file that couldn't be read today may be readable tomorrow, without looking different. So this is not found again.
+    let key = if all_read { listing.key } else { listing.key.map(|byte| !byte) };
+    writer.finish(&key, refused)?;
+    Ok(key)
 }
 
 /// A file with the reason alone: its name is said once.

@@ -90,9 +90,15 @@ impl From<ImageError> for Failure {
 /// # Errors
 /// `IMAGE_UNREADABLE`, with the file's name and the reason, whatever the reason is.
 pub fn decode_file(path: &Path, limits: &Limits) -> Result<Rgb> {
-    let name = path.display().to_string();
-    let bytes = read(path).map_err(|failure| failure.of(&name))?;
-    decode(&bytes, &name, limits)
+    decode(&read_file(path)?, &path.display().to_string(), limits)
+}
+
+/// The content of a picture's file.
+///
+/// # Errors
+/// `IMAGE_UNREADABLE`, as [`decode_file`].
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    read(path).map_err(|failure| failure.of(&path.display().to_string()))
 }
 
 /// Like [`decode_file`], of a file's content; `name` is for the error.

@@ -10,7 +10,7 @@ mod source;
 mod tests;
 mod tiff;
 
-pub use decode::{Limits, decode, decode_file};
+pub use decode::{Limits, decode, decode_file, read_file};
 pub use encode::encode_png;
 pub use evaluation::Evaluation;
 pub use resample::{Region, Resample};

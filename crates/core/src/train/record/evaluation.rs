@@ -18,6 +18,8 @@ const WORST: usize = 24;
 const TOP: usize = 5;
 /// Of larger pictures the middle is kept, this wide and high, in pixels.
 const LARGEST: usize = 96;
+/// Of more classes no confusion matrix is kept: it has their square of counts, 16 bytes of JSON and memory each.
+const MOST_CONFUSED: usize = 2000;
 
 /// What `evaluation.json` holds.
 #[derive(Debug, Serialize)]
@@ -30,8 +32,8 @@ pub struct Evaluation {
     /// Names of the classes, in the order of the logits.
     classes: Vec<String>,
     metrics: Metrics,
-    /// Counts of pictures: a row for each right class, and in it a column for each answer.
-    confusion: Vec<Vec<u64>>,
+    /// Counts of pictures: a row for each right class, and in it a column for each answer. None of very many classes.
+    confusion: Option<Vec<Vec<u64>>>,
     /// In the order of the classes.
     per_class: Vec<ClassFigures>,
     /// The wrong answers, the least probable right class first.
@@ -86,9 +88,21 @@ struct Answer {
 pub struct Tally {
     classes: Vec<String>,
     /// `[right class][answer]`.
-    confusion: Vec<Vec<u64>>,
+    confusion: Option<Vec<Vec<u64>>>,
+    counts: Vec<Counts>,
     /// At most [`WORST`], the least probable right class first.
     worst: Vec<Wrong>,
+}
+
+/// Of a class.
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    /// Its pictures.
+    pictures: u64,
+    /// Those that were said to be of it.
+    answered: u64,
+    /// Both.
+    right: u64,
 }
 
 #[derive(Debug)]
@@ -108,7 +122,12 @@ impl Tally {
     /// Of nothing yet.
     pub fn new(classes: &[String]) -> Self {
         let count = classes.len();
-        Self { classes: classes.to_vec(), confusion: vec![vec![0; count]; count], worst: Vec::new() }
+        Self {
+            classes: classes.to_vec(),
+            confusion: (count <= MOST_CONFUSED).then(|| vec![vec![0; count]; count]),
+            counts: vec![Counts::default(); count],
+            worst: Vec::new(),
+        }
     }
 
     /// Counts the answers of one batch.
@@ -116,7 +135,12 @@ impl Tally {
         let rows = answers.logits.chunks_exact(self.classes.len());
         for ((&index, &label), logits) in answers.indices.iter().zip(answers.labels).zip(rows) {
             let (label, answer) = (label as usize, largest(logits));
-            self.confusion[label][answer] += 1;
+            if let Some(confusion) = &mut self.confusion {
+                confusion[label][answer] += 1;
+            }
+            self.counts[label].pictures += 1;
+            self.counts[answer].answered += 1;
+            self.counts[label].right += u64::from(answer == label);
             if answer != label {
                 self.add_wrong(Wrong { index, label, probabilities: softmax(logits) });
             }
@@ -157,18 +181,13 @@ impl Tally {
 
     fn per_class(&self) -> Vec<ClassFigures> {
         let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-        let figures = |(class, label): (usize, &String)| {
-            let right = self.confusion[class][class];
-            let count = self.confusion[class].iter().sum();
-            let answered = self.confusion.iter().map(|row| row[class]).sum();
-            ClassFigures {
-                label: label.clone(),
-                count,
-                precision: share(right, answered),
-                recall: share(right, count),
-            }
+        let figures = |(label, &Counts { pictures, answered, right }): (&String, &Counts)| ClassFigures {
+            label: label.clone(),
+            count: pictures,
+            precision: share(right, answered),
+            recall: share(right, pictures),
         };
-        self.classes.iter().enumerate().map(figures).collect()
+        self.classes.iter().zip(&self.counts).map(figures).collect()
     }
 
     fn picture(&self, wrong: &Wrong, pictures: &Pictures) -> Result<WrongPicture> {
@@ -229,7 +248,7 @@ mod tests {
         tally.add(&Answers { indices: &[6, 7], labels: &[0, 1], logits: &logits[6..] });
         let metrics = Metrics::of(1.0, 2, 4).unwrap();
         let found = tally.evaluation(3, Split::Test, metrics, &pictures(8, 2)).unwrap();
-        assert_eq!(found.confusion, [[2, 1, 0], [1, 0, 0], [0, 0, 0]]);
+        assert_eq!(found.confusion.as_deref(), Some(&[vec![2, 1, 0], vec![1, 0, 0], vec![0, 0, 0]][..]));
         let figures: Vec<_> =
             found.per_class.iter().map(|class| (class.count, class.precision, class.recall)).collect();
         assert_eq!(
@@ -249,6 +268,24 @@ mod tests {
         let text = serde_json::to_value(&found).unwrap();
         assert_eq!(text["perClass"][2]["precision"], serde_json::Value::Null);
         assert_eq!((&text["epoch"], &text["split"]), (&3.into(), &"test".into()));
+    }
+
+    #[test]
+    fn of_very_many_classes_there_is_no_matrix_but_figures_of_each() {
+        let count = MOST_CONFUSED + 1;
+        let classes: Vec<String> = (0..count).map(|class| class.to_string()).collect();
+        let mut tally = Tally::new(&classes);
+        let mut logits = vec![0.0; 2 * count];
+        (logits[7], logits[count + 2000]) = (1.0, 1.0);
+        tally.add(&Answers { indices: &[0, 1], labels: &[7, 7], logits: &logits });
+        let metrics = Metrics::of(1.0, 1, 2).unwrap();
+        let found = tally.evaluation(1, Split::Test, metrics, &pictures(2, 2)).unwrap();
+        assert_eq!(found.confusion, None);
+        let figures = |class: usize| {
+            let ClassFigures { count, precision, recall, .. } = &found.per_class[class];
+            (*count, *precision, *recall)
+        };
+        assert_eq!([figures(7), figures(2000)], [(2, Some(1.0), Some(0.5)), (0, Some(0.0), None)]);
     }
 
     #[test]
