@@ -58,6 +58,12 @@ class Ours:
         self.process.stdin.flush()
         return self.answer()["seconds"]
 
+    def bits(self):
+        """A checksum of what was trained so far."""
+        self.process.stdin.write("bits\n")
+        self.process.stdin.flush()
+        return self.answer()["bits"]
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()

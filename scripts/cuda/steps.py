@@ -4,7 +4,8 @@
     python3 scripts/cuda/steps.py [--networks unpadded,cifar,v2-cifar,v3-small-cifar] [--batches 64,1024]
         [--precisions bfloat16,tf32] [--graphs strict,in-turn,0] [--no-kernels] [--window 0.2] [--out FILE.json]
 
-A step is the median of three windows, for each value of MOBILENET_NATIVE_CUDA_GRAPHS. A kernel's time is that of 20 launches one
+A step is the median of three windows, for each value of MOBILENET_NATIVE_CUDA_GRAPHS; after a hundred steps all of them must have
+the same bits. A kernel's time is that of 20 launches one
 after the other, of all its launches in a step together (MOBILENET_NATIVE_CUDA_TIMES); weights' gradients, which a step computes
 beside the rest, are among them.
 
@@ -24,13 +25,18 @@ import subprocess
 
 from bench import ROOT, Ours, calibrated, lists_of, parser_of
 
+# Steps after which the bits of the ways in which a step can be recorded are compared.
+COMPARED = 100
+
 
 def step_of(network, batch, precision, graphs, window):
     side = Ours("train", network, batch, precision, {"MOBILENET_NATIVE_CUDA_GRAPHS": graphs})
+    side.seconds(COMPARED)
+    bits = side.bits()
     count = calibrated(side, window)
     microseconds = sorted(side.seconds(count) / count * 1e6 for _ in range(3))
     side.close()
-    return {"network": network, "precision": precision, "batch": batch, "graphs": graphs,
+    return {"network": network, "precision": precision, "batch": batch, "graphs": graphs, "bits": bits,
             "step_microseconds": round(statistics.median(microseconds)), "least": round(microseconds[0]),
             "most": round(microseconds[-1]), "pictures_per_second": round(batch / statistics.median(microseconds) * 1e6),
             "card_mebibytes": side.about["bytes"] >> 20, "card": side.about["card"]}
@@ -112,6 +118,7 @@ def main():
         # After each, so that what was measured stays when time runs out.
         pathlib.Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n")
 
+    different = []
     combinations = [(n, int(b), p) for n in networks for p in precisions for b in batches]
     for combination in combinations:
         for how in graphs:
@@ -124,6 +131,11 @@ def main():
             print(f"{step['network']} {step['precision']} {step['batch']} {how}: {step['step_microseconds']} us a step, "
                   f"{step['pictures_per_second']:,} pictures/s", flush=True)
             keep()
+        bits = {step["bits"] for step in result["steps"] if (step["network"], step["batch"], step["precision"]) == combination}
+        if len(bits) > 1:
+            # Nothing else differs than what waits for what.
+            different.append(combination)
+            print(f"{combination}: DIFFERENT BITS after {COMPARED} steps: a wait is missing", flush=True)
     for network, batch, precision in [] if arguments.no_kernels else combinations:
         kernels = kernels_of(network, batch, precision)
         result["kernels"][f"{network} {batch} {precision}"] = kernels
@@ -132,6 +144,8 @@ def main():
         print(f"{network} {batch} {precision}: {total:.0f} us in {sum(k['launches'] for k in kernels.values())} launches, "
               f"{floors:.0f} us at the card's limits")
         tell(kernels)
+    if different:
+        raise SystemExit(f"the ways to record a step gave different bits: {different}")
 
 
 if __name__ == "__main__":

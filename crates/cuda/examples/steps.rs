@@ -2,9 +2,10 @@
 //!
 //! `steps train|evaluate NETWORK BATCH float32|tf32|bfloat16`. A network is a layout of V1 (`unpadded`, `cifar`), or a variant
 //! with its layout (`v2-cifar`). Each number on a line of the input is answered, once so many steps are done, by a line with
-//! the seconds that they took. Batches are made from bytes on the card meanwhile, as in a run: cropped, flipped and normalised, to
+//! the seconds that they took; the word `bits` by a checksum of what was trained. Batches are made from bytes on the card meanwhile, as in a run: cropped, flipped and normalised, to
 //! evaluate only normalised.
 
+use flate2::Crc;
 use mobilenet_core::config::{Augmentation, ModelOptions, Normalization, Precision, TrainConfig};
 use mobilenet_core::data::Pictures;
 use mobilenet_core::data::loader::{Feed, Loader};
@@ -57,8 +58,12 @@ fn main() -> Result<()> {
         let kept = engine.keep(&pictures, &indices, &Normalization::default())?;
         let kept = kept.ok_or_else(|| Error::internal("the card has no room for the pictures"))?;
         tell(about(&card, batch, engine.bytes()))?;
-        return serve(|steps| {
-            (0..steps).try_for_each(|_| engine.logits_of_kept(kept, &mut |_| ControlFlow::Continue(())))
+        return serve(|asked| match asked {
+            Asked::Steps(steps) => {
+                let mut step = || engine.logits_of_kept(kept, &mut |_| ControlFlow::Continue(()));
+                (0..steps).try_for_each(|_| step()).map(|()| 0)
+            }
+            Asked::Bits => Err(Error::invalid_option("only what is trained has bits")),
         });
     }
     let config = TrainConfig { precision, batch_size: batch, ..TrainConfig::default() };
@@ -78,7 +83,15 @@ fn main() -> Result<()> {
     let mut epoch = 0;
     let mut loader: Option<Loader> = None;
     let mut done = 0;
-    serve(|steps| {
+    serve(|asked| {
+        let Asked::Steps(steps) = asked else {
+            let state = engine.state()?;
+            let mut sum = Crc::new();
+            for value in state.parameters.iter().chain(&state.statistics) {
+                sum.update(&value.to_le_bytes());
+            }
+            return Ok(sum.sum());
+        };
         for _ in 0..steps {
             let next = loader.as_mut().and_then(Iterator::next);
             let prepared = match next {
@@ -111,8 +124,14 @@ fn main() -> Result<()> {
                 engine.losses(Wait::No)?;
             }
         }
-        engine.losses(Wait::ForAll).map(drop)
+        engine.losses(Wait::ForAll).map(|_| 0)
     })
+}
+
+/// What a line of the input asks for.
+enum Asked {
+    Steps(usize),
+    Bits,
 }
 
 /// What is told first: the card, what it could do in a second at most, and what the plan takes of it.
@@ -138,16 +157,17 @@ fn tell(value: Value) -> Result<()> {
     writeln!(out, "{value}").and_then(|()| out.flush()).map_err(Error::internal)
 }
 
-/// Does as many steps as each line of the input says, and tells how long they took.
-fn serve(mut run: impl FnMut(usize) -> Result<()>) -> Result<()> {
+/// Answers each line of the input: steps by the time that they took, the rest by what `answer` gives.
+fn serve(mut answer: impl FnMut(Asked) -> Result<u32>) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
-        let steps = line
-            .map_err(Error::internal)?
-            .trim()
-            .parse()
-            .map_err(|_| Error::invalid_option("a line is a number"))?;
+        let line = line.map_err(Error::internal)?;
+        if line.trim() == "bits" {
+            tell(json!({ "bits": answer(Asked::Bits)? }))?;
+            continue;
+        }
+        let steps = line.trim().parse().map_err(|_| Error::invalid_option("a line is a number or bits"))?;
         let start = Instant::now();
-        run(steps)?;
+        answer(Asked::Steps(steps))?;
         tell(json!({ "seconds": start.elapsed().as_secs_f64() }))?;
     }
     Ok(())

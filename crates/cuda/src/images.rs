@@ -26,6 +26,9 @@ pub const COMPILED: [Compiled; 3] = [
     Compiled { capability: (12, 0), driver: 12_090, bytes: include_bytes!("../ptx/kernels.sm_120.cubin.gz") },
 ];
 
+/// The oldest driver that can record that a kernel comes early: `cuda.h` has such edges of graphs since CUDA 12.3.
+const RECORDS_EARLY: i32 = 12_030;
+
 /// Has the driver load the kernels for its card, and compile them where they are not compiled for it.
 ///
 /// # Errors
@@ -36,7 +39,8 @@ pub fn load(context: &Arc<Context>) -> Result<Arc<Module>> {
     let suits =
         |code: &Compiled| code.driver <= version && code.capability.0 == major && code.capability.1 <= minor;
     // `begin_kernel` of the kernels: Hopper and later cards can, and PTX is for older ones too.
-    let image = |code: &Compiled| Image { bytes: code.bytes, waits: code.capability >= (9, 0) };
+    let waits = |code: &Compiled| code.capability >= (9, 0) && version >= RECORDS_EARLY;
+    let image = |code: &Compiled| Image { bytes: code.bytes, waits: waits(code) };
     let mut images: Vec<Image> = COMPILED.iter().filter(|code| suits(code)).map(image).collect();
     images.push(Image { bytes: PTX, waits: false });
     Module::load(context, &images)

@@ -2,7 +2,7 @@
 
 use super::types::{
     ATTRIBUTE_EARLY, FUNCTION_MAX_DYNAMIC_SHARED, FunctionHandle, INVALID_IMAGE, LaunchAttribute,
-    LaunchConfig, ModuleHandle, NO_BINARY_FOR_GPU, SUCCESS,
+    LaunchConfig, ModuleHandle, OUT_OF_MEMORY, SUCCESS,
 };
 use super::{Arguments, Context, Stream};
 use flate2::read::GzDecoder;
@@ -42,6 +42,7 @@ impl Module {
     /// `DEVICE_UNAVAILABLE` when driver or card are too old for the last of them.
     pub fn load(context: &Arc<Context>, images: &[Image]) -> Result<Arc<Self>> {
         let mut code = INVALID_IMAGE;
+        // Whatever a driver has against machine code (its form, or what made it), it may take the text that comes last.
         for Image { bytes, waits } in images.iter().copied() {
             let mut image = Vec::new();
             GzDecoder::new(bytes).read_to_end(&mut image).map_err(Error::internal)?;
@@ -55,7 +56,7 @@ impl Module {
             if code == SUCCESS {
                 return Ok(Arc::new(Self { context: context.clone(), handle, waits }));
             }
-            if code != INVALID_IMAGE && code != NO_BINARY_FOR_GPU {
+            if code == OUT_OF_MEMORY {
                 break;
             }
         }

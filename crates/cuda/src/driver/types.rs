@@ -76,8 +76,8 @@ pub struct LaunchConfig {
     pub attribute_count: u32,
 }
 
-/// `CUlaunchAttribute`: one whose value is an `int`.
-#[repr(C)]
+/// `CUlaunchAttribute`: one whose value is an `int`. Others are pointers, so it begins where those do.
+#[repr(C, align(8))]
 pub struct LaunchAttribute {
     /// Which.
     pub id: i32,

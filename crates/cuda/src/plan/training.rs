@@ -218,6 +218,9 @@ impl Training {
 impl TrainingEngine for Training {
     fn keep(&mut self, pictures: &Pictures, normalization: &Normalization) -> Result<bool> {
         let side = self.maps.network.resolution;
+        // What was recorded works with the pictures that were kept before.
+        self.kernels.stream().synchronize()?;
+        self.graphs = RefCell::new(Graphs::new(self.kernels.recording()));
         self.kept = match pictures.square_bytes(side) {
             Some(bytes) => Kept::new(&self.kernels, bytes, &pictures.labels, normalization, side)?,
             None => None,
