@@ -2,7 +2,7 @@
 """What a training step of this project takes on a card, and each of its kernels: for whoever changes them, in seconds.
 
     python3 scripts/cuda/steps.py [--networks unpadded,cifar,v2-cifar,v3-small-cifar] [--batches 64,1024]
-        [--precisions bfloat16,tf32] [--graphs strict,in-turn,0] [--no-kernels] [--window 0.2] [--out FILE.json]
+        [--precisions bfloat16,tf32] [--graphs strict,strict-forward,in-turn,0] [--no-kernels] [--window 0.2] [--out FILE.json]
 
 A step is the median of three windows, for each value of MOBILENET_NATIVE_CUDA_GRAPHS; after a hundred steps all of them must have
 the same bits. A kernel's time is that of 20 launches one
@@ -106,7 +106,7 @@ def driver():
 
 def main():
     parser = parser_of(__doc__)
-    parser.add_argument("--graphs", default="strict,in-turn,0")
+    parser.add_argument("--graphs", default="strict,strict-forward,in-turn,0")
     parser.add_argument("--no-kernels", action="store_true", help="steps alone")
     parser.add_argument("--window", type=float, default=0.2, help="seconds")
     parser.add_argument("--out", default=str(ROOT / "target/cuda-card/steps.json"))

@@ -15,7 +15,8 @@ const EVALUATION_PIXELS: usize = 512 * 32 * 32;
 const LEAST_CAPABILITY: (i32, i32) = (8, 0);
 
 /// Set to `0`, every kernel is launched by itself instead of a recorded step, so that an error names its kernel; to `in-turn`, a
-/// step is recorded in which kernels don't overlap; to `strict`, a step that can't be recorded is an error.
+/// step is recorded in which kernels don't overlap; to `strict`, a step that can't be recorded is an error; to `strict-forward` too, and
+/// kernels overlap in the forward pass alone.
 const GRAPHS: &str = "MOBILENET_NATIVE_CUDA_GRAPHS";
 
 /// A card with its kernels, ready to train and run networks.
@@ -51,6 +52,7 @@ impl Cuda {
             Ok("0") => Recording::Never,
             Ok("in-turn") => Recording::InTurn,
             Ok("strict") => Recording::Strict,
+            Ok("strict-forward") => Recording::StrictForward,
             _ => Recording::Overlapping,
         };
         Ok(Self { context, library, recording })

@@ -84,6 +84,11 @@ impl Stream {
         self.overlapping.store(overlapping, Ordering::Relaxed);
     }
 
+    /// From here on, kernels that are recorded begin when the one in front of them has ended.
+    pub fn end_overlapping(&self) {
+        self.set_overlapping(false);
+    }
+
     /// Whether the kernel that comes now may be there before the one in front of it has ended.
     pub(super) fn takes_early_kernel(&self) -> bool {
         self.behind_kernel.swap(true, Ordering::Relaxed) && self.overlapping.load(Ordering::Relaxed)

@@ -135,6 +135,9 @@ pub enum Recording {
     Overlapping,
     /// The same; what can't be recorded so is an error, where otherwise it is launched kernel by kernel.
     Strict,
+    /// The same, but in the forward pass alone. In the backward pass, kernels that wait on the card keep those of the second stream
+    /// from it; which weighs more has to be measured.
+    StrictForward,
 }
 
 /// The kernels on one stream of a plan.

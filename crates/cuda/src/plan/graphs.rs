@@ -47,7 +47,7 @@ impl<K: PartialEq> Graphs<K> {
             let graph = |overlapping| Graph::record(stream, overlapping, &work);
             let graph = match self.recording {
                 Recording::Overlapping => graph(true).or_else(|_| graph(false)),
-                Recording::Strict => Ok(graph(true)?),
+                Recording::Strict | Recording::StrictForward => Ok(graph(true)?),
                 Recording::InTurn | Recording::Never => graph(false),
             };
             *record = graph.map_or(Record::Impossible, Record::Recorded);

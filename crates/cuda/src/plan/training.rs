@@ -12,7 +12,7 @@ use super::staging::{Parts, Room, Staging};
 use super::weights::Weights;
 use crate::driver::DeviceBuffer;
 use crate::kernels::loss::Targets as LossTargets;
-use crate::kernels::{Kernels, Workspaces};
+use crate::kernels::{Kernels, Recording, Workspaces};
 use mobilenet_core::config::{Augmentation, Normalization};
 use mobilenet_core::data::Pictures;
 use mobilenet_core::data::prepare::Batch;
@@ -159,6 +159,9 @@ impl Training {
         };
         let arrays = [maps.values(last), gradients.of(last), losses.pictures.all(), losses.correct.all()];
         kernels.cross_entropy(pictures, (padded(classes), classes), &targets, arrays)?;
+        if kernels.recording() == Recording::StrictForward {
+            kernels.stream().end_overlapping();
+        }
         let (early, count) = (self.optimizer.early(), weights.parameters.len());
         gradients.backward(kernels, maps, weights, input, &|layer, turn| {
             if layer == last {

@@ -75,20 +75,21 @@ fn a_process_sees_what_its_driver_can() {
 fn machine_code_is_taken_where_there_is_some_for_the_card() {
     let Some(mock) = mock() else { return };
     let name = "machine_code_is_taken_where_there_is_some_for_the_card";
-    // Whether machine code is loaded, and whether kernels of a recorded step overlap.
+    // Whether machine code is loaded, and where kernels of a recorded step come early.
     let cases = [
-        ("8.0", "13000", "1", "1 false"),
-        ("8.9", "13010", "1", "1 false"),
-        ("9.0", "13000", "1", "1 true"),
-        ("9.0", "13000", "strict", "1 true"),
-        ("9.0", "13000", "in-turn", "1 false"),
-        ("9.0", "13000", "0", "1 false"),
-        ("8.6", "12000", "1", "1 false"),
-        ("9.0", "12020", "1", "1 false"),
-        ("9.0", "12030", "1", "1 true"),
-        ("12.1", "12090", "1", "1 true"),
-        ("12.0", "12080", "1", "0 false"),
-        ("10.0", "13000", "1", "0 false"),
+        ("8.0", "13000", "1", "1 never"),
+        ("8.9", "13010", "1", "1 never"),
+        ("9.0", "13000", "1", "1 everywhere"),
+        ("9.0", "13000", "strict", "1 everywhere"),
+        ("9.0", "13000", "strict-forward", "1 forward"),
+        ("9.0", "13000", "in-turn", "1 never"),
+        ("9.0", "13000", "0", "1 never"),
+        ("8.6", "12000", "1", "1 never"),
+        ("9.0", "12020", "1", "1 never"),
+        ("9.0", "12030", "1", "1 everywhere"),
+        ("12.1", "12090", "1", "1 everywhere"),
+        ("12.0", "12080", "1", "0 never"),
+        ("10.0", "13000", "1", "0 never"),
     ];
     let Ok(expected) = std::env::var(PART) else {
         for (capability, version, graphs, expected) in cases {
@@ -110,10 +111,14 @@ fn machine_code_is_taken_where_there_is_some_for_the_card() {
     }
     training.state().unwrap();
     let report: serde_json::Value = serde_json::from_str(&mock.books().unwrap().report()).unwrap();
-    // Of the main stream's some 60 kernels a step all that don't wait for the other stream, too.
-    let overlap = report["earlyLaunches"].as_u64().unwrap() > report["launches"].as_u64().unwrap() / 4;
-    assert!(overlap || report["earlyLaunches"] == 0, "{report}");
-    assert_eq!(format!("{} {overlap}", report["compiledModules"]), expected, "{report}");
+    // Of the main stream's some 35 kernels a step all that don't wait for the other stream, too, or those of the forward pass.
+    let (early, launches) = (&report["earlyLaunches"], &report["launches"]);
+    let early = match (early.as_u64().unwrap(), launches.as_u64().unwrap()) {
+        (0, _) => "never",
+        (early, launches) if early > launches / 4 => "everywhere",
+        _ => "forward",
+    };
+    assert_eq!(format!("{} {early}", report["compiledModules"]), expected, "{report}");
 }
 
 #[test]
