@@ -233,8 +233,11 @@ impl MobileNet {
         *state = Weights { version, ..weights };
     }
 
-    /// Begins a run; it ends when the guard is dropped.
-    pub(crate) fn begin_training(&self) -> Result<TrainingGuard> {
+    /// Takes the network for a run, which ends when the guard is dropped.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` when another run has it.
+    pub fn begin_training(&self) -> Result<TrainingGuard> {
         if self.shared.training.swap(true, Ordering::Acquire) {
             return Err(Error::invalid_option(
                 "this model is being trained already; wait for that run's result, or load the weights a second time",
@@ -397,7 +400,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// While it lives, its network is being trained.
 #[derive(Debug)]
-pub(crate) struct TrainingGuard {
+pub struct TrainingGuard {
     shared: Arc<Shared>,
 }
 

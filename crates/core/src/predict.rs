@@ -73,7 +73,10 @@ pub fn predict(
             return Ok(None);
         }
         let fit = |source: &Source| evaluation.apply(&*source.read(&reading.limits)?);
-        let fitted: Vec<_> = sources.par_iter().with_max_len(1).map(fit).collect();
+        // A large picture takes half a second, so it isn't begun in vain.
+        let unless_cancelled = |source: &Source| (!cancelled.load(Ordering::Relaxed)).then(|| fit(source));
+        let fitted: Option<Vec<_>> = sources.par_iter().with_max_len(1).map(unless_cancelled).collect();
+        let Some(fitted) = fitted else { return Ok(None) };
         let mut readable = Vec::with_capacity(sources.len());
         let mut bytes = Vec::with_capacity(sources.len());
         for (place, fitted) in fitted.into_iter().enumerate() {

@@ -32,6 +32,34 @@ fn what_is_saved_comes_back() {
 }
 
 #[test]
+fn equal_networks_are_equal_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = MobileNet::create(&options(), 3).unwrap();
+    // What a hash map holds comes in another order each time.
+    let saved = |name: &str| {
+        let path = folder.path().join(name);
+        model.save(&path).unwrap();
+        std::fs::read(path).unwrap()
+    };
+    let first = saved("0");
+    assert!((1..8).all(|time| saved(&time.to_string()) == first));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_is_not_opened() {
+    // As a named pipe, which would be waited for.
+    for path in ["/dev/null", "/"] {
+        let error = MobileNet::load(Path::new(path)).unwrap_err();
+        assert_eq!(
+            (error.code, error.message.contains("it is not a file")),
+            (ErrorCode::Io, true),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_truncated_checkpoint_is_corrupt_at_any_length() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.safetensors");

@@ -173,6 +173,37 @@ fn states_after_epochs_stay_as_asked_and_another_run_can_begin_with_one() {
 }
 
 #[test]
+fn somebody_elses_files_are_not_written_over() {
+    for name in ["config.json", "results.csv", "report.html"] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(name), "mine").unwrap();
+        let error = run(&small(), &recipe(folder.path()), false).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidOption);
+        assert!(error.message.contains(&format!("holds a {name} that is no run's")), "{error}");
+        assert_eq!(std::fs::read(folder.path().join(name)).unwrap(), b"mine");
+    }
+}
+
+#[test]
+fn a_file_for_people_that_cannot_be_written_is_told_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    run(&small(), &TrainOptions { epochs: Some(1), ..recipe(&out) }, false).unwrap();
+    std::fs::remove_file(out.join("evaluation.json")).unwrap();
+    std::fs::create_dir(out.join("evaluation.json")).unwrap();
+    let model = MobileNet::load(&out.join("last.safetensors")).unwrap();
+    let mut warnings = Vec::new();
+    let options = TrainOptions { epochs: Some(2), out: Some(out), ..Default::default() };
+    let report = train::run(&model, &data(), &options, true, &Control::default(), &mut |event| {
+        if let Event::Warning { message } = event {
+            warnings.push(message);
+        }
+    });
+    assert_eq!(report.unwrap().epochs, 2);
+    assert!(warnings.len() == 1 && warnings[0].contains("evaluation.json"), "{warnings:?}");
+}
+
+#[test]
 fn only_a_runs_own_states_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let strangers = ["epoch-007.safetensors", "epoch-+1.safetensors", "epoch-1.safetensors.bak"];

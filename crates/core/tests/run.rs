@@ -173,6 +173,17 @@ fn a_run_tells_how_far_its_evaluations_are() {
 }
 
 #[test]
+fn of_two_runs_the_later_is_refused() {
+    let model = small();
+    let guard = model.begin_training().unwrap();
+    let later = run(&model, &recipe(), false).unwrap_err();
+    assert!(later.message.contains("being trained already"), "{later}");
+    let control = Control::default();
+    train::run_begun(guard, &model, &data(), &recipe(), false, &control, &mut |_| {}).unwrap();
+    run(&model, &recipe(), false).unwrap();
+}
+
+#[test]
 fn without_a_folder_a_checkpoint_is_not_waited_for() {
     let control = Control::default();
     let asked_for = control.checkpoint();
@@ -197,6 +208,7 @@ fn a_run_leaves_its_checkpoints_and_its_record_and_nothing_else() {
             Event::Step { .. } => "step",
             Event::Evaluating { .. } => "evaluating",
             Event::Epoch { .. } => "epoch",
+            Event::Warning { .. } => "warning",
             Event::LearningRate { .. } => "learningRate",
             Event::Checkpoint { .. } => "checkpoint",
             Event::Done { .. } => "done",

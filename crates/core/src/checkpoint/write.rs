@@ -49,7 +49,24 @@ fn serialize(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
             tensors.extend(kept.iter().map(|tensor| (name(tensor), Values::Float32(tensor))));
         }
     }
-    safetensors::serialize(tensors, Some(metadata)).map_err(Error::internal)
+    ordered(safetensors::serialize(tensors, Some(metadata)).map_err(Error::internal)?)
+}
+
+/// The same file with its header in the order of its keys, which otherwise differs from time to time: so equal checkpoints are equal
+/// files.
+fn ordered(mut file: Vec<u8>) -> Result<Vec<u8>> {
+    let (length, rest) =
+        file.split_first_chunk_mut().ok_or_else(|| Error::internal("a file without a header"))?;
+    let header = &mut rest[..u64::from_le_bytes(*length) as usize];
+    // serde_json's maps are in order.
+    let keys: serde_json::Value = serde_json::from_slice(header).map_err(Error::internal)?;
+    let text = serde_json::to_vec(&keys).map_err(Error::internal)?;
+    if text.len() > header.len() {
+        return Err(Error::internal("a header in order is longer"));
+    }
+    header.fill(b' ');
+    header[..text.len()].copy_from_slice(&text);
+    Ok(file)
 }
 
 /// A tensor to write.

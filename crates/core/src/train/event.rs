@@ -137,6 +137,11 @@ pub enum Event {
         /// Wall-clock time, validation and test included.
         seconds: f64,
     },
+    /// Something that doesn't end the run, but that a person should know. Not logged.
+    Warning {
+        /// What it is.
+        message: String,
+    },
     /// The learning rate was set from without.
     LearningRate {
         /// Of the first step that has it; from 1.

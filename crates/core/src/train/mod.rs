@@ -16,7 +16,7 @@ pub use record::is_running;
 use crate::config::TrainOptions;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::mobilenet::MobileNet;
+use crate::mobilenet::{MobileNet, TrainingGuard};
 use event::{Event, Report};
 use trainer::Trainer;
 
@@ -36,7 +36,22 @@ pub fn run(
     control: &Control,
     on_event: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Report> {
-    let guard = model.begin_training()?;
+    run_begun(model.begin_training()?, model, data, options, resume, control, on_event)
+}
+
+/// The same for who has taken the network before: on another thread, say, where the order of two runs is known.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_begun(
+    guard: TrainingGuard,
+    model: &MobileNet,
+    data: &Dataset,
+    options: &TrainOptions,
+    resume: bool,
+    control: &Control,
+    on_event: &mut (dyn FnMut(Event) + Send),
+) -> Result<Report> {
     let threads = options.threads.unwrap_or_else(crate::device::default_threads);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

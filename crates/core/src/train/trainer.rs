@@ -41,6 +41,13 @@ pub(super) struct Trainer<'a> {
     pub(super) started: Instant,
 }
 
+/// A file for people that can't be written is told, and the run goes on.
+fn warn_of(written: Result<()>, on_event: &mut (dyn FnMut(Event) + Send)) {
+    if let Err(Error { message, .. }) = written {
+        on_event(Event::Warning { message });
+    }
+}
+
 /// How an epoch or a part of it ended.
 enum Outcome {
     Complete,
@@ -116,7 +123,7 @@ impl Trainer<'_> {
         let [validation, test] = evaluated.each_ref().map(|part| part.as_ref().map(|part| part.metrics));
         // Where epochs are shorter than the disk takes, files would pile up in memory.
         self.tell_written(true, control, on_event)?;
-        self.save_evaluation(evaluated, epoch)?;
+        warn_of(self.save_evaluation(evaluated, epoch), on_event);
         let accuracy = validation.or(test).unwrap_or(train).accuracy;
         let improved = self.progress.best.is_none_or(|(_, best)| accuracy > best);
         if improved {
@@ -160,7 +167,7 @@ impl Trainer<'_> {
             let batch = batch?;
             // (Of a frozen backbone that was asked once, a batch has features in the place of pictures.)
             if (self.progress.steps + begun.steps.len(), kept) == (0, false) {
-                self.write_samples(&batch)?;
+                warn_of(self.write_samples(&batch), on_event);
             }
             let place = Place { epoch, step, epochs: train.epochs, steps };
             let scheduled = learning_rate(&train.schedule, train.optimizer.learning_rate, place);

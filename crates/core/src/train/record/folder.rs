@@ -1,5 +1,6 @@
 //! The folder itself: who may write to it, and what lies where.
 
+use super::LOG;
 use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::files::remove_unfinished;
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const LOCK: &str = ".lock";
+
+/// What a run writes besides, and others may have: its own files, and those that are made of its log.
+const WRITTEN: [&str; 5] = ["config.json", "evaluation.json", "report.html", "results.csv", "samples.png"];
 
 /// The folder of one run, locked until it is dropped. The system lets the lock go when a process is killed; the file
 /// stays, because removing it would let two runs hold a lock of the same name.
@@ -30,6 +34,14 @@ impl Folder {
         if last.exists() && !resumed.is_some_and(|resumed| same(&last, resumed)) && !unbegun(&last) {
             return Err(Error::invalid_option(format!(
                 "{} holds a run already; go on with that run by resume, or choose another folder",
+                path.display()
+            )));
+        }
+        // Of a run there is always its log; without one these are somebody else's.
+        let stranger = WRITTEN.iter().find(|name| path.join(name).exists());
+        if let (false, Some(name)) = (path.join(LOG).exists(), stranger) {
+            return Err(Error::invalid_option(format!(
+                "{} holds a {name} that is no run's, and a run would write over it; choose another folder",
                 path.display()
             )));
         }
