@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// As short as it gets: three runs of everything, with the smallest network. On one thread, whose peak other programs
 /// disturb the least.
 fn short() -> BenchmarkOptions {
-    BenchmarkOptions { presets: Some(vec![Preset::Quick]), seconds: Some(1e-3), threads: Some(1) }
+    let presets = Some(vec![Preset::Quick]);
+    BenchmarkOptions { presets, precision: None, seconds: Some(1e-3), threads: Some(1) }
 }
 
 fn short_config() -> BenchmarkConfig {
@@ -53,6 +54,22 @@ fn measures_what_can_be() {
     assert_eq!(works, [Work::Peak, Work::Memory, Work::Training, Work::Evaluation, Work::Prediction]);
     assert!(told.is_sorted_by(|a, b| a.share <= b.share), "{told:?}");
     assert!(told.iter().all(|progress| (0.0..1.0).contains(&progress.share)), "{told:?}");
+}
+
+#[test]
+fn a_precision_is_that_of_every_preset() {
+    let asked = BenchmarkOptions { presets: None, precision: Some(Precision::Tf32), ..short() };
+    let precisions = |options: BenchmarkOptions| {
+        options
+            .resolve()
+            .unwrap()
+            .subjects
+            .into_iter()
+            .map(|subject| subject.train.precision)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(precisions(asked), [Precision::Tf32; 3]);
+    assert_eq!(precisions(short()), [Precision::Float32]);
 }
 
 #[test]

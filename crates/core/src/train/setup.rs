@@ -282,7 +282,7 @@ fn optimizer_state(recipe: &TrainConfig, layout: &Parameters, resumed: Option<&T
 
 /// Whether the last epochs, as many as the recipe has patience for, were no better than the best.
 pub(super) fn out_of_patience(Progress { config, epoch, best, .. }: &Progress) -> bool {
-    matches!((config.patience, best), (Some(patience), Some((best, _))) if epoch - best >= patience)
+    matches!((config.patience, best), (Some(patience), Some((best, _))) if epoch.saturating_sub(*best) >= patience)
 }
 
 /// Refuses to go on with other pictures than the run began with, or with an optimizer of another kind.
