@@ -1,7 +1,7 @@
 //! MobileNet on candle: kernels, a static training plan, data, training and checkpoints.
 //!
 //! This crate knows nothing of Node and prints nothing. Dependencies run one way:
-//! `error, config, files, floats, metrics, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train, predict, onnx, benchmark`;
+//! `error, config, files, floats, metrics, pickle, rng <- kernels <- device, model <- engine <- checkpoint <- mobilenet <- train, predict, onnx, benchmark`;
 //! `data` and `optim` know no model.
 
 pub mod benchmark;
@@ -19,6 +19,7 @@ pub mod mobilenet;
 pub mod model;
 pub mod onnx;
 pub mod optim;
+mod pickle;
 pub mod predict;
 pub mod rng;
 pub mod train;

@@ -28,7 +28,13 @@ pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Res
     let network = model::network(&found.config);
     let tensor = |(spec, name): (TensorSpec, &String)| {
         let tensor = weights.tensors.get(name).ok_or_else(|| Error::internal(format!("{name} is gone")))?;
-        let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        let values = tensor.to_dtype(DType::F32).and_then(|tensor| tensor.flatten_all()?.to_vec1());
+        let values = values.map_err(|error| {
+            weights.mismatch(format!(
+                "tensor {name} of type {:?} can't be made float32: {error}",
+                tensor.dtype()
+            ))
+        })?;
         Ok(NamedTensor { name: spec.name, shape: spec.shape, values })
     };
     let mut tensors =

@@ -5,8 +5,13 @@ mod detect;
 mod import;
 mod legacy;
 mod read;
+mod state_dict;
+#[cfg(test)]
+mod tests;
 mod weights;
 mod write;
+mod zip;
+mod zipped;
 
 pub use import::import;
 pub use read::read;
@@ -107,5 +112,23 @@ impl Progress {
             best: None,
             last: [None; 3],
         }
+    }
+    /// Says in words what of these numbers can't be, if anything can't.
+    pub(super) fn check(&self) -> std::result::Result<(), String> {
+        let Self { config, pictures, epoch, step, steps, averaged, correct, count, best, .. } = self;
+        let refuse = |wrong: bool, why: String| if wrong { Err(why) } else { Ok(()) };
+        refuse(config.batch_size == 0, "its batches have no pictures".into())?;
+        let each = pictures.train.div_ceil(config.batch_size);
+        let most = epoch.saturating_mul(each).saturating_add(*step);
+        refuse(*epoch > config.epochs, format!("epoch {epoch} of {}", config.epochs))?;
+        refuse(*step > each, format!("step {step} of {each} in an epoch"))?;
+        refuse(
+            steps < step || *steps > most,
+            format!("{steps} steps in all, in epoch {epoch} with {each} steps"),
+        )?;
+        refuse(averaged > steps, format!("{averaged} averaged steps of {steps}"))?;
+        refuse(correct > count || *count > pictures.train, format!("{correct} right answers of {count}"))?;
+        let wrong = best.is_some_and(|(best, accuracy)| best == 0 || best > *epoch || !accuracy.is_finite());
+        refuse(wrong, format!("the best epoch is {best:?}, and {epoch} are done"))
     }
 }

@@ -40,6 +40,7 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         return Err(file.corrupt(format!("{} class names for {} classes", classes.len(), config.classes)));
     }
     let normalization: Normalization = file.json("normalization")?;
+    normalization.check().map_err(|error| file.corrupt(error))?;
     // Files of before 0.2 haven't it.
     let resize = match file.metadata.contains_key("resize") {
         true => file.json("resize")?,
@@ -50,6 +51,7 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         false => None,
         true => {
             let progress: Progress = file.json("training")?;
+            progress.check().map_err(|why| file.corrupt(format!("its metadata's `training`: {why}")))?;
             let optimizer = buffers(progress.config.optimizer.rule).iter().map(|(name, _)| {
                 let prefix = format!("{TRAINING}{name}.");
                 let parameters = specs.iter().filter(|spec| spec.role.is_parameter());
@@ -140,5 +142,65 @@ impl<'a> File<'a> {
             .chunks_exact(4)
             .map(|bytes| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
         Ok(NamedTensor { name: spec.name.clone(), shape: spec.shape.clone(), values: values.collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::write;
+    use crate::config::{ModelOptions, OptimizerConfig, OptimizerKind, TrainConfig};
+    use crate::metrics::PictureCounts;
+    use crate::mobilenet::MobileNet;
+
+    /// A checkpoint in the middle of a run.
+    fn checkpoint() -> Checkpoint {
+        let options = ModelOptions { width: Some(0.001), ..Default::default() };
+        let pictures = PictureCounts { total: 100, train: 100, validation: 0, test: 10 };
+        let config = TrainConfig {
+            batch_size: 10,
+            optimizer: OptimizerConfig::of(OptimizerKind::Sgd),
+            ..Default::default()
+        };
+        let mut progress = Progress::new(config, pictures);
+        (progress.epoch, progress.step, progress.steps) = (2, 3, 23);
+        (progress.correct, progress.count, progress.best) = (7, 30, Some((1, 0.5)));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        MobileNet::create(&options, 1).unwrap().save(&path).unwrap();
+        let training = Some(TrainingState { progress, raw: None, optimizer: Vec::new() });
+        Checkpoint { training, ..read(&path).unwrap() }
+    }
+
+    #[test]
+    fn metadata_that_makes_no_sense_is_corrupt() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let sound = checkpoint();
+        write(&sound, &path).unwrap();
+        assert_eq!(read(&path).unwrap(), sound);
+
+        let refused = |change: &dyn Fn(&mut Checkpoint), words: &str| {
+            let mut changed = sound.clone();
+            change(&mut changed);
+            write(&changed, &path).unwrap();
+            let error = read(&path).unwrap_err();
+            assert_eq!(error.code, ErrorCode::CheckpointCorrupt, "{}", error.message);
+            assert!(error.message.contains(words), "{}", error.message);
+        };
+        refused(&|it| it.normalization.std[1] = 0.0, "standard deviations above 0");
+        refused(&|it| it.normalization.std[0] = -1.0, "standard deviations above 0");
+        let training = |change: &dyn Fn(&mut Progress), words: &str| {
+            refused(&|it| change(&mut it.training.as_mut().unwrap().progress), words);
+        };
+        training(&|it| it.best = Some((3, 0.5)), "the best epoch is Some((3, 0.5)), and 2 are done");
+        training(&|it| it.best = Some((0, 0.5)), "the best epoch is Some((0, 0.5))");
+        training(&|it| it.epoch = 51, "epoch 51 of 50");
+        training(&|it| it.step = 11, "step 11 of 10");
+        training(&|it| it.steps = 2, "2 steps in all");
+        training(&|it| it.steps = usize::MAX, "steps in all");
+        training(&|it| it.averaged = 24, "24 averaged steps of 23");
+        training(&|it| it.correct = 31, "31 right answers of 30");
+        training(&|it| it.config.batch_size = 0, "batches have no pictures");
     }
 }

@@ -1,17 +1,16 @@
 //! Files of weights, of this program or another: every tensor in them, by its name.
 
-use super::{FORMAT, legacy};
+use super::state_dict::Tensors;
+use super::{FORMAT, legacy, zipped};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorCode, Result};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use safetensors::SafeTensors;
-use std::collections::HashMap;
+use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
-/// Names under which training scripts put a state dict into a larger file.
-const WRAPPERS: [&str; 2] = ["state_dict", "model"];
-
-type Tensors = HashMap<String, Tensor>;
+/// What `DataParallel` and `torch.compile` put before names, in either order.
+const PREFIXES: [&str; 2] = ["module.", "_orig_mod."];
 
 /// What is in a file of weights.
 #[derive(Debug)]
@@ -33,27 +32,26 @@ impl Weights {
         if !std::fs::metadata(path).map_err(|error| failed(&error))?.is_file() {
             return Err(failed(&"it is not a file"));
         }
-        let corrupt = |error: candle_core::Error| {
+        let corrupt = |why: String| {
             Error::new(
                 ErrorCode::CheckpointCorrupt,
                 format!(
-                    "{} can't be read as a PyTorch state dict (.pth) or as safetensors: {error}",
+                    "{} can't be read as a PyTorch state dict (.pth) or as safetensors: {why}",
                     path.display()
                 ),
             )
         };
-        let (tensors, config) = if path.extension().is_some_and(|extension| extension == "safetensors") {
-            let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
-            (candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(corrupt)?, config(&bytes))
-        } else {
-            (pth(path).map_err(corrupt)?, None)
-        };
+        let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
+        let ours = path.extension().is_some_and(|extension| extension == "safetensors");
+        // Readers meet files that nobody tried them on; a defect in one is that file's failure, not the program's.
+        let (tensors, config) =
+            catch_unwind(|| Ok(if ours { (load(&bytes)?, config(&bytes)) } else { (pth(&bytes)?, None) }))
+                .unwrap_or_else(|_| Err("its reader met something that it wasn't made for".into()))
+                .map_err(corrupt)?;
         if tensors.is_empty() {
-            return Err(corrupt(candle_core::Error::Msg("it holds no tensors".into())));
+            return Err(corrupt("it holds no tensors".into()));
         }
-        let bare =
-            |name: String| name.trim_start_matches("module.").trim_start_matches("_orig_mod.").to_owned();
-        let tensors = tensors.into_iter().map(|(name, tensor)| (bare(name), tensor)).collect();
+        let tensors = with_bare_names(tensors).map_err(corrupt)?;
         Ok(Self { path: path.into(), tensors, config })
     }
 
@@ -68,21 +66,31 @@ impl Weights {
     }
 }
 
-fn pth(path: &Path) -> candle_core::Result<Tensors> {
-    for key in [None, Some(WRAPPERS[0]), Some(WRAPPERS[1])] {
-        let tensors: Tensors = match legacy::read(path, key)? {
-            Some(tensors) => tensors,
-            None if key.is_none() => candle_core::pickle::read_all(path)?.into_iter().collect(),
-            // Without this key it is an error there.
-            None => {
-                candle_core::pickle::read_all_with_key(path, key).unwrap_or_default().into_iter().collect()
-            }
-        };
-        if !tensors.is_empty() {
-            return Ok(tensors);
+fn load(bytes: &[u8]) -> std::result::Result<Tensors, String> {
+    candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(|error| error.to_string())
+}
+
+/// The tensors of PyTorch's own formats.
+pub(super) fn pth(bytes: &[u8]) -> std::result::Result<Tensors, String> {
+    match legacy::read(bytes)? {
+        Some(tensors) => Ok(tensors),
+        None => zipped::read(bytes),
+    }
+}
+
+/// The same tensors, without what others put before their names.
+fn with_bare_names(tensors: Tensors) -> std::result::Result<Tensors, String> {
+    let mut bare = Tensors::with_capacity(tensors.len());
+    for (name, tensor) in tensors {
+        let mut rest = name.as_str();
+        while let Some(shorter) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
+            rest = shorter;
+        }
+        if bare.insert(rest.to_owned(), tensor).is_some() {
+            return Err(format!("it holds {rest} twice, with different prefixes ({})", PREFIXES.join(", ")));
         }
     }
-    Ok(Tensors::new())
+    Ok(bare)
 }
 
 /// The configuration in the metadata of a checkpoint of ours.

@@ -218,3 +218,16 @@ impl Default for Normalization {
         Self { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
     }
 }
+
+impl Normalization {
+    /// Says what is wrong with these numbers, if anything is.
+    pub fn check(&self) -> Result<()> {
+        let Self { mean, std } = self;
+        if mean.iter().all(|mean| mean.is_finite()) && std.iter().all(|std| std.is_finite() && *std > 0.0) {
+            return Ok(());
+        }
+        Err(Error::invalid_option(format!(
+            "normalization must have finite means, and standard deviations above 0, not mean {mean:?} and std {std:?}"
+        )))
+    }
+}

@@ -1,11 +1,18 @@
 //! Reading `.tar.gz` files as they are, without unpacking them to disk.
+//!
+//! Entries are taken one by one, raw: left to itself, `tar` reads an entry that only names the next one whole into memory,
+//! however long it is when it is unpacked.
 
 use super::{check_size, corrupt};
 use crate::error::{Error, Result};
 use flate2::bufread::GzDecoder;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The most bytes of an entry that describes the next one.
+const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
 
 /// Reads the file that is being visited.
 pub type Content<'a> = &'a mut dyn FnMut() -> Result<Vec<u8>>;
@@ -33,13 +40,26 @@ pub fn for_each_file(
 
     let watched = Watched { file, done: 0, total, progress };
     let mut archive = tar::Archive::new(GzDecoder::new(BufReader::with_capacity(1 << 20, watched)));
-    for entry in archive.entries().map_err(damaged)? {
+    let mut long_name = None;
+    for entry in archive.entries().map_err(damaged)?.raw(true) {
         let mut entry = entry.map_err(damaged)?;
-        if !entry.header().entry_type().is_file() {
+        let kind = entry.header().entry_type();
+        if kind.is_gnu_longname() || kind.is_pax_local_extensions() {
+            long_name = described_name(&mut entry).map_err(damaged)?.or(long_name);
             continue;
         }
-        let name = entry.path().map_err(damaged)?.file_name().map(|name| name.to_string_lossy().into_owned());
-        let Some(name) = name else { continue };
+        if kind.is_gnu_longlink() || kind.is_pax_global_extensions() {
+            continue;
+        }
+        let path = match long_name.take() {
+            Some(name) => Cow::Owned(name),
+            None => entry.path().map_err(damaged)?,
+        };
+        if !kind.is_file() {
+            continue;
+        }
+        let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { continue };
+        drop(path);
         let size = entry.size();
         visit(&name, &mut || {
             check_size(size, &name)?;
@@ -55,6 +75,25 @@ pub fn for_each_file(
     // What follows the last file holds the checksum of all, which is compared only when it is read.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(damaged)?;
     Ok(())
+}
+
+/// The name that an entry gives to the next one, if it does.
+fn described_name<R: Read>(entry: &mut tar::Entry<'_, R>) -> std::io::Result<Option<PathBuf>> {
+    if entry.size() > MAX_DESCRIPTION_BYTES {
+        return Err(std::io::Error::other(format!(
+            "an entry has a description of {} bytes; at most {MAX_DESCRIPTION_BYTES} are read",
+            entry.size()
+        )));
+    }
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes)?;
+    let name = if entry.header().entry_type().is_gnu_longname() {
+        bytes.split(|byte| *byte == 0).next().map(<[u8]>::to_vec)
+    } else {
+        let mut fields = tar::PaxExtensions::new(&bytes).flatten();
+        fields.find(|field| field.key_bytes() == b"path").map(|field| field.value_bytes().to_vec())
+    };
+    Ok(name.map(|name| String::from_utf8_lossy(&name).into_owned().into()))
 }
 
 /// A file that tells how far it has been read.

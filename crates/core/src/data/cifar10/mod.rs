@@ -10,6 +10,8 @@ mod place;
 mod python;
 mod records;
 mod strips;
+#[cfg(test)]
+mod tests;
 
 pub use official::verify;
 pub use place::extract_archive;
