@@ -376,6 +376,16 @@ fn a_network_remembers_what_its_pictures_were_resized_to() {
     let model = small(10);
     train(&model, &data, &recipe, false).unwrap();
     assert_eq!(model.resize(), 48);
+    // Whatever begins with its weights does, too, unless it is of another resolution.
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("model.safetensors");
+    model.save(&path).unwrap();
+    let created = |resolution| {
+        let options = ModelOptions { classes: Some(3), resolution, ..Default::default() };
+        MobileNet::create_from(&path, &options, 1).unwrap().resize()
+    };
+    assert_eq!((created(None), created(Some(64))), (48, 64));
+    assert_eq!(MobileNet::import(&path, &ModelOptions::default(), None).unwrap().resize(), 48);
     // CIFAR-10's have no other size.
     let cifar10 = cifar10::open(&fixture("cifar-10-sample")).unwrap();
     train(&model, &cifar10, &recipe, false).unwrap();

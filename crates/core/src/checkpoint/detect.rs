@@ -123,7 +123,7 @@ pub fn detect(weights: &Weights, options: &ModelOptions) -> Result<Detected> {
         return Err(weights.mismatch(format!("it holds {}, which is not the variant asked for", kind.what)));
     }
     check_layout(weights, kind, options)?;
-    let written = weights.config.as_ref().filter(|config| config.variant == kind.variant);
+    let written = weights.own.as_ref().map(|own| &own.config).filter(|config| config.variant == kind.variant);
     let usual = if kind.unpadded { Layout::Unpadded } else { Layout::Imagenet };
     let mut config = ModelOptions {
         variant: Some(kind.variant),

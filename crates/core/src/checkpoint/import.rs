@@ -4,7 +4,7 @@
 use super::Checkpoint;
 use super::detect::detect;
 use super::weights::Weights;
-use crate::config::{ModelOptions, Normalization, Variant};
+use crate::config::{ModelOptions, Variant};
 use crate::error::{Error, Result};
 use crate::model;
 use crate::model::names::Naming;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// Reads weights. Variant, width, classes and whether the layout is `unpadded` are found from the tensors; what is given in
 /// `options` must be right, or is taken where weights don't show it: the layout's strides, the resolution, the activation.
-/// `resize` is what they expect a picture's shorter side to be resized to; `None` for what is usual.
+/// `resize` is what they expect a picture's shorter side to be resized to; `None` for what a checkpoint of ours says, or what is usual.
 ///
 /// # Errors
 /// `IO` when the file can't be read; `CHECKPOINT_CORRUPT` when it is in no known format; `CHECKPOINT_MISMATCH` when its
@@ -23,7 +23,10 @@ use std::path::Path;
 pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Result<Checkpoint> {
     let weights = Weights::read(path)?;
     let found = detect(&weights, options)?;
-    let resize = resize.unwrap_or(found.config.usual_resize());
+    let own = weights.own.as_ref();
+    // For another resolution than theirs, our own weights have no value of their own.
+    let kept = own.filter(|own| own.config.resolution == found.config.resolution).and_then(|own| own.resize);
+    let resize = resize.or(kept).unwrap_or(found.config.usual_resize());
     found.config.check_resize(resize)?;
     let network = model::network(&found.config);
     let tensor = |(spec, name): (TensorSpec, &String)| {
@@ -47,7 +50,7 @@ pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Res
         classes: (0..found.config.classes).map(|class| class.to_string()).collect(),
         config: found.config,
         resize,
-        normalization: Normalization::default(),
+        normalization: own.and_then(|own| own.normalization).unwrap_or_default(),
         batches_tracked: 0,
         training: None,
     })

@@ -2,7 +2,7 @@
 
 use super::state_dict::Tensors;
 use super::{FORMAT, legacy, zipped};
-use crate::config::ModelConfig;
+use crate::config::{ModelConfig, Normalization};
 use crate::error::{Error, ErrorCode, Result};
 use candle_core::Device;
 use safetensors::SafeTensors;
@@ -18,8 +18,19 @@ pub struct Weights {
     path: PathBuf,
     /// By name, without what `DataParallel` and `torch.compile` put before it.
     pub tensors: Tensors,
-    /// The network, where this library wrote the file.
-    pub config: Option<ModelConfig>,
+    /// What else it says, where this library wrote it.
+    pub own: Option<Own>,
+}
+
+/// What a checkpoint of ours says besides its tensors, as far as it makes sense.
+#[derive(Debug)]
+pub struct Own {
+    /// The network.
+    pub config: ModelConfig,
+    /// What the shorter side of its pictures is resized to.
+    pub resize: Option<usize>,
+    /// What they are normalised with.
+    pub normalization: Option<Normalization>,
 }
 
 impl Weights {
@@ -44,15 +55,15 @@ impl Weights {
         let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
         let ours = path.extension().is_some_and(|extension| extension == "safetensors");
         // Readers meet files that nobody tried them on; a defect in one is that file's failure, not the program's.
-        let (tensors, config) =
-            catch_unwind(|| Ok(if ours { (load(&bytes)?, config(&bytes)) } else { (pth(&bytes)?, None) }))
+        let (tensors, own) =
+            catch_unwind(|| Ok(if ours { (load(&bytes)?, own(&bytes)) } else { (pth(&bytes)?, None) }))
                 .unwrap_or_else(|_| Err("its reader met something that it wasn't made for".into()))
                 .map_err(corrupt)?;
         if tensors.is_empty() {
             return Err(corrupt("it holds no tensors".into()));
         }
         let tensors = with_bare_names(tensors).map_err(corrupt)?;
-        Ok(Self { path: path.into(), tensors, config })
+        Ok(Self { path: path.into(), tensors, own })
     }
 
     /// The shape of a tensor, if there is one of this name.
@@ -93,10 +104,15 @@ fn with_bare_names(tensors: Tensors) -> std::result::Result<Tensors, String> {
     Ok(bare)
 }
 
-/// The configuration in the metadata of a checkpoint of ours.
-fn config(bytes: &[u8]) -> Option<ModelConfig> {
+/// The metadata of a checkpoint of ours.
+fn own(bytes: &[u8]) -> Option<Own> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
     let metadata =
         header.metadata().as_ref().filter(|metadata| metadata.get("format").is_some_and(|f| f == FORMAT))?;
-    serde_json::from_str(metadata.get("config")?).ok()
+    let normalization = metadata.get("normalization").and_then(|text| serde_json::from_str(text).ok());
+    Some(Own {
+        config: serde_json::from_str(metadata.get("config")?).ok()?,
+        resize: metadata.get("resize").and_then(|text| text.parse().ok()),
+        normalization: normalization.filter(|given: &Normalization| given.check().is_ok()),
+    })
 }
