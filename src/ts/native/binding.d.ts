@@ -57,7 +57,7 @@ export declare class Model {
   exportQuantized(path: string, options: OnnxOptions, dataset: Dataset, cancel: Cancel, onProgress: (arg: EvaluationProgress) => void): Promise<QuantizationReport>
   /** The network, complete. */
   get config(): object
-  /** Names of the classes; empty when the network has none. */
+  /** Names of the classes, in the order of the logits. */
   get classNames(): Array<string>
   /** What pictures are normalised with. */
   get normalization(): object

@@ -38,7 +38,7 @@ impl Folder {
             )));
         }
         // Of a run there is always its log; without one these are somebody else's.
-        let stranger = WRITTEN.iter().find(|name| path.join(name).exists());
+        let stranger = WRITTEN.iter().find(|name| path.join(name).is_file());
         if let (false, Some(name)) = (path.join(LOG).exists(), stranger) {
             return Err(Error::invalid_option(format!(
                 "{} holds a {name} that is no run's, and a run would write over it; choose another folder",
