@@ -196,6 +196,13 @@ describe('compare with data', () => {
     expect(networks[1]?.run).toBeNull()
   })
 
+  it('says so when there is not so much memory', async () => {
+    await expect(compare({ ...short, recipe: { ...short.recipe, batchSize: 5e7 } })).rejects.toMatchObject({
+      code: 'OUT_OF_MEMORY',
+      message: expect.stringMatching(/GB of memory can't be had at once; a smaller batch/),
+    })
+  })
+
   it('rejects when its signal aborts, or when who listens throws', async () => {
     const reason = new Error('enough')
     const controller = new AbortController()

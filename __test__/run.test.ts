@@ -31,6 +31,19 @@ async function firstStep(events: AsyncIterator<TrainEvent>): Promise<StepEvent> 
   }
 }
 
+describe('two runs of one model', () => {
+  it.each([0, 1, 2, 3])('the later is refused, however close they begin', async () => {
+    const model = await create()
+    const [first, later] = [model.train({ ...recipe, data }), model.train({ ...recipe, data })]
+    await expect(later.result).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('being trained already'),
+    })
+    expect(await first.result).toMatchObject({ epochs: recipe.epochs })
+    expect(await model.train({ ...recipe, data }).result).toMatchObject({ epochs: recipe.epochs })
+  })
+})
+
 describe('events', () => {
   it('come in order, and the last holds what result gives', async () => {
     const run = (await create()).train({ ...recipe, data, threads: 1 })
