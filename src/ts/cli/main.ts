@@ -11,19 +11,31 @@ export { createProgram }
 /** Runs the command line of this process, and sets its exit status: 0, 1 (failed), 2 (wrong call), 130 (Ctrl-C). */
 export async function main(process: NodeJS.Process): Promise<void> {
   const interrupt = new Interrupt(process)
+  let failure = await run(process, interrupt)
+  await written(process.stdout)
+  // A command may have come to its end without hearing that what it wrote is lost.
+  if (failure.status === 0 && interrupt.failure) failure = describe(interrupt.failure, interrupt)
+  process.exitCode = failure.status
+  if (failure.message) {
+    process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
+  }
+  interrupt.dispose()
+}
+
+async function run(process: NodeJS.Process, interrupt: Interrupt): Promise<Failure> {
   try {
     const { stdout, stderr, env } = process
     const deps = { stdout, stderr, env, command: commandOf(process), interrupt: interrupt.signal }
     await createProgram(deps, process.argv[2]).parseAsync(process.argv)
-    if (interrupt.byUser) process.exitCode = 130
+    return { status: interrupt.byUser ? 130 : 0, code: '', message: '' }
   } catch (error) {
-    const failure = describe(error, interrupt)
-    process.exitCode = failure.status
-    if (failure.message)
-      process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
-  } finally {
-    interrupt.dispose()
+    return describe(error, interrupt)
   }
+}
+
+/** Waits until everything is written, or has failed and was heard to fail. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => setImmediate(resolve)))
 }
 
 /** How to call this program again: by its name if it was called so, by `npx` or `node` from a clone. */
@@ -38,7 +50,8 @@ function commandOf({ argv, cwd }: NodeJS.Process): string[] {
 
 function describe(error: unknown, interrupt: Interrupt): Failure {
   // The user knows that it was them. Who closed our output has what they wanted of it.
-  if (interrupt.signal.aborted && error === interrupt.signal.reason) {
+  const known = interrupt.signal.aborted && error === interrupt.signal.reason
+  if (known && !interrupt.failure) {
     return { status: interrupt.byUser ? 130 : 0, code: 'INTERRUPTED', message: '' }
   }
   if (error instanceof CommanderError) {

@@ -11,6 +11,7 @@ import {
 import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { tellDevice } from '../device.js'
+import { isUnread, outputFailure } from '../interrupt.js'
 import { isLive } from '../live/screen.js'
 import { addNetworkOptions, number } from '../options.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
@@ -87,10 +88,13 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   const run = model.train({ ...options, resume: plan.resume, data, evaluationEvents })
   await watch(deps, run, view, Boolean(flags.quiet))
   const report = await run.result
-  if (report.stopped && deps.interrupt.reason?.code === 'EPIPE') {
-    const rest = report.checkpoint === null ? '' : `; go on with: ${shell(facts.resume)}`
-    throw new MobileNetError('IO', `the run was stopped, because nobody reads its output any more${rest}`)
+  if (!report.stopped) return
+  const next = report.checkpoint === null ? '' : `; go on with: ${shell(facts.resume)}`
+  if (isUnread(deps.interrupt)) {
+    throw new MobileNetError('IO', `the run was stopped, because nobody reads its output any more${next}`)
   }
+  const failure = outputFailure(deps.interrupt)
+  if (failure) throw new MobileNetError('IO', `${failure.message}; the run was stopped${next}`)
 }
 
 /** The network and the pictures. Of a folder, the pictures say how many classes a new network has. */
