@@ -3,6 +3,7 @@ import { basename, join, resolve } from 'node:path'
 import { MobileNetError, native } from '../errors.js'
 import type { Report, RunConfig } from '../events.js'
 import { binding } from '../native/load.js'
+import { checkKeys, type Keys } from '../options/keys.js'
 import { type Evaluation, readEvaluation } from './evaluation.js'
 import { files } from './files.js'
 import { type EpochRecord, type History, readHistory, type StepRecord } from './history.js'
@@ -70,18 +71,32 @@ export function isRunning(folder: string): boolean {
 /** How deep below the directory runs are looked for: `compare` makes a folder of several. */
 const depth = 2
 
+/** How runs are listed. */
+export interface ListRunsOptions {
+  /** Hears of each run whose log can't be read, because it was damaged, say. Such a run is left out. */
+  onUnreadable?: ((folder: string, error: MobileNetError) => void) | undefined
+}
+
+const listKeys: Keys<ListRunsOptions> = { onUnreadable: true }
+
 /**
- * The runs in a directory, the oldest first.
+ * The runs in a directory, the oldest first; also the directory itself, if it is a run's.
  *
  * @param directory Where they lie; default `runs`, which need not be there.
  */
-export async function listRuns(directory?: string): Promise<RunSummary[]> {
+export async function listRuns(directory?: string, options: ListRunsOptions = {}): Promise<RunSummary[]> {
+  checkKeys('listRuns', options, listKeys)
   const folders = await runFolders(directory ?? 'runs', directory === undefined, depth)
   const runs: RunSummary[] = []
   for (const folder of folders) {
-    const history = await readHistory(folder)
-    // A run that began this moment has not said so yet.
-    if (history.config) runs.push(summary(folder, history, isRunning(folder)))
+    try {
+      const history = await readHistory(folder)
+      // A run that began this moment has not said so yet.
+      if (history.config) runs.push(summary(folder, history, isRunning(folder)))
+    } catch (error) {
+      if (!(error instanceof MobileNetError)) throw error
+      options.onUnreadable?.(folder, error)
+    }
   }
   return runs.sort((a, b) => a.startedAt.localeCompare(b.startedAt))
 }
@@ -90,12 +105,13 @@ async function runFolders(directory: string, mayBeMissing: boolean, levels: numb
   const found: string[] = []
   try {
     const entries = await readdir(directory, { withFileTypes: true })
-    if (entries.some(({ name }) => name === files.log)) return [directory]
+    if (entries.some(({ name }) => name === files.log)) found.push(directory)
     for (const entry of entries) {
       if (!entry.isDirectory() || levels === 0) continue
       found.push(...(await runFolders(join(directory, entry.name), true, levels - 1)))
     }
   } catch (error) {
+    if (error instanceof MobileNetError) throw error
     if (mayBeMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new MobileNetError('IO', `can't read ${directory}: ${(error as Error).message}`, { cause: error })
   }

@@ -26,9 +26,10 @@ export async function writeReport(folders: string | readonly string[], file?: st
 function make(task: ReportTask): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(join(__dirname, 'worker.js'), { workerData: task })
-    const fail = (message: string) => reject(new MobileNetError('IO', `can't write ${task.file}: ${message}`))
+    const fail = (message: string) => reject(new MobileNetError('IO', message))
     worker.once('message', (failure: string | null) => (failure === null ? resolve() : fail(failure)))
-    worker.once('error', (error) => fail(error.message))
-    worker.once('exit', () => fail('its thread ended early'))
+    const ended = (message: string) => fail(`can't write ${task.file}: ${message}`)
+    worker.once('error', (error) => ended(error.message))
+    worker.once('exit', () => ended('its thread ended early'))
   })
 }
