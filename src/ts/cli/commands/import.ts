@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { MobileNet } from '../../../../index.js'
 import type { Deps } from '../deps.js'
 import { addNetworkOptions, type NetworkFlags, networkOf } from '../options.js'
+import { checkOut } from '../out.js'
 import { DownloadBar } from '../render/download.js'
 import { networkText } from '../render/start.js'
 import { grouped } from '../render/text.js'
@@ -40,6 +41,7 @@ export function importCommand(deps: Deps): Command {
 }
 
 async function importWeights(deps: Deps, weights: string, flags: Flags): Promise<void> {
+  checkOut(flags.out, weights, ['.safetensors'])
   const bar = new DownloadBar(deps.stderr)
   let model: MobileNet
   try {
