@@ -6,8 +6,10 @@ import {
   checkLogits,
   checkReading,
   findPictures,
+  isSeveral,
   type LogitsOptions,
   type Picture,
+  picturesOf,
   toNativePicture,
 } from './pictures.js'
 import type { Logits, Prediction } from './prediction.js'
@@ -35,16 +37,17 @@ const batchSize = 64
 /** The answers for one picture, or for several; rejects when one can't be read. */
 export async function ask(
   model: NativeModel,
-  pictures: Picture | Picture[],
+  pictures: Picture | readonly Picture[],
   question: Question,
   options: LogitsOptions,
 ): Promise<Float32Array | Float32Array[]> {
-  const list = Array.isArray(pictures) ? pictures : [pictures]
+  const several = isSeveral(pictures)
+  const list = several ? pictures : [pictures]
   const answers = (await askAll(model, list, question, options)).map(([, answer]) => {
     if (answer instanceof MobileNetError) throw answer
     return answer
   })
-  return Array.isArray(pictures) ? answers : (answers[0] as Float32Array)
+  return several ? answers : (answers[0] as Float32Array)
 }
 
 /** Each picture with its answer, in order. While some are looked at, the next are being decoded. */
@@ -54,7 +57,7 @@ export async function* askEach(
   question: Question,
   options: LogitsOptions,
 ): AsyncGenerator<[Picture, Answer], void, undefined> {
-  const all = typeof pictures === 'string' ? await findPictures(pictures) : pictures
+  const all = typeof pictures === 'string' ? await findPictures(pictures) : picturesOf<Picture>(pictures)
   let ahead: Promise<[Picture, Answer][]> | undefined
   for (const batch of batches(all)) {
     const next = askAll(model, batch, question, options)
@@ -80,7 +83,7 @@ function* batches(pictures: Iterable<Picture>): Generator<Picture[]> {
 
 async function askAll(
   model: NativeModel,
-  pictures: Picture[],
+  pictures: readonly Picture[],
   question: Question,
   options: LogitsOptions,
 ): Promise<[Picture, Answer][]> {

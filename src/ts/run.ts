@@ -80,6 +80,14 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
     }
   }
 
+  /** @internal A run that could not begin. */
+  static failed(reason: unknown): TrainRun {
+    const start = () => {
+      throw reason
+    }
+    return new TrainRun(start, { folder: undefined, evaluationEvents: false })
+  }
+
   /** Ends the run after the current batch, with a checkpoint if it has a folder. Gives its report. */
   stop(): Promise<Report> {
     this.#stop()

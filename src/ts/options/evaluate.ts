@@ -13,9 +13,9 @@ export interface EvaluateOptions {
   /** Test-time augmentation; default `none`. */
   tta?: TestTimeAugmentation | null
   /** Hears after each batch how many pictures are done; what it throws ends the evaluation. */
-  onProgress?: (progress: EvaluationProgress) => void
+  onProgress?: ((progress: EvaluationProgress) => void) | undefined
   /** When it aborts, the call rejects with the signal's reason. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const evaluateKeys: Keys<EvaluateOptions> = { tta: true, signal: true, onProgress: true }

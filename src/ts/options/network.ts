@@ -42,9 +42,9 @@ export type ImportOptions = LoadOptions & {
   /** Of published weights: the folder that holds their file; default: they are downloaded into the cache. */
   directory?: string
   /** Hears how the download goes. */
-  onProgress?: (progress: DownloadProgress) => void
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A network, and how to make it. */
@@ -60,9 +60,9 @@ export type ModelOptions = LoadOptions & {
   /** Of published weights: the folder that holds their file; default: they are downloaded into the cache. */
   directory?: string
   /** Hears how the download goes. */
-  onProgress?: (progress: DownloadProgress) => void
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A device as options name it. */

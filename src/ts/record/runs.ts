@@ -4,6 +4,7 @@ import { MobileNetError, native } from '../errors.js'
 import type { Report, RunConfig } from '../events.js'
 import { binding } from '../native/load.js'
 import { checkKeys, type Keys } from '../options/keys.js'
+import { toPath } from '../paths.js'
 import { type Evaluation, readEvaluation } from './evaluation.js'
 import { files } from './files.js'
 import { type EpochRecord, type History, readHistory, type StepRecord } from './history.js'
@@ -48,9 +49,10 @@ export interface RunRecord extends RunSummary {
  * @example
  * const { state, epochs, steps } = await readRun('runs/first')
  */
-export async function readRun(folder: string): Promise<RunRecord> {
-  const [history, evaluation] = [await readHistory(folder), await readEvaluation(folder)]
-  return runRecord(folder, history, evaluation, isRunning(folder))
+export async function readRun(folder: string | URL): Promise<RunRecord> {
+  const path = toPath(folder, 'the folder of a run')
+  const [history, evaluation] = [await readHistory(path), await readEvaluation(path)]
+  return runRecord(path, history, evaluation, isRunning(path))
 }
 
 /** Puts together what was read. */
@@ -84,9 +86,16 @@ const listKeys: Keys<ListRunsOptions> = { onUnreadable: true }
  *
  * @param directory Where they lie; default `runs`, which need not be there.
  */
-export async function listRuns(directory?: string, options: ListRunsOptions = {}): Promise<RunSummary[]> {
+export async function listRuns(
+  directory?: string | URL,
+  options: ListRunsOptions = {},
+): Promise<RunSummary[]> {
   checkKeys('listRuns', options, listKeys)
-  const folders = await runFolders(directory ?? 'runs', directory === undefined, depth)
+  const folders = await runFolders(
+    toPath(directory ?? 'runs', 'a folder of runs'),
+    directory === undefined,
+    depth,
+  )
   const runs: RunSummary[] = []
   for (const folder of folders) {
     try {
