@@ -39,6 +39,27 @@ describe('predict', () => {
     expect(stdout).toBe(['file,rank,label,index,probability', ...rows, ''].join('\n'))
   })
 
+  it.skipIf(process.platform === 'win32')('shows what a terminal would obey in a name', async () => {
+    const odd = scratch.at('odd')
+    mkdirSync(odd)
+    const names = ['esc\u001b[31mred.png', 'two\nlines.png']
+    for (const name of names) copyFileSync(cat, join(odd, name))
+    writeFileSync(join(odd, 'un\u001bread.png'), 'no picture')
+    const { stdout, stderr } = await cli(['predict', checkpoint, odd, '--top', '1'])
+    const lines = stdout.trimEnd().split('\n')
+    expect(lines).toHaveLength(2)
+    expect(lines[0]).toContain('esc\\x1b[31mred.png ')
+    expect(lines[1]).toContain('two\\nlines.png ')
+    expect(new Set(lines.map((line) => line.length)).size).toBe(1)
+    expect(stderr).toContain('un\\x1bread.png')
+    expect(stdout + stderr).not.toContain('\u001b')
+    const similar = await cli(['similar', checkpoint, cat, join(odd, names[0] ?? '')])
+    expect(similar.stdout).toContain('esc\\x1b[31mred.png\n')
+    // A program gets the name as it is.
+    const json = await cli(['predict', checkpoint, odd, '--json'])
+    expect(jsonLines(json.stdout).map(({ file }) => file)).toEqual(names.map((name) => join(odd, name)))
+  })
+
   it.each([
     [[], /name a picture or a folder/],
     [[cat, '--json', '--csv'], /choose one of --json and --csv/],

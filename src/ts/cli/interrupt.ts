@@ -1,4 +1,5 @@
-import { MobileNetError } from '../../../index.js'
+/** Our output could not be written. */
+export class OutputError extends Error {}
 
 /** Ctrl-C: the first asks the command to end in good order, the second ends the process at once. */
 export class Interrupt {
@@ -23,11 +24,6 @@ export class Interrupt {
     return this.#controller.signal
   }
 
-  /** Why our output could not be written, if that ended the command. */
-  get failure(): MobileNetError | undefined {
-    return outputFailure(this.signal)
-  }
-
   dispose(): void {
     // The handlers of the output stay: what was written may still fail while the process ends.
     this.#process.off('SIGINT', this.#onSignal)
@@ -42,9 +38,7 @@ export class Interrupt {
 
   #onOutput(error: NodeJS.ErrnoException, name: 'output' | 'error'): void {
     const message = `cannot write to the standard ${name}: ${error.message}`
-    this.#controller.abort(
-      error.code === 'EPIPE' ? error : new MobileNetError('IO', message, { cause: error }),
-    )
+    this.#controller.abort(error.code === 'EPIPE' ? error : new OutputError(message, { cause: error }))
   }
 }
 
@@ -54,6 +48,6 @@ export function isUnread({ reason }: AbortSignal): boolean {
 }
 
 /** Why our output could not be written, if that is why `interrupt` aborted. */
-export function outputFailure({ reason }: AbortSignal): MobileNetError | undefined {
-  return reason instanceof MobileNetError ? reason : undefined
+export function outputFailure({ reason }: AbortSignal): OutputError | undefined {
+  return reason instanceof OutputError ? reason : undefined
 }

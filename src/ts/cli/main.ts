@@ -1,7 +1,7 @@
 import { basename, relative } from 'node:path'
 import { CommanderError } from 'commander'
 import { MobileNetError } from '../../../index.js'
-import { Interrupt } from './interrupt.js'
+import { Interrupt, OutputError, outputFailure } from './interrupt.js'
 import { createProgram } from './program.js'
 import { type Failure, renderFailure } from './render/failure.js'
 
@@ -14,7 +14,8 @@ export async function main(process: NodeJS.Process): Promise<void> {
   let failure = await run(process, interrupt)
   await written(process.stdout)
   // A command may have come to its end without hearing that what it wrote is lost.
-  if (failure.status === 0 && interrupt.failure) failure = describe(interrupt.failure, interrupt)
+  const lost = outputFailure(interrupt.signal)
+  if (failure.status === 0 && lost) failure = describe(lost, interrupt)
   process.exitCode = failure.status
   if (failure.message) {
     process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
@@ -49,9 +50,9 @@ function commandOf({ argv, cwd }: NodeJS.Process): string[] {
 }
 
 function describe(error: unknown, interrupt: Interrupt): Failure {
+  if (error instanceof OutputError) return { status: 1, code: 'IO', message: error.message }
   // The user knows that it was them. Who closed our output has what they wanted of it.
-  const known = interrupt.signal.aborted && error === interrupt.signal.reason
-  if (known && !interrupt.failure) {
+  if (interrupt.signal.aborted && error === interrupt.signal.reason) {
     return { status: interrupt.byUser ? 130 : 0, code: 'INTERRUPTED', message: '' }
   }
   if (error instanceof CommanderError) {

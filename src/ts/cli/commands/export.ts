@@ -7,7 +7,7 @@ import { withBar } from '../live/progress-bar.js'
 import { checkOut } from '../out.js'
 import { setLine } from '../render/plain.js'
 import { networkText } from '../render/start.js'
-import { grouped } from '../render/text.js'
+import { grouped, printable } from '../render/text.js'
 
 interface Flags {
   out: string
@@ -57,7 +57,7 @@ async function exportNetwork(deps: Deps, checkpoint: string, flags: Flags): Prom
   if (quantize !== undefined) await exportQuantized(deps, model, options, flags)
   else if (ending === '.onnx') await model.exportOnnx(out, options)
   else await model.save(out)
-  deps.stdout.write(`${out}: ${networkText(model.config)}\n`)
+  deps.stdout.write(`${printable(out)}: ${networkText(model.config)}\n`)
 }
 
 async function exportQuantized(

@@ -4,7 +4,7 @@ import type { Deps } from '../deps.js'
 import { tellFailure } from '../render/failure.js'
 import { writeJson } from '../render/json.js'
 import { type Column, numberColumn, table } from '../render/table.js'
-import { clock, colors, percent } from '../render/text.js'
+import { clock, colors, percent, printable } from '../render/text.js'
 
 const notes = `
 A run whose log is damaged is told on stderr, and the others are listed; the exit status is then 1.`
@@ -32,7 +32,7 @@ async function runs(deps: Deps, directory: string | undefined, json = false): Pr
 }
 
 function text({ stdout }: Deps, found: RunSummary[], unread: number, directory: string): string {
-  if (found.length === 0) return unread === 0 ? `There is no run in ${directory} yet.\n` : ''
+  if (found.length === 0) return unread === 0 ? `There is no run in ${printable(directory)} yet.\n` : ''
   const [head = '', ...lines] = table(columns(found), stdout.columns)
   return `${[colors(stdout).dim(head), ...lines].join('\n')}\n`
 }
@@ -46,7 +46,7 @@ function columns(found: RunSummary[]): Column[] {
   const number = (title: string, pick: (run: RunSummary) => string, spare?: number) =>
     numberColumn(title, found.map(pick), spare)
   return [
-    column('run', ({ folder }) => folder),
+    column('run', ({ folder }) => printable(folder)),
     column('state', ({ state }) => state),
     column('network', networkText, 2),
     number('epochs', ({ epochs, config }) => `${epochs.at(-1)?.epoch ?? 0}/${config.train.epochs}`),

@@ -19,7 +19,7 @@ import { addRecipeOptions, recipeDefault } from '../recipe.js'
 import { DownloadBar } from '../render/download.js'
 import { JsonView, writeJson } from '../render/json.js'
 import { PlainView } from '../render/plain.js'
-import { shell } from '../render/text.js'
+import { pathWord, shell } from '../render/text.js'
 import { TtyView } from '../render/tty.js'
 import type { RunFacts, View } from '../render/view.js'
 
@@ -188,9 +188,9 @@ async function watch(deps: Deps, run: TrainRun, view: View, quiet: boolean): Pro
 
 /** With what a checkpoint doesn't remember. */
 function resumeCommand(deps: Deps, flags: TrainFlags, { data, options: { out } }: Plan): string[] {
-  const words = [...deps.command, 'train', '--resume', out]
-  if (data !== undefined) words.push('--data', data)
-  if (flags.cacheDir !== undefined) words.push('--cache-dir', flags.cacheDir)
+  const words = [...deps.command, 'train', '--resume', pathWord(out)]
+  if (data !== undefined) words.push('--data', pathWord(data))
+  if (flags.cacheDir !== undefined) words.push('--cache-dir', pathWord(flags.cacheDir))
   if (flags.device !== undefined) words.push('--device', flags.device)
   if (flags.threads !== undefined) words.push('--threads', String(flags.threads))
   return words
