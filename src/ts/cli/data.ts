@@ -5,6 +5,7 @@ import { StageBar } from './render/bar.js'
 import { DownloadBar } from './render/download.js'
 import { writeJson } from './render/json.js'
 import { grouped, printable } from './render/text.js'
+import { unfinishedFiles, unfinishedRemoved } from './unfinished.js'
 
 /** What a command was told about its output. */
 interface Output {
@@ -89,12 +90,14 @@ async function openFolder(
   const bar = new StageBar(deps.stderr)
   // As with a download: whose stdout is JSON has the errors as JSON on stderr.
   const shown = !output.quiet && (!output.json || deps.stderr.isTTY)
+  const cache = cacheDir ?? ImageFolder.defaultCache
+  const before = await unfinishedFiles(cache)
   let data: Dataset
   try {
     data = await ImageFolder.open(directory, {
       resolution,
       ...(resize === undefined ? {} : { resize }),
-      ...(cacheDir === undefined ? {} : { cache: cacheDir }),
+      cache,
       signal: deps.interrupt,
       onProgress: ({ done, total, skipped }) => {
         const unreadable = skipped === 0 ? '' : `, ${grouped(skipped)} unreadable`
@@ -102,6 +105,9 @@ async function openFolder(
         if (shown) bar.update(`decode ${printable(directory)}`, total === 0 ? 1 : done / total, amount)
       },
     })
+  } catch (error) {
+    if (deps.interrupt.aborted) await unfinishedRemoved(cache, before)
+    throw error
   } finally {
     bar.stop()
   }
