@@ -1,4 +1,5 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { MobileNet } from 'mobilenet-native'
@@ -95,6 +96,39 @@ describe('predict', () => {
       child.kill('SIGINT')
     }
     expect(await ended).toBe(130)
+  })
+
+  it.each([
+    ['removed', (folder: string) => rmSync(folder, { recursive: true })],
+    [
+      'replaced',
+      (folder: string) => {
+        rmSync(folder, { recursive: true })
+        mkdirSync(folder)
+        copyFileSync(cat, join(folder, 'in the new one.png'))
+      },
+    ],
+    ['moved away', (folder: string) => renameSync(folder, `${folder}-elsewhere`)],
+  ])('ends when the folder that it watches is %s, and skips what is hidden', async (what, remove) => {
+    const incoming = scratch.at('.hidden itself', what)
+    mkdirSync(join(incoming, '.hidden'), { recursive: true })
+    const child = start(['predict', checkpoint, '--watch', incoming, '--json'])
+    const ended = once(child, 'close')
+    const errors: string[] = []
+    child.stderr.on('data', (chunk) => errors.push(String(chunk)))
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    // With --json it doesn't say when it watches: until then, and once more after that, something comes.
+    const seen: string[] = []
+    const feed = setInterval(() => {
+      for (const name of ['.hidden.png', '.hidden/x.png', 'seen.png']) copyFileSync(cat, join(incoming, name))
+    }, 500)
+    for (let n = 0; n < 2; n++) seen.push(JSON.parse((await lines.next()).value).file)
+    clearInterval(feed)
+    remove(incoming)
+    expect((await ended)[0]).toBe(1)
+    expect(new Set(seen)).toEqual(new Set([join(incoming, 'seen.png')]))
+    const [error] = jsonLines(errors.join('')).filter(({ type, code }) => type === 'error' && code === 'IO')
+    expect(error.message).toContain(`${incoming} was removed`)
   })
 
   it('watches only what is a folder', async () => {
