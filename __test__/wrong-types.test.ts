@@ -65,6 +65,32 @@ const calls: [name: string, call: () => unknown, message: RegExp][] = [
     () => model.train({ data, epochs: wrong('3') }).result,
     /^epochs must be a number, not of/,
   ],
+  [
+    'augment as text',
+    () => model.train({ data, augment: wrong('crop') }).result,
+    /^augment must be true, false/,
+  ],
+  [
+    'resume as text',
+    () => model.train({ data, resume: wrong('yes') }).result,
+    /^resume must be true or false/,
+  ],
+  [
+    'milestones of 3',
+    () => resolveRecipe({ schedule: { type: 'multi-step', milestones: wrong(3) } }),
+    /^milestones must be an array$/,
+  ],
+  ['seed as text', () => MobileNet.create({ seed: wrong('1') }), /^seed must be a number, not "1"$/],
+  [
+    'device 5',
+    () => MobileNet.create({ device: wrong(5) }),
+    /^device must be auto, cpu, cuda or cuda:N, not 5$/,
+  ],
+  [
+    'tta 5',
+    () => model.evaluate(data.test, { tta: wrong(5) }),
+    /^tta must be none, mirror or mirror-shift, not 5$/,
+  ],
   ['out as number', () => model.train({ data, out: wrong(5) }).result, /out must be a string or a file: URL/],
   ['resolveRecipe()', () => resolveRecipe(wrong(undefined)), /resolveRecipe takes an object of options/],
   ['readRun(5)', () => readRun(wrong(5)), /the folder of a run must be a string or a file: URL, not 5$/],

@@ -53,11 +53,12 @@ export async function ask(
 /** Each picture with its answer, in order. While some are looked at, the next are being decoded. */
 export async function* askEach(
   model: NativeModel,
-  pictures: string | Iterable<Picture>,
+  pictures: string | URL | Iterable<Picture>,
   question: Question,
   options: LogitsOptions,
 ): AsyncGenerator<[Picture, Answer], void, undefined> {
-  const all = typeof pictures === 'string' ? await findPictures(pictures) : picturesOf<Picture>(pictures)
+  const named = typeof pictures === 'string' || pictures instanceof URL
+  const all = named ? await findPictures(pictures) : picturesOf(pictures)
   let ahead: Promise<[Picture, Answer][]> | undefined
   for (const batch of batches(all)) {
     const next = askAll(model, batch, question, options)

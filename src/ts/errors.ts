@@ -49,6 +49,8 @@ const types: Record<string, string> = { f64: 'a number', String: 'a string', boo
 
 /** napi-rs's message about a value of the wrong type, in JavaScript's words: `... on ScheduleOptions.gamma on ...`. */
 function plain(message: string): string {
+  const list = /^Failed to get Array length on \w+\.(\w+)/.exec(message)
+  if (list) return `${list[1]} must be an array`
   const found =
     /^Failed to convert (?:napi|JavaScript) value `?(\w+)?.*into rust type `(\w+)`(?: on \w+\.(\w+))?/s.exec(
       message,

@@ -308,7 +308,7 @@ export class MobileNet {
    *   console.log(picture, error ? error.message : predictions[0].label)
    */
   async *predictEach(
-    pictures: string | Iterable<Picture>,
+    pictures: string | URL | Iterable<Picture>,
     options: PredictOptions = {},
   ): AsyncGenerator<PictureAnswer, void, undefined> {
     checkPredict(options)
@@ -349,7 +349,7 @@ export class MobileNet {
 
   /** The pooled features of any number of pictures, like `predictEach`. */
   async *embedEach(
-    pictures: string | Iterable<Picture>,
+    pictures: string | URL | Iterable<Picture>,
     options: ReadingOptions = {},
   ): AsyncGenerator<PictureFeatures, void, undefined> {
     for await (const [picture, answer] of askEach(this.#native, pictures, 'features', options)) {

@@ -5,7 +5,7 @@ import type {
   RawPicture as NativeRawPicture,
   ReadingOptions as NativeReadingOptions,
 } from './native/binding.js'
-import type { TestTimeAugmentation } from './options/evaluate.js'
+import { checkViews, type TestTimeAugmentation } from './options/evaluate.js'
 import { checkKeys, type Keys } from './options/keys.js'
 import { isIterable, isObject, mustBe } from './options/types.js'
 import { toPath } from './paths.js'
@@ -55,6 +55,7 @@ export function checkReading(options: ReadingOptions): void {
 /** Rejects options that don't exist. */
 export function checkLogits(options: LogitsOptions): void {
   checkKeys('logits', options, logitsKeys)
+  checkViews({ tta: options.tta ?? null })
 }
 
 /** Rejects options that don't exist. */

@@ -1,6 +1,7 @@
 import type { DownloadProgress } from '../dataset/download.js'
 import type { ModelOptions as NativeModelOptions } from '../native/binding.js'
 import { checkKeys, type Keys } from './keys.js'
+import { mustBe } from './types.js'
 
 /** MobileNet V1. */
 export interface V1Options extends NativeModelOptions {
@@ -105,6 +106,8 @@ const importKeys: Keys<ImportOptions> = { ...loadKeys, ...downloadKeys, resize: 
 /** Rejects options that don't exist. */
 export function checkModelOptions(options: ModelOptions): void {
   checkKeys('MobileNet.create', options, modelKeys)
+  const { seed } = options
+  mustBe(seed == null || typeof seed === 'number', 'seed must be a number', seed)
 }
 
 /** Rejects options that don't exist. */

@@ -16,6 +16,7 @@ import {
   scheduleKeys,
   warmupKeys,
 } from './optim.js'
+import { mustBe } from './types.js'
 
 /** How a network is trained. What is absent takes its default: the course's recipe. */
 export interface RecipeOptions
@@ -152,6 +153,8 @@ const trainKeys: Keys<TrainOptions> = {
 /** Rejects options that don't exist, here and in those that are objects. */
 export function checkTrainOptions(options: TrainOptions): void {
   checkKeys('train', options, trainKeys)
+  const { resume } = options
+  mustBe(resume == null || typeof resume === 'boolean', 'resume must be true or false', resume)
   checkParts(options)
 }
 
@@ -167,5 +170,12 @@ function checkParts(options: RecipeOptions): void {
   if (options.schedule) checkKeys('schedule', options.schedule, scheduleKeys)
   if (options.ema) checkKeys('ema', options.ema, emaKeys)
   if (options.schedule?.warmup) checkKeys('warmup', options.schedule.warmup, warmupKeys)
-  if (Array.isArray(options.augment)) options.augment.forEach(checkStep)
+  const { augment } = options
+  if (Array.isArray(augment)) augment.forEach(checkStep)
+  else
+    mustBe(
+      augment == null || typeof augment === 'boolean',
+      'augment must be true, false or an array of steps',
+      augment,
+    )
 }
