@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { listRuns, readRun } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -73,6 +73,20 @@ describe('a run with a damaged log', () => {
     },
   )
 })
+
+// Root may look into every folder.
+it.skipIf(process.platform === 'win32' || process.getuid?.() === 0)(
+  'a folder that can not be looked into is told, and hides nothing',
+  async () => {
+    cpSync(whole, scratch.at('locked', 'whole'), { recursive: true })
+    mkdirSync(scratch.at('locked', 'secret'))
+    chmodSync(scratch.at('locked', 'secret'), 0)
+    const unread: string[] = []
+    const options = { onUnreadable: (folder: string) => unread.push(folder) }
+    expect(await listRuns(scratch.at('locked'), options)).toHaveLength(1)
+    expect(unread).toEqual([scratch.at('locked', 'secret')])
+  },
+)
 
 it('a damaged evaluation is told', async () => {
   const run = scratch.at('evaluation')

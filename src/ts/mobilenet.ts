@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { abortable } from './abort.js'
 import { ask, askEach, type Features, type PictureAnswer, type PictureFeatures } from './answers.js'
 import { countOf, labelsOf } from './batch.js'
-import { checkDataset, Part } from './dataset.js'
+import { checkDataset, Dataset, Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
 import type { Normalization } from './events.js'
@@ -222,7 +222,8 @@ export class MobileNet {
       return native(() => this.#native.exportOnnx(toPath(path), withoutNulls(options)))
     }
     const { calibration, softmax, preprocess, signal, onProgress } = options
-    checkDataset('calibration', calibration)
+    const right = calibration instanceof Dataset
+    mustBe(right, 'quantize needs calibration: a data set for this network', calibration)
     const onnx = withoutNulls({ softmax: softmax ?? null, preprocess: preprocess ?? null })
     return measured(
       (cancel, listener: (progress: EvaluationProgress) => void) =>

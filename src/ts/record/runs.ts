@@ -1,3 +1,4 @@
+import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { MobileNetError, native } from '../errors.js'
@@ -75,9 +76,14 @@ const depth = 2
 
 /** How runs are listed. */
 export interface ListRunsOptions {
-  /** Hears of each run whose log can't be read, because it was damaged, say. Such a run is left out. */
+  /**
+   * Hears of each run whose log can't be read, because it was damaged, say, and of each folder that can't be looked into.
+   * They are left out.
+   */
   onUnreadable?: ((folder: string, error: MobileNetError) => void) | undefined
 }
+
+type Unreadable = NonNullable<ListRunsOptions['onUnreadable']>
 
 const listKeys: Keys<ListRunsOptions> = { onUnreadable: true }
 
@@ -91,40 +97,55 @@ export async function listRuns(
   options: ListRunsOptions = {},
 ): Promise<RunSummary[]> {
   checkKeys('listRuns', options, listKeys)
-  const folders = await runFolders(
-    toPath(directory ?? 'runs', 'a folder of runs'),
-    directory === undefined,
-    depth,
-  )
+  const { onUnreadable = () => {} } = options
+  const top = toPath(directory ?? 'runs', 'a folder of runs')
+  const folders = await runFolders(top, directory === undefined, onUnreadable, depth)
   const runs: RunSummary[] = []
   for (const folder of folders) {
-    try {
+    await readable(folder, onUnreadable, async () => {
       const history = await readHistory(folder)
       // A run that began this moment has not said so yet.
       if (history.config) runs.push(summary(folder, history, isRunning(folder)))
-    } catch (error) {
-      if (!(error instanceof MobileNetError)) throw error
-      options.onUnreadable?.(folder, error)
-    }
+    })
   }
   return runs.sort((a, b) => a.startedAt.localeCompare(b.startedAt))
 }
 
-async function runFolders(directory: string, mayBeMissing: boolean, levels: number): Promise<string[]> {
-  const found: string[] = []
+/** Goes on after what can't be read. */
+async function readable(folder: string, unreadable: Unreadable, read: () => Promise<void>): Promise<void> {
   try {
-    const entries = await readdir(directory, { withFileTypes: true })
-    if (entries.some(({ name }) => name === files.log)) found.push(directory)
-    for (const entry of entries) {
-      if (!entry.isDirectory() || levels === 0) continue
-      found.push(...(await runFolders(join(directory, entry.name), true, levels - 1)))
-    }
+    await read()
   } catch (error) {
-    if (error instanceof MobileNetError) throw error
+    if (!(error instanceof MobileNetError)) throw error
+    unreadable(folder, error)
+  }
+}
+
+async function runFolders(
+  directory: string,
+  mayBeMissing: boolean,
+  unreadable: Unreadable,
+  levels: number,
+): Promise<string[]> {
+  const entries = await entriesOf(directory, mayBeMissing)
+  const found = entries.some(({ name }) => name === files.log) ? [directory] : []
+  for (const entry of levels > 0 ? entries : []) {
+    const folder = join(directory, entry.name)
+    if (!entry.isDirectory()) continue
+    await readable(folder, unreadable, async () => {
+      found.push(...(await runFolders(folder, true, unreadable, levels - 1)))
+    })
+  }
+  return found
+}
+
+async function entriesOf(directory: string, mayBeMissing: boolean): Promise<Dirent[]> {
+  try {
+    return await readdir(directory, { withFileTypes: true })
+  } catch (error) {
     if (mayBeMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new MobileNetError('IO', `can't read ${directory}: ${(error as Error).message}`, { cause: error })
   }
-  return found
 }
 
 function summary(
