@@ -96,6 +96,12 @@ export type { Logits, Prediction } from './src/ts/prediction.js'
 export { readConfig, type SavedConfig, type WeightsOrigin } from './src/ts/record/config.js'
 export type { ClassFigures, Evaluation, WrongPicture } from './src/ts/record/evaluation.js'
 export type { EpochRecord, StepRecord } from './src/ts/record/history.js'
-export { listRuns, type RunRecord, type RunSummary, readRun } from './src/ts/record/runs.js'
+export {
+  type ListRunsOptions,
+  listRuns,
+  type RunRecord,
+  type RunSummary,
+  readRun,
+} from './src/ts/record/runs.js'
 export { writeReport } from './src/ts/report/report.js'
 export type { TrainRun } from './src/ts/run.js'

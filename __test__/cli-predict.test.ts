@@ -1,4 +1,5 @@
-import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { MobileNet } from 'mobilenet-native'
@@ -39,6 +40,27 @@ describe('predict', () => {
     expect(stdout).toBe(['file,rank,label,index,probability', ...rows, ''].join('\n'))
   })
 
+  it.skipIf(process.platform === 'win32')('shows what a terminal would obey in a name', async () => {
+    const odd = scratch.at('odd')
+    mkdirSync(odd)
+    const names = ['esc\u001b[31mred.png', 'two\nlines.png']
+    for (const name of names) copyFileSync(cat, join(odd, name))
+    writeFileSync(join(odd, 'un\u001bread.png'), 'no picture')
+    const { stdout, stderr } = await cli(['predict', checkpoint, odd, '--top', '1'])
+    const lines = stdout.trimEnd().split('\n')
+    expect(lines).toHaveLength(2)
+    expect(lines[0]).toContain('esc\\x1b[31mred.png ')
+    expect(lines[1]).toContain('two\\nlines.png ')
+    expect(new Set(lines.map((line) => line.length)).size).toBe(1)
+    expect(stderr).toContain('un\\x1bread.png')
+    expect(stdout + stderr).not.toContain('\u001b')
+    const similar = await cli(['similar', checkpoint, cat, join(odd, names[0] ?? '')])
+    expect(similar.stdout).toContain('esc\\x1b[31mred.png\n')
+    // A program gets the name as it is.
+    const json = await cli(['predict', checkpoint, odd, '--json'])
+    expect(jsonLines(json.stdout).map(({ file }) => file)).toEqual(names.map((name) => join(odd, name)))
+  })
+
   it.each([
     [[], /name a picture or a folder/],
     [[cat, '--json', '--csv'], /choose one of --json and --csv/],
@@ -74,6 +96,39 @@ describe('predict', () => {
       child.kill('SIGINT')
     }
     expect(await ended).toBe(130)
+  })
+
+  it.each([
+    ['removed', (folder: string) => rmSync(folder, { recursive: true })],
+    [
+      'replaced',
+      (folder: string) => {
+        rmSync(folder, { recursive: true })
+        mkdirSync(folder)
+        copyFileSync(cat, join(folder, 'in the new one.png'))
+      },
+    ],
+    ['moved away', (folder: string) => renameSync(folder, `${folder}-elsewhere`)],
+  ])('ends when the folder that it watches is %s, and skips what is hidden', async (what, remove) => {
+    const incoming = scratch.at('.hidden itself', what)
+    mkdirSync(join(incoming, '.hidden'), { recursive: true })
+    const child = start(['predict', checkpoint, '--watch', incoming, '--json'])
+    const ended = once(child, 'close')
+    const errors: string[] = []
+    child.stderr.on('data', (chunk) => errors.push(String(chunk)))
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    // With --json it doesn't say when it watches: until then, and once more after that, something comes.
+    const seen: string[] = []
+    const feed = setInterval(() => {
+      for (const name of ['.hidden.png', '.hidden/x.png', 'seen.png']) copyFileSync(cat, join(incoming, name))
+    }, 500)
+    for (let n = 0; n < 2; n++) seen.push(JSON.parse((await lines.next()).value).file)
+    clearInterval(feed)
+    remove(incoming)
+    expect((await ended)[0]).toBe(1)
+    expect(new Set(seen)).toEqual(new Set([join(incoming, 'seen.png')]))
+    const [error] = jsonLines(errors.join('')).filter(({ type, code }) => type === 'error' && code === 'IO')
+    expect(error.message).toContain(`${incoming} was removed`)
   })
 
   it('watches only what is a folder', async () => {

@@ -1,8 +1,17 @@
+import { execFileSync } from 'node:child_process'
 import { EventEmitter } from 'node:events'
 import { describe, expect, it, vi } from 'vitest'
 import { Interrupt } from '../src/ts/cli/interrupt.js'
 import { table } from '../src/ts/cli/render/table.js'
-import { clock, shell, squeeze, wrapped } from '../src/ts/cli/render/text.js'
+import {
+  clock,
+  pathWord,
+  printable,
+  printableLines,
+  shell,
+  squeeze,
+  wrapped,
+} from '../src/ts/cli/render/text.js'
 
 describe('text', () => {
   it('leaves out what is optional, in order, and then cuts', () => {
@@ -11,6 +20,9 @@ describe('text', () => {
     expect(squeeze(15, parts, [1, 2])).toBe('name loss')
     expect(squeeze(8, parts, [1, 2])).toBe('name')
     expect(squeeze(4, parts, [1, 2])).toBe('nam')
+    // Half a number would be another one.
+    expect(squeeze(20, ['epoch 1', 'loss 0.1234', 'test 11.25%'], [])).toBe('epoch 1 loss 0.1234')
+    expect(squeeze(19, ['epoch 1', 'loss 0.1234', 'test 11.25%'], [])).toBe('epoch 1')
   })
 
   it('shows times', () => {
@@ -23,6 +35,23 @@ describe('text', () => {
         ? `train --resume "it's a run" --data /d/1.x`
         : `train --resume 'it'\\''s a run' --data /d/1.x`,
     )
+  })
+
+  it('shows control characters, and what turns the direction of writing', () => {
+    const name = 'a\u001b[31m\n\r\t\u007f\u009b\u202e.png'
+    expect(printable(name)).toBe('a\\x1b[31m\\n\\r\\t\\x7f\\x9b\\u202e.png')
+    expect(printable('Zoë 猫 a\\n.png')).toBe('Zoë 猫 a\\n.png')
+    expect(printableLines('two\nlines\u001b[0m')).toBe('two\nlines\\x1b[0m')
+  })
+
+  it.skipIf(process.platform === 'win32')('makes words of control characters that a shell reads', () => {
+    const names = ["it's \u001b[31m\n", 'a\\b\tc', '\u0007']
+    const text = execFileSync('bash', ['-c', `printf '%s\\0' ${shell(names)}`], { encoding: 'utf8' })
+    expect(text.split('\0').slice(0, -1)).toEqual(names)
+  })
+
+  it('makes no option of a path', () => {
+    expect(['-x/best', 'x', './-x', '--'].map(pathWord)).toEqual(['./-x/best', 'x', './-x', './--'])
   })
 
   it('breaks at words, and leaves the label out from the second line on', () => {

@@ -113,6 +113,19 @@ describe('train in a window', () => {
     },
   )
 
+  it('cuts no number off in a narrow one', async () => {
+    for (const columns of [20, 30, 36, 40, 44]) {
+      const window = new Window(columns, 40)
+      const showing = new Showing(window)
+      showing.epoch(1)
+      const [line] = (await window.rows()).filter((row) => /^epoch 1\/3(?! +[█░]| +\d+%)/.test(row))
+      expect(line, `${columns}`).toMatch(
+        /^epoch 1\/3( +(loss \d\.\d{4}|accuracy \d+\.\d\d%|(validation|test) +\d+\.\d\d%|\d:\d\d))*$/,
+      )
+      showing.end()
+    }
+  })
+
   it('survives that the window becomes narrower and wider', async () => {
     // High enough that nothing leaves it at the top, because that can't be cleared.
     const window = new Window(100, 40)

@@ -215,6 +215,14 @@ describe('train without a terminal', () => {
     expect(filesOfRun(scratch.at(folder))).toEqual(runFiles())
   })
 
+  it('names a folder that looks like an option as a path', async () => {
+    const { status, stdout } = await cli(['train', ...small, '--quiet', '--out', '-x'], { cwd: scratch.path })
+    expect(status).toBe(0)
+    expect(stdout).toContain('predict ./-x/best.safetensors PICTURE')
+    const words = ['summary', './-x/best.safetensors']
+    expect((await cli(words, { cwd: scratch.path })).status).toBe(0)
+  })
+
   it('prints only the end with --quiet', async () => {
     const { status, stdout } = await cli(['train', ...small, '--quiet', '--out', scratch.at('quiet')])
     expect(status).toBe(0)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
-const bin = join(root, 'bin', 'mobilenet-native.js')
+export const bin = join(root, 'bin', 'mobilenet-native.js')
 
 /** 256 + 128 real pictures. */
 export const data = join(import.meta.dirname, 'fixtures', 'cifar-10-sample')

@@ -1,7 +1,9 @@
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { ImageFolder, MobileNet, MobileNetError } from 'mobilenet-native'
 import { afterAll, describe, expect, it } from 'vitest'
-import { brief, data as cifar10, cli, type Json, jsonLines, Scratch } from './cli.js'
+import { brief, data as cifar10, cli, filesBelow, type Json, jsonLines, Scratch, start } from './cli.js'
 import { writePhotos } from './photos.js'
 import { network, recipe } from './tiny.js'
 
@@ -137,8 +139,8 @@ describe('train --data FOLDER', () => {
       { type: 'skipped', file: 'cat/broken.jpg', reason: expect.any(String) },
       { type: 'note', message: expect.stringContaining('left out') },
     ])
-    const start: Json = jsonLines(json.stdout)[0]
-    expect(start.config).toMatchObject({ skipped: 1, model: { classes: 10 } })
+    const begin: Json = jsonLines(json.stdout)[0]
+    expect(begin.config).toMatchObject({ skipped: 1, model: { classes: 10 } })
   })
 
   it('says what a folder without pictures lacks, and what options have no place', async () => {
@@ -206,4 +208,34 @@ describe('classWeights', () => {
     const { stdout } = await cli(['train', ...args, '--data', uneven, '--class-weights', 'balanced', ...out])
     expect(stdout).toMatch(/recipe .*class weights balanced/)
   })
+})
+
+it('Ctrl-C while pictures are decoded leaves no unfinished file', async () => {
+  const [large, cache] = [scratch.at('large'), scratch.at('large-cache')]
+  // Of a megapixel, so that there are seconds of work; all the same file, so that they take no room.
+  const header = Buffer.alloc(54)
+  header.write('BM')
+  for (const [at, value] of [
+    [10, 54],
+    [14, 40],
+    [18, 1000],
+    [22, 1000],
+  ] as const) {
+    header.writeUInt32LE(value, at)
+  }
+  header.writeUInt16LE(1, 26)
+  header.writeUInt16LE(24, 28)
+  const [first, ...others] = ['a', 'b'].flatMap((name) => {
+    mkdirSync(join(large, name), { recursive: true })
+    return Array.from({ length: 300 }, (_, n) => join(large, name, `${n}.bmp`))
+  }) as [string, ...string[]]
+  writeFileSync(first, Buffer.concat([header, Buffer.alloc(3_000_000, 99)]))
+  for (const other of others) linkSync(first, other)
+
+  const out = scratch.at('interrupted')
+  const child = start(['train', '--layout', 'cifar', '--data', large, '--cache-dir', cache, '--out', out])
+  child.stderr.once('data', () => child.kill('SIGINT'))
+  const [status] = await once(child, 'close')
+  expect(status).toBe(130)
+  expect(filesBelow(cache)).toEqual([])
 })

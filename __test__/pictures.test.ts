@@ -117,6 +117,14 @@ describe('many pictures', () => {
     await expect(model.predict([cat, broken])).rejects.toEqual(failure('IMAGE_UNREADABLE', 'broken.png'))
   })
 
+  it('have their bytes before the call returns', async () => {
+    const picture = { data: new Uint8Array(32 * 32 * 3).fill(200), width: 32, height: 32 }
+    const expected = await model.logits({ ...picture, data: picture.data.slice() })
+    const asked = model.logits(picture)
+    picture.data.fill(0)
+    expect(await asked).toEqual(expected)
+  })
+
   it('end early when their reader or their signal wants it', async () => {
     let given = 0
     const endless = (function* () {

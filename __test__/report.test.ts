@@ -166,7 +166,7 @@ describe('report', () => {
   })
 
   it.each([
-    ['a folder that is not there', [scratch.at('nowhere')], 1, /can't write .*nowhere.*ENOENT/],
+    ['a folder that is not there', [scratch.at('nowhere')], 1, /^can't read .*nowhere.*log\.jsonl: ENOENT/],
     ['no run', [], 2, /missing required argument/],
   ])('refuses %s', async (_, args, status, message) => {
     const outcome = await cli(['report', ...args, '--json'])

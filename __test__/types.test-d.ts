@@ -19,6 +19,7 @@ import {
   type ErrorCode,
   type Features,
   findPictures,
+  ImageFolder,
   type Metrics,
   MobileNet,
   MobileNetError,
@@ -29,12 +30,14 @@ import {
   type Neighbour,
   nearest,
   type Part,
+  type Picture,
   type PictureAnswer,
   type Prediction,
   type PresetName,
   presets,
   type Report,
   type RunConfig,
+  readRun,
   type SeparableCost,
   separableCost,
   type TrainEvent,
@@ -158,6 +161,26 @@ describe('options', () => {
     optimizer.alpha
   })
 
+  it('take undefined for a signal or a listener that there may be', () => {
+    const [signal, onProgress] = [undefined, undefined] as [AbortSignal | undefined, undefined]
+    expectTypeOf(model.train).toBeCallableWith({ data, signal })
+    expectTypeOf(model.evaluate).toBeCallableWith(data.test, { signal, onProgress })
+    expectTypeOf(model.predict).toBeCallableWith('cat.png', { signal })
+    expectTypeOf(MobileNet.create).toBeCallableWith({ signal, onProgress })
+    expectTypeOf(MobileNet.import).toBeCallableWith('weights.pth', { signal, onProgress })
+    expectTypeOf(Cifar10.open).toBeCallableWith({ signal, onProgress })
+    expectTypeOf(ImageFolder.open).toBeCallableWith('photos', { signal, onProgress })
+    expectTypeOf(benchmark).toBeCallableWith({ signal, onProgress })
+    expectTypeOf(compare).toBeCallableWith({ signal, stop: signal, onProgress })
+  })
+
+  it('take the URL of a folder', () => {
+    const out = new URL('file:///runs/first')
+    expectTypeOf(model.train).toBeCallableWith({ data, out })
+    expectTypeOf(compare).toBeCallableWith({ data, out })
+    expectTypeOf(readRun).toBeCallableWith(out)
+  })
+
   it('can be spread from a preset', () => {
     const { model: network, train } = presets().quick
     expectTypeOf(network).toExtend<ModelOptions>()
@@ -278,6 +301,11 @@ describe('the network', () => {
     expectTypeOf(model.predict([new URL('file:///cat.png'), new Uint8Array()])).resolves.toEqualTypeOf<
       Prediction[][]
     >()
+    const [list, either] = [{} as readonly string[], {} as Picture | Picture[]]
+    expectTypeOf(model.predict(list)).resolves.toEqualTypeOf<Prediction[][]>()
+    expectTypeOf(model.predict(either)).resolves.toEqualTypeOf<Prediction[] | Prediction[][]>()
+    expectTypeOf(model.logits(either)).resolves.toEqualTypeOf<Float32Array | Float32Array[]>()
+    expectTypeOf(model.embed(list)).resolves.toEqualTypeOf<Features[]>()
     expectTypeOf(model.logits('cat.png')).resolves.toEqualTypeOf<Float32Array>()
     expectTypeOf(model.train).toBeCallableWith({ data, epochs: 3, signal: new AbortController().signal })
   })

@@ -6,9 +6,11 @@ import {
   checkLogits,
   checkReading,
   findPictures,
+  isSeveral,
   type LogitsOptions,
   type Picture,
-  toNativePicture,
+  picturesOf,
+  toNativePictures,
 } from './pictures.js'
 import type { Logits, Prediction } from './prediction.js'
 
@@ -29,32 +31,37 @@ type Question = 'logits' | 'features'
 
 type Answer = Float32Array | MobileNetError
 
-/** Pictures that go to the native side together: enough for all cores, few enough that answers come soon. */
-const batchSize = 64
+/**
+ * Pictures that go to the native side together. At first a few, so that an answer comes soon also where pictures are large;
+ * then twice as many each time, so that a network's batches are full.
+ */
+const batchSize = { first: 8, most: 64 }
 
 /** The answers for one picture, or for several; rejects when one can't be read. */
 export async function ask(
   model: NativeModel,
-  pictures: Picture | Picture[],
+  pictures: Picture | readonly Picture[],
   question: Question,
   options: LogitsOptions,
 ): Promise<Float32Array | Float32Array[]> {
-  const list = Array.isArray(pictures) ? pictures : [pictures]
+  const several = isSeveral(pictures)
+  const list = several ? pictures : [pictures]
   const answers = (await askAll(model, list, question, options)).map(([, answer]) => {
     if (answer instanceof MobileNetError) throw answer
     return answer
   })
-  return Array.isArray(pictures) ? answers : (answers[0] as Float32Array)
+  return several ? answers : (answers[0] as Float32Array)
 }
 
 /** Each picture with its answer, in order. While some are looked at, the next are being decoded. */
 export async function* askEach(
   model: NativeModel,
-  pictures: string | Iterable<Picture>,
+  pictures: string | URL | Iterable<Picture>,
   question: Question,
   options: LogitsOptions,
 ): AsyncGenerator<[Picture, Answer], void, undefined> {
-  const all = typeof pictures === 'string' ? await findPictures(pictures) : pictures
+  const named = typeof pictures === 'string' || pictures instanceof URL
+  const all = named ? await findPictures(pictures) : picturesOf(pictures)
   let ahead: Promise<[Picture, Answer][]> | undefined
   for (const batch of batches(all)) {
     const next = askAll(model, batch, question, options)
@@ -68,11 +75,13 @@ export async function* askEach(
 
 function* batches(pictures: Iterable<Picture>): Generator<Picture[]> {
   let batch: Picture[] = []
+  let size = batchSize.first
   for (const picture of pictures) {
     batch.push(picture)
-    if (batch.length === batchSize) {
+    if (batch.length === size) {
       yield batch
       batch = []
+      size = Math.min(2 * size, batchSize.most)
     }
   }
   if (batch.length > 0) yield batch
@@ -80,14 +89,15 @@ function* batches(pictures: Iterable<Picture>): Generator<Picture[]> {
 
 async function askAll(
   model: NativeModel,
-  pictures: Picture[],
+  pictures: readonly Picture[],
   question: Question,
   options: LogitsOptions,
 ): Promise<[Picture, Answer][]> {
   const { signal, ...reading } = options
   if (question === 'logits') checkLogits(options)
   else checkReading(options)
-  const list = await Promise.all(pictures.map(toNativePicture))
+  const made = toNativePictures(pictures)
+  const list = Array.isArray(made) ? made : await made
   const { values, width, failures } = await cancellable(
     (cancel) =>
       native(() =>

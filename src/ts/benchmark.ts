@@ -8,15 +8,16 @@ import type {
 import { binding } from './native/load.js'
 import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
 import type { DeviceName } from './options/network.js'
+import { isIterable, mustBe } from './options/types.js'
 
 /** What to measure, and for how long. */
 export interface BenchmarkOptions extends NativeBenchmarkOptions {
   /** `auto` (the best that works; default), `cpu`, `cuda` or `cuda:N`. */
   device?: DeviceName
   /** When it aborts, the benchmark rejects at once with the signal's reason; the step in work still ends, unheard. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Hears what is being measured, a few times a second. What it throws ends the benchmark. */
-  onProgress?: (progress: BenchmarkProgress) => void
+  onProgress?: ((progress: BenchmarkProgress) => void) | undefined
 }
 
 /** What a benchmark found. */
@@ -50,6 +51,7 @@ const keys: Keys<BenchmarkOptions> = {
 export async function benchmark(options: BenchmarkOptions = {}): Promise<BenchmarkReport> {
   checkKeys('benchmark', options, keys)
   const { device: deviceName, signal, onProgress, presets, ...rest } = options
+  if (presets) mustBe(isIterable(presets), 'presets must be an array of names', presets)
   const device = await selectDevice(deviceName ?? 'auto')
   const asked = { ...withoutNulls(rest), ...(presets ? { presets: [...presets] } : {}) }
   const found = await measured<BenchmarkProgress, NativeBenchmarkReport>(

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Dataset } from './dataset.js'
+import { checkDataset, type Dataset } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError } from './errors.js'
 import type { EpochEvent, Report, TrainEvent } from './events.js'
@@ -17,6 +17,8 @@ import { binding } from './native/load.js'
 import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
 import type { DeviceName, ModelConfig, ModelOptions } from './options/network.js'
 import { checkRecipe, type RecipeOptions, resolveRecipe, type TrainConfig } from './options/train.js'
+import { isIterable, mustBe } from './options/types.js'
+import { toPath } from './paths.js'
 
 /** Which MobileNet. */
 export type Variant = ModelConfig['variant']
@@ -43,7 +45,7 @@ export interface CompareOptions {
   /** Trains every network on these pictures, one after the other; default: only speeds are measured. */
   data?: Dataset
   /** A folder in which each trained network's checkpoints go into one of their own, by the variant's name. */
-  out?: string | null
+  out?: string | URL | null
   /** About how long the speeds are measured, above 0 and at most 3600; default 30. */
   seconds?: number | null
   /** Threads that compute; default one a core. */
@@ -51,14 +53,14 @@ export interface CompareOptions {
   /** `auto` (the best that works; default), `cpu`, `cuda` or `cuda:N`. */
   device?: DeviceName
   /** When it aborts, `compare` rejects with the signal's reason; a run ends after its batch, a step unheard. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /**
    * When it aborts, no more is trained: the run in work ends after its batch, and `compare` resolves with what there
    * is, marked as stopped. Speeds are measured to the end all the same.
    */
-  stop?: AbortSignal
+  stop?: AbortSignal | undefined
   /** Hears what is going on. What it throws ends the comparison. */
-  onProgress?: (progress: CompareProgress) => void
+  onProgress?: ((progress: CompareProgress) => void) | undefined
 }
 
 /** What a comparison is doing: measuring speeds, or training a network; `type` tells which. */
@@ -150,6 +152,10 @@ const keys: Keys<CompareOptions> = {
 export async function compare(options: CompareOptions = {}): Promise<Comparison> {
   checkKeys('compare', options, keys)
   const { data, signal, onProgress } = options
+  if (data) checkDataset('data', data)
+  if (options.variants) {
+    mustBe(isIterable(options.variants), 'variants must be an array of names', options.variants)
+  }
   if (options.recipe) checkRecipe('recipe', options.recipe)
   const recipe = resolveRecipe(options.recipe ?? {})
   const device = await selectDevice(options.device ?? 'auto')
@@ -236,7 +242,7 @@ async function train(
     data,
     evaluationEvents: true,
     ...(threads == null ? {} : { threads }),
-    ...(out == null ? {} : { out: join(out, variant) }),
+    ...(out == null ? {} : { out: join(toPath(out, 'out'), variant) }),
     ...(signal ? { signal } : {}),
   })
   // If stopping fails, the loop below hears of it.

@@ -6,6 +6,8 @@ import type { Dataset as NativeDataset, SkippedPicture } from './native/binding.
 import { binding } from './native/load.js'
 import { checkKeys } from './options/keys.js'
 import { presets } from './options/train.js'
+import { mustBe } from './options/types.js'
+import { toPath } from './paths.js'
 
 /** How to find CIFAR-10. */
 export interface Cifar10Options {
@@ -17,9 +19,9 @@ export interface Cifar10Options {
   /** When it is not there, download it to there (about 170 MB); default false. */
   download?: boolean
   /** Hears how the download goes. */
-  onProgress?: (progress: DownloadProgress) => void
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const keys: Record<keyof Cifar10Options, true> = {
@@ -94,12 +96,8 @@ export class Dataset {
    *   pictures of its own for validation keeps no share.
    */
   split(validationFraction = presets().course.train.validationFraction): { train: Part; validation: Part } {
-    if (!(validationFraction >= 0 && validationFraction < 1)) {
-      throw new MobileNetError(
-        'INVALID_OPTION',
-        `validationFraction must be at least 0 and below 1, not ${validationFraction}`,
-      )
-    }
+    const right = typeof validationFraction === 'number' && validationFraction >= 0 && validationFraction < 1
+    mustBe(right, 'validationFraction must be at least 0 and below 1', validationFraction)
     if (this.counts.validation > 0) {
       return { train: this.train, validation: new Part(this, 'validation', 0) }
     }
@@ -108,6 +106,12 @@ export class Dataset {
       validation: new Part(this, 'validation', validationFraction),
     }
   }
+}
+
+/** Rejects what is no data set. */
+export function checkDataset(what: string, data: unknown): void {
+  const rule = `${what} must be a data set, as Cifar10.open and ImageFolder.open give it`
+  mustBe(data instanceof Dataset, rule, data)
 }
 
 /** CIFAR-10: 50,000 training and 10,000 test pictures of 32x32 pixels in ten classes. */
@@ -122,7 +126,8 @@ export class Cifar10 {
   /** Reads the data set; downloads it first if that is wished and it is not there. */
   static async open(options: Cifar10Options = {}): Promise<Dataset> {
     checkKeys('Cifar10.open', options, keys)
-    const { directory = Cifar10.defaultDirectory, onProgress, signal } = options
+    const { onProgress, signal } = options
+    const directory = toPath(options.directory ?? Cifar10.defaultDirectory, 'directory')
     const read = (path: string) => abortable(() => native(() => binding().Dataset.open(path)), signal)
     try {
       return new Dataset(await read(directory))

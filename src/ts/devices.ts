@@ -1,6 +1,7 @@
 import { native } from './errors.js'
 import type { CudaStatus, Device, SelectedDevice } from './native/binding.js'
 import { binding } from './native/load.js'
+import { mustBe } from './options/types.js'
 
 /** The devices of this machine that can train and run a network, the best first: cards, then the processor. */
 export function devices(): Device[] {
@@ -13,6 +14,7 @@ export function cudaStatus(): CudaStatus {
 }
 
 /** Takes a device in use: of a card, that takes seconds at the first time. */
-export function selectDevice(name: string): Promise<SelectedDevice> {
+export async function selectDevice(name: string): Promise<SelectedDevice> {
+  mustBe(typeof name === 'string', 'device must be auto, cpu, cuda or cuda:N', name)
   return native(() => binding().selectDevice(name))
 }

@@ -44,12 +44,30 @@ export class MobileNetError extends Error {
 /** Codes that napi-rs itself gives when a value of the wrong type reaches the native side. */
 const wrongType = /(Expected|InvalidArg)$/
 
+/** What napi-rs calls types, for who writes JavaScript. */
+const types: Record<string, string> = { f64: 'a number', String: 'a string', bool: 'true or false' }
+
+/** napi-rs's message about a value of the wrong type, in JavaScript's words: `... on ScheduleOptions.gamma on ...`. */
+function plain(message: string): string {
+  const list = /^Failed to get Array length on \w+\.(\w+)/.exec(message)
+  if (list) return `${list[1]} must be an array`
+  const found =
+    /^Failed to convert (?:napi|JavaScript) value `?(\w+)?.*into rust type `(\w+)`(?: on \w+\.(\w+))?/s.exec(
+      message,
+    )
+  const [, given, type = '', name = 'a value'] = found ?? []
+  const expected = types[type]
+  if (expected === undefined) return message
+  return `${name} must be ${expected}${given === undefined ? '' : `, not of type ${given.toLowerCase()}`}`
+}
+
 /** Makes of whatever the native side threw the error that callers know. The only place that knows how they differ. */
 export function fromNative(thrown: unknown): unknown {
   if (thrown instanceof MobileNetError || !(thrown instanceof Error)) return thrown
   const code = (thrown as NodeJS.ErrnoException).code ?? 'INTERNAL'
   if (code in codes) return new MobileNetError(code as ErrorCode, thrown.message, { cause: thrown })
-  if (wrongType.test(code)) return new MobileNetError('INVALID_OPTION', thrown.message, { cause: thrown })
+  if (wrongType.test(code))
+    return new MobileNetError('INVALID_OPTION', plain(thrown.message), { cause: thrown })
   return new MobileNetError('INTERNAL', thrown.message, { cause: thrown })
 }
 

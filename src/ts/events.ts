@@ -67,7 +67,10 @@ export interface StartEvent {
   config: RunConfig
 }
 
-/** Every `logEvery` steps, and the last step of an epoch. */
+/**
+ * Every `logEvery` steps, and the last step of an epoch. Who iterates more slowly than the network trains misses some: a
+ * step that nobody has read gives way to the next of its epoch. The log in the run's folder has them all.
+ */
 export interface StepEvent {
   type: 'step'
   /** From 1. */
@@ -86,7 +89,10 @@ export interface StepEvent {
   imagesPerSecond: number
 }
 
-/** After each batch of the evaluations at the end of an epoch, in a run with `evaluationEvents`. */
+/**
+ * After each batch of the evaluations at the end of an epoch, in a run with `evaluationEvents`; as with steps, who is slow
+ * misses some.
+ */
 export interface EvaluatingEvent {
   type: 'evaluating'
   /** From 1. */

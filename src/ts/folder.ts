@@ -1,11 +1,11 @@
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { cacheDirectory } from './dataset/cache.js'
 import { Dataset } from './dataset.js'
 import { measured } from './measure.js'
 import type { FolderProgress, FolderOptions as NativeFolderOptions } from './native/binding.js'
 import { binding } from './native/load.js'
 import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
+import { toPath } from './paths.js'
 
 /** How a folder of pictures becomes a data set. */
 export interface ImageFolderOptions extends NativeFolderOptions {
@@ -15,9 +15,9 @@ export interface ImageFolderOptions extends NativeFolderOptions {
    */
   cache?: string | null
   /** Hears how the decoding goes, if there is any to do. */
-  onProgress?: (progress: FolderProgress) => void
+  onProgress?: ((progress: FolderProgress) => void) | undefined
   /** Ends the decoding. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const keys: Keys<ImageFolderOptions> = {
@@ -55,7 +55,7 @@ export class ImageFolder {
   static async open(directory: string | URL, options: ImageFolderOptions = {}): Promise<Dataset> {
     checkKeys('ImageFolder.open', options, keys)
     const { onProgress, signal, cache, ...rest } = options
-    const path = directory instanceof URL ? fileURLToPath(directory) : directory
+    const path = toPath(directory, 'the folder of pictures')
     const asked = withoutNulls({ ...rest, cache: cache ?? ImageFolder.defaultCache }) as NativeFolderOptions
     const data = await measured(
       (cancel, listener: (progress: FolderProgress) => void) =>

@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
 import { abortable } from './abort.js'
 import { ask, askEach, type Features, type PictureAnswer, type PictureFeatures } from './answers.js'
-import { Dataset, Part } from './dataset.js'
+import { countOf, labelsOf } from './batch.js'
+import { checkDataset, Dataset, Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
 import type { Normalization } from './events.js'
@@ -19,20 +20,22 @@ import type {
 import { binding } from './native/load.js'
 import type { EvaluateOptions } from './options/evaluate.js'
 import { checkEvaluateOptions } from './options/evaluate.js'
-import { withoutNulls } from './options/keys.js'
+import { checkKeys, withoutNulls } from './options/keys.js'
 import type { ImportOptions, LoadOptions, ModelConfig, ModelOptions } from './options/network.js'
 import { checkImportOptions, checkLoadOptions, checkModelOptions } from './options/network.js'
 import type { QuantizeOptions } from './options/onnx.js'
 import { checkOnnxOptions } from './options/onnx.js'
 import type { TrainOptions } from './options/train.js'
-import { checkTrainOptions, presets } from './options/train.js'
+import { checkTrainOptions, nativeRecipe, presets } from './options/train.js'
+import { isNumbers, mustBe } from './options/types.js'
+import { toPath } from './paths.js'
 import {
   checkPredict,
+  isSeveral,
   type LogitsOptions,
   type Picture,
   type PredictOptions,
   type ReadingOptions,
-  toPath,
 } from './pictures.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
 import type { WeightsOrigin } from './record/config.js'
@@ -86,8 +89,8 @@ export class MobileNet {
    * @example await MobileNet.create({ from: 'torchvision:mobilenet_v3_small', classes: data.classes.length })
    */
   static async create(options: ModelOptions = {}): Promise<MobileNet> {
-    const { device, seed, from, directory, onProgress, signal, ...network } = options
     checkModelOptions(options)
+    const { device, seed, from, directory, onProgress, signal, ...network } = options
     const chosen = await selectDevice(device ?? 'auto')
     const drawn = seed ?? presets().course.train.seed
     if (from === undefined) {
@@ -97,7 +100,7 @@ export class MobileNet {
       const model = await native(() => binding().Model.create(withoutNulls(network), seed))
       return new MobileNet(model, chosen, { seed: drawn })
     }
-    const { path } = await weightsFile(toPath(from), { directory, onProgress, signal })
+    const { path } = await weightsFile(toPath(from, 'from'), { directory, onProgress, signal })
     const begin = () => native(() => binding().Model.createFrom(path, withoutNulls(network), seed))
     return new MobileNet(await abortable(begin, signal), chosen, { from: resolve(path), seed: drawn })
   }
@@ -108,18 +111,19 @@ export class MobileNet {
    * @param options What the network must be, besides the device: a checkpoint of another one is CHECKPOINT_MISMATCH.
    */
   static async load(path: string | URL, options: LoadOptions = {}): Promise<MobileNet> {
-    const { device, ...expected } = options
     checkLoadOptions(options)
+    const { device, ...expected } = options
+    const file = toPath(path, 'a checkpoint')
+    const checkpoint = resolve(file)
     const chosen = await selectDevice(device ?? 'auto')
-    const checkpoint = resolve(toPath(path))
-    const loaded = await native(() => binding().Model.load(toPath(path)))
+    const loaded = await native(() => binding().Model.load(file))
     const model = new MobileNet(loaded, chosen, { checkpoint })
     const config: Record<string, unknown> = { ...model.config }
     for (const [key, value] of Object.entries(expected)) {
       if (value == null || value === config[key]) continue
       throw new MobileNetError(
         'CHECKPOINT_MISMATCH',
-        `${toPath(path)} holds a network with ${key} ${config[key]}, not ${value}`,
+        `${file} holds a network with ${key} ${config[key]}, not ${value}`,
       )
     }
     return model
@@ -138,10 +142,11 @@ export class MobileNet {
    * @example await MobileNet.import('torchvision:mobilenet_v3_small', { directory: 'downloads' })
    */
   static async import(weights: string | URL, options: ImportOptions = {}): Promise<MobileNet> {
-    const { device, directory, resize, onProgress, signal, ...network } = options
     checkImportOptions(options)
+    const { device, directory, resize, onProgress, signal, ...network } = options
+    const name = toPath(weights, 'weights')
     const chosen = await selectDevice(device ?? 'auto')
-    const file = await weightsFile(toPath(weights), { directory, onProgress, signal })
+    const file = await weightsFile(name, { directory, onProgress, signal })
     const resized = resize ?? file.resize
     const read = () => native(() => binding().Model.import(file.path, withoutNulls(network), resized))
     return new MobileNet(await abortable(read, signal), chosen, { import: resolve(file.path) })
@@ -217,9 +222,8 @@ export class MobileNet {
       return native(() => this.#native.exportOnnx(toPath(path), withoutNulls(options)))
     }
     const { calibration, softmax, preprocess, signal, onProgress } = options
-    if (!(calibration instanceof Dataset)) {
-      throw new MobileNetError('INVALID_OPTION', 'quantize needs calibration: a data set for this network')
-    }
+    const right = calibration instanceof Dataset
+    mustBe(right, 'quantize needs calibration: a data set for this network', calibration)
     const onnx = withoutNulls({ softmax: softmax ?? null, preprocess: preprocess ?? null })
     return measured(
       (cancel, listener: (progress: EvaluationProgress) => void) =>
@@ -231,23 +235,25 @@ export class MobileNet {
 
   /** Starts training, and returns at once. The network has the new weights when the run has ended. */
   train(options: TrainOptions): TrainRun {
-    const { data, resume, evaluationEvents = false, signal, ...recipe } = options
+    let recipe: NativeTrainOptions
+    try {
+      checkTrainOptions(options)
+      checkDataset('data', options.data)
+      const { data, resume, evaluationEvents, signal, ...rest } = options
+      recipe = nativeRecipe(rest)
+    } catch (error) {
+      return TrainRun.failed(error)
+    }
+    const { data, resume, evaluationEvents = false, signal } = options
     const folder = recipe.out ? { path: recipe.out, weights: this.#weights } : undefined
     return new TrainRun(
       (onMessage) => {
-        checkTrainOptions(options)
         const start = binding().startTraining
-        return start(
-          this.#native,
-          data.native,
-          withoutNulls(recipe) as NativeTrainOptions,
-          resume ?? false,
-          (message) => {
-            const { type } = message as Parameters<typeof onMessage>[0]
-            if (type !== 'start' && type !== 'error') this.#weights = null
-            onMessage(message as Parameters<typeof onMessage>[0])
-          },
-        )
+        return start(this.#native, data.native, recipe, resume ?? false, (message) => {
+          const { type } = message as Parameters<typeof onMessage>[0]
+          if (type !== 'start' && type !== 'error') this.#weights = null
+          onMessage(message as Parameters<typeof onMessage>[0])
+        })
       },
       { signal, folder, evaluationEvents },
     )
@@ -259,9 +265,7 @@ export class MobileNet {
    * @example await model.evaluate(data.test, { tta: 'mirror' })
    */
   async evaluate(part: Part, options: EvaluateOptions = {}): Promise<Metrics> {
-    if (!(part instanceof Part)) {
-      throw new MobileNetError('INVALID_OPTION', 'evaluate takes a part of a data set, for example data.test')
-    }
+    mustBe(part instanceof Part, 'evaluate takes a part of a data set, for example data.test', part)
     const { dataset, name, validationFraction } = part
     checkEvaluateOptions(options)
     const { tta, signal, onProgress } = options
@@ -281,14 +285,18 @@ export class MobileNet {
    * @param options `top`: how many classes; default all.
    */
   predict(picture: Picture, options?: PredictOptions): Promise<Prediction[]>
-  predict(pictures: Picture[], options?: PredictOptions): Promise<Prediction[][]>
+  predict(pictures: readonly Picture[], options?: PredictOptions): Promise<Prediction[][]>
+  predict(
+    pictures: Picture | readonly Picture[],
+    options?: PredictOptions,
+  ): Promise<Prediction[] | Prediction[][]>
   async predict(
-    pictures: Picture | Picture[],
+    pictures: Picture | readonly Picture[],
     options: PredictOptions = {},
   ): Promise<Prediction[] | Prediction[][]> {
     checkPredict(options)
     const { top, ...reading } = options
-    if (!Array.isArray(pictures)) return this.rank(await this.logits(pictures, reading), { top })
+    if (!isSeveral(pictures)) return this.rank(await this.logits(pictures, reading), { top })
     return (await this.logits(pictures, reading)).map((logits) => this.rank(logits, { top }))
   }
 
@@ -301,7 +309,7 @@ export class MobileNet {
    *   console.log(picture, error ? error.message : predictions[0].label)
    */
   async *predictEach(
-    pictures: string | Iterable<Picture>,
+    pictures: string | URL | Iterable<Picture>,
     options: PredictOptions = {},
   ): AsyncGenerator<PictureAnswer, void, undefined> {
     checkPredict(options)
@@ -317,8 +325,12 @@ export class MobileNet {
 
   /** The logits `[classes]` of a picture; of several pictures in one call, one for each. */
   logits(picture: Picture, options?: LogitsOptions): Promise<Logits>
-  logits(pictures: Picture[], options?: LogitsOptions): Promise<Logits[]>
-  async logits(pictures: Picture | Picture[], options: LogitsOptions = {}): Promise<Logits | Logits[]> {
+  logits(pictures: readonly Picture[], options?: LogitsOptions): Promise<Logits[]>
+  logits(pictures: Picture | readonly Picture[], options?: LogitsOptions): Promise<Logits | Logits[]>
+  async logits(
+    pictures: Picture | readonly Picture[],
+    options: LogitsOptions = {},
+  ): Promise<Logits | Logits[]> {
     return ask(this.#native, pictures, 'logits', options)
   }
 
@@ -327,14 +339,18 @@ export class MobileNet {
    * features; `nearest` finds them. Of several pictures in one call, one for each.
    */
   embed(picture: Picture, options?: ReadingOptions): Promise<Features>
-  embed(pictures: Picture[], options?: ReadingOptions): Promise<Features[]>
-  async embed(pictures: Picture | Picture[], options: ReadingOptions = {}): Promise<Features | Features[]> {
+  embed(pictures: readonly Picture[], options?: ReadingOptions): Promise<Features[]>
+  embed(pictures: Picture | readonly Picture[], options?: ReadingOptions): Promise<Features | Features[]>
+  async embed(
+    pictures: Picture | readonly Picture[],
+    options: ReadingOptions = {},
+  ): Promise<Features | Features[]> {
     return ask(this.#native, pictures, 'features', options)
   }
 
   /** The pooled features of any number of pictures, like `predictEach`. */
   async *embedEach(
-    pictures: string | Iterable<Picture>,
+    pictures: string | URL | Iterable<Picture>,
     options: ReadingOptions = {},
   ): AsyncGenerator<PictureFeatures, void, undefined> {
     for await (const [picture, answer] of askEach(this.#native, pictures, 'features', options)) {
@@ -346,6 +362,8 @@ export class MobileNet {
 
   /** Turns logits `[classes]` into labels and probabilities (softmax), best first. */
   rank(logits: Logits, options: { top?: number | undefined } = {}): Prediction[] {
+    checkKeys('rank', options, { top: true })
+    mustBe(isNumbers(logits), 'logits must be a Float32Array', logits)
     return rank(logits, this.classes, options.top)
   }
 
@@ -355,7 +373,7 @@ export class MobileNet {
    * @param input Normalised pictures `[N, 3, resolution, resolution]`, row-major.
    */
   async forward(input: Float32Array): Promise<Float32Array> {
-    const count = this.#countOf(input)
+    const count = countOf(input, this.config.resolution)
     return native(() => this.#native.forward(input, count))
   }
 
@@ -366,26 +384,10 @@ export class MobileNet {
    * @param labels `[N]`, from 0.
    */
   async backward(input: Float32Array, labels: ArrayLike<number>): Promise<Backward> {
-    const count = this.#countOf(input)
-    if (labels.length !== count) {
-      throw new MobileNetError(
-        'INVALID_OPTION',
-        `${count} pictures need ${count} labels, not ${labels.length}`,
-      )
-    }
-    const out = await native(() => this.#native.backward(input, Uint32Array.from(labels)))
+    const count = countOf(input, this.config.resolution)
+    const numbers = labelsOf(labels, count, this.config.classes)
+    const out = await native(() => this.#native.backward(input, numbers))
     return { ...out, gradients: byName(out.gradients) }
-  }
-
-  #countOf(input: Float32Array): number {
-    const { resolution } = this.config
-    const size = 3 * resolution * resolution
-    if (input instanceof Float32Array && input.length > 0 && input.length % size === 0)
-      return input.length / size
-    throw new MobileNetError(
-      'INVALID_OPTION',
-      `input must be a Float32Array of whole pictures of 3 * ${resolution} * ${resolution} values`,
-    )
   }
 }
 

@@ -1,15 +1,19 @@
 import { stat } from 'node:fs/promises'
 import { extname, isAbsolute, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { MobileNetError } from './errors.js'
-import type { ReadingOptions as NativeReadingOptions } from './native/binding.js'
-import type { TestTimeAugmentation } from './options/evaluate.js'
+import type {
+  RawPicture as NativeRawPicture,
+  ReadingOptions as NativeReadingOptions,
+} from './native/binding.js'
+import { checkViews, type TestTimeAugmentation } from './options/evaluate.js'
 import { checkKeys, type Keys } from './options/keys.js'
+import { isIterable, isObject, mustBe } from './options/types.js'
+import { toPath } from './paths.js'
 
 /** A picture as bytes, rows from the top. */
 export interface RawPicture {
-  /** `height * width * channels` bytes, the channels of a pixel together. */
-  data: Uint8Array
+  /** `height * width * channels` bytes, the channels of a pixel together. Those of an `ImageData` have 4 channels. */
+  data: Uint8Array | Uint8ClampedArray
   /** In pixels. */
   width: number
   /** In pixels. */
@@ -51,6 +55,7 @@ export function checkReading(options: ReadingOptions): void {
 /** Rejects options that don't exist. */
 export function checkLogits(options: LogitsOptions): void {
   checkKeys('logits', options, logitsKeys)
+  checkViews({ tta: options.tta ?? null })
 }
 
 /** Rejects options that don't exist. */
@@ -58,21 +63,49 @@ export function checkPredict(options: PredictOptions): void {
   checkKeys('predict', options, { ...logitsKeys, top: true })
 }
 
-/** A picture as the border takes it. */
-export async function toNativePicture(picture: Picture): Promise<string | Uint8Array | RawPicture> {
-  if (picture instanceof URL) return toPath(picture)
-  if (picture instanceof Blob) return new Uint8Array(await picture.arrayBuffer())
-  return picture
+/** What `Array.isArray` doesn't tell of an array that nobody may change. */
+export function isSeveral(pictures: Picture | readonly Picture[]): pictures is readonly Picture[] {
+  return Array.isArray(pictures)
 }
 
-/** @throws {MobileNetError} `INVALID_OPTION` for a URL that is no file's. */
-export function toPath(path: string | URL): string {
-  if (!(path instanceof URL)) return path
-  try {
-    return fileURLToPath(path)
-  } catch (error) {
-    throw new MobileNetError('INVALID_OPTION', `${path} is no URL of a file here`, { cause: error })
+/** A picture as the native side takes it. */
+type NativePicture = string | Uint8Array | NativeRawPicture
+
+/**
+ * Pictures as the native side takes them. Not later than now, unless a Blob has to be waited for: so the native side copies
+ * bytes before whoever gave them can change them.
+ */
+export function toNativePictures(pictures: readonly Picture[]): NativePicture[] | Promise<NativePicture[]> {
+  const list: NativePicture[] = []
+  const waited: Promise<void>[] = []
+  for (const [index, picture] of pictures.entries()) {
+    if (picture instanceof Blob) {
+      waited.push(
+        picture.arrayBuffer().then((bytes) => {
+          list[index] = new Uint8Array(bytes)
+        }),
+      )
+    } else list[index] = toNativePicture(picture)
   }
+  return waited.length === 0 ? list : Promise.all(waited).then(() => list)
+}
+
+function toNativePicture(picture: Exclude<Picture, Blob>): NativePicture {
+  if (picture instanceof URL) return toPath(picture)
+  if (typeof picture === 'string' || picture instanceof Uint8Array) return picture
+  const kinds = 'a path, a file: URL, the bytes of a file (Uint8Array or Blob) or { data, width, height }'
+  mustBe(isObject(picture) && 'data' in picture, `a picture must be ${kinds}`, picture)
+  return toNativePixels(picture)
+}
+
+function toNativePixels({ data, width, height, channels }: RawPicture): NativeRawPicture {
+  const bytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray
+  mustBe(bytes, 'data of a picture must be a Uint8Array or a Uint8ClampedArray', data)
+  for (const [name, value] of Object.entries({ width, height, channels: channels ?? 3 })) {
+    mustBe(typeof value === 'number', `${name} of a picture must be a number`, value)
+  }
+  const plain = data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.length)
+  return { data: plain, width, height, ...(channels == null ? {} : { channels }) }
 }
 
 /** How the names of files end that a folder's pictures are looked for by. */
@@ -80,7 +113,7 @@ const endings = ['png', 'jpg', 'jpeg', 'jfif', 'webp', 'gif', 'bmp', 'tif', 'tif
 
 /** Whether a file's name ends as a picture's does. What it really is, its content decides when it is read. */
 export function isPictureName(path: string): boolean {
-  return endings.includes(extname(path).slice(1).toLowerCase())
+  return endings.includes(extname(toPath(path)).slice(1).toLowerCase())
 }
 
 /**
@@ -92,12 +125,19 @@ export function isPictureName(path: string): boolean {
  * @example for await (const answer of model.predictEach(await findPictures(['photos', 'more/*.png']))) ...
  */
 export async function findPictures(names: string | URL | Iterable<string | URL>): Promise<string[]> {
-  const list = typeof names === 'string' || names instanceof URL ? [names] : [...names]
+  const list = picturesOf(names)
   const found: string[] = []
   for (const name of list) {
     for (const path of await findOne(toPath(name))) found.push(path)
   }
   return found
+}
+
+/** One, or each of several. */
+export function picturesOf<T>(pictures: string | URL | Iterable<T>): Iterable<string | URL | T> {
+  if (typeof pictures === 'string' || pictures instanceof URL) return [pictures]
+  mustBe(isIterable(pictures), 'pictures must be a path or an iterable, for example an array', pictures)
+  return pictures
 }
 
 async function findOne(name: string): Promise<string[]> {

@@ -1,6 +1,7 @@
 import type { ErrorCode } from './errors.js'
 import { fromNative, MobileNetError, native } from './errors.js'
 import type { EpochEvent, NativeMessage, Report, TrainEvent } from './events.js'
+import { mustBe } from './options/types.js'
 import { EventQueue } from './queue.js'
 import type { Recorder, RunFolder } from './record/recorder.js'
 
@@ -80,6 +81,14 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
     }
   }
 
+  /** @internal A run that could not begin. */
+  static failed(reason: unknown): TrainRun {
+    const start = () => {
+      throw reason
+    }
+    return new TrainRun(start, { folder: undefined, evaluationEvents: false })
+  }
+
   /** Ends the run after the current batch, with a checkpoint if it has a folder. Gives its report. */
   stop(): Promise<Report> {
     this.#stop()
@@ -112,6 +121,7 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
   async setLearningRate(learningRate: number): Promise<void> {
     const run = this.#native
     if (!run) throw await this.result.then(tooLate)
+    mustBe(typeof learningRate === 'number', 'learningRate must be a number above 0', learningRate)
     const asked = request<void>(native(() => run.setLearningRate(learningRate)))
     this.#learningRates.push(asked)
     return asked.promise

@@ -1,4 +1,5 @@
 import { MobileNetError } from './errors.js'
+import { toPath } from './paths.js'
 import type { FetchWeightsOptions } from './weights/fetch.js'
 import { publishedWeights } from './weights/torchvision.js'
 
@@ -18,7 +19,8 @@ export async function weightsFile(name: string, options: FetchWeightsOptions): P
   if (published) {
     // Loaded when it is needed, with the cryptography that it needs.
     const { fetchWeights } = require('./weights/fetch.js') as typeof import('./weights/fetch.js')
-    return { path: await fetchWeights(published, options), resize: published.resize }
+    const directory = options.directory && toPath(options.directory, 'directory')
+    return { path: await fetchWeights(published, { ...options, directory }), resize: published.resize }
   }
   if (options.directory === undefined) return { path: name, resize: undefined }
   throw new MobileNetError(

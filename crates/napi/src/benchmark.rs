@@ -9,6 +9,7 @@ use crate::progress::listener;
 use mobilenet_core::{self as core, Error, config};
 use napi::bindgen_prelude::{Function, ToNapiValue, TypeName};
 use napi_derive::napi;
+use std::time::Duration;
 
 /// What to measure, and for how long.
 #[napi(object)]
@@ -157,7 +158,7 @@ where
     let backend = backend(device).map_err(thrown)?;
     let tell = listener(on_progress)?;
     let cancelled = cancel.inner.clone();
-    Ok(start_abandonable(cancelled.clone(), move || {
+    Ok(start_abandonable(cancelled.clone(), Duration::ZERO, move || {
         let report = core::benchmark::run(&config, &*backend, &cancelled, &mut |progress| {
             let network = progress.network.and_then(|index| config.subjects.get(index));
             let named = Named { value: progress, name: network.map(|subject| subject.name.into()) };

@@ -13,6 +13,7 @@ use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How a folder becomes a data set.
 #[napi(object)]
@@ -59,8 +60,12 @@ pub struct SkippedPicture {
     pub reason: String,
 }
 
+/// Decoding that is cancelled ends after the pictures at hand, half a second each where they are large, and removes its file: before it
+/// has, the promise should not be settled, or a process that ends then leaves the file behind.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Opens a folder of pictures, one folder a class. `onProgress` hears how the decoding goes, if there is any to do, and may
-/// still be called after the promise has settled. Cancelled, it fails at once.
+/// still be called after the promise has settled. Cancelled, it fails when the pictures at hand are decoded.
 #[napi(
     ts_args_type = "path: string, options: FolderOptions, cancel: Cancel, onProgress: (progress: FolderProgress) => void",
     ts_return_type = "Promise<Dataset>"
@@ -79,7 +84,7 @@ pub fn open_folder(
         .build()
         .map_err(|error| napi::Error::new(Code::from(error.status), error.reason.clone()))?;
     let cancelled = cancel.inner.clone();
-    Ok(start_abandonable(cancelled.clone(), move || {
+    Ok(start_abandonable(cancelled.clone(), PATIENCE, move || {
         let inner = folder::open(Path::new(&path), &options, &cancelled, &mut |progress| {
             // Fails only when Node is closing down, and then nobody is left to tell.
             send.call(progress.into(), ThreadsafeFunctionCallMode::NonBlocking);

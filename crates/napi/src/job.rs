@@ -7,7 +7,7 @@ use napi::{Env, Result, Task};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Work that runs on one of Node's worker threads and gives a `T`.
 pub struct Job<T>(Option<Box<dyn FnOnce() -> core::Result<T> + Send>>);
@@ -23,10 +23,12 @@ where
     AsyncTask::new(Job(Some(Box::new(work))))
 }
 
-/// Like [`start`], for work whose pieces take seconds: when `cancelled` is set, the promise is rejected at once, and the
-/// work ends unheard after its piece. Node waits at its end for its worker threads, so the work is on one of its own.
+/// Like [`start`], for work whose pieces may take seconds: when `cancelled` is set, the work has some `patience` to end, and tidy up;
+/// then the promise is rejected, and the work ends unheard after its piece. Node waits at its end for its worker threads, so the work
+/// is on one of its own.
 pub fn start_abandonable<T>(
     cancelled: Arc<AtomicBool>,
+    patience: Duration,
     work: impl FnOnce() -> core::Result<T> + Send + 'static,
 ) -> Promise<T>
 where
@@ -39,13 +41,19 @@ where
             // Nobody receives any more when the work was abandoned.
             .spawn(move || drop(send.send(caught(work))))
             .map_err(core::Error::no_thread)?;
+        let mut deadline = None;
         loop {
+            if cancelled.load(Ordering::Relaxed) {
+                deadline.get_or_insert_with(|| Instant::now() + patience);
+            }
             match result.recv_timeout(Duration::from_millis(20)) {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(core::Error::internal("a job ended without a result"));
                 }
-                Err(RecvTimeoutError::Timeout) if cancelled.load(Ordering::Relaxed) => {
+                Err(RecvTimeoutError::Timeout)
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) =>
+                {
                     return Err(core::Error::invalid_option("the work was cancelled"));
                 }
                 Err(RecvTimeoutError::Timeout) => {}

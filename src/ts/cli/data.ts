@@ -4,7 +4,7 @@ import type { Deps } from './deps.js'
 import { StageBar } from './render/bar.js'
 import { DownloadBar } from './render/download.js'
 import { writeJson } from './render/json.js'
-import { grouped } from './render/text.js'
+import { grouped, printable } from './render/text.js'
 
 /** What a command was told about its output. */
 interface Output {
@@ -99,7 +99,7 @@ async function openFolder(
       onProgress: ({ done, total, skipped }) => {
         const unreadable = skipped === 0 ? '' : `, ${grouped(skipped)} unreadable`
         const amount = `${grouped(done)} of ${grouped(total)} pictures${unreadable}`
-        if (shown) bar.update(`decode ${directory}`, total === 0 ? 1 : done / total, amount)
+        if (shown) bar.update(`decode ${printable(directory)}`, total === 0 ? 1 : done / total, amount)
       },
     })
   } finally {
@@ -117,7 +117,8 @@ function tellSkipped(deps: Deps, { skipped }: Dataset, { quiet, json }: Output):
     return
   }
   const named = quiet ? [] : skipped.slice(0, mostNamed)
-  for (const { file, reason } of named) deps.stderr.write(`skipped ${file}: ${reason}\n`)
+  for (const { file, reason } of named)
+    deps.stderr.write(`skipped ${printable(file)}: ${printable(reason)}\n`)
   const rest = skipped.length - named.length
   if (rest > 0) {
     const more = named.length === 0 ? 'pictures' : 'more'

@@ -1,3 +1,6 @@
+/** Our output could not be written. */
+export class OutputError extends Error {}
+
 /** Ctrl-C: the first asks the command to end in good order, the second ends the process at once. */
 export class Interrupt {
   readonly #controller = new AbortController()
@@ -9,17 +12,20 @@ export class Interrupt {
     this.#process = process
     process.on('SIGINT', this.#onSignal)
     process.on('SIGTERM', this.#onSignal)
-    process.stdout.on('error', this.#onPipe)
-    process.stderr.on('error', this.#onPipe)
+    process.stdout.on('error', (error) => this.#onOutput(error, 'output'))
+    process.stderr.on('error', (error) => this.#onOutput(error, 'error'))
   }
 
-  /** Aborts at the first signal, or when nobody reads our output any more: then the reason is the error `EPIPE`. */
+  /**
+   * Aborts at the first signal; when nobody reads our output any more: then the reason is the error `EPIPE`; and when it
+   * can't be written, for example to a full disk: then the reason says so.
+   */
   get signal(): AbortSignal {
     return this.#controller.signal
   }
 
   dispose(): void {
-    // The handlers of broken pipes stay: what was written may still fail while the process ends.
+    // The handlers of the output stay: what was written may still fail while the process ends.
     this.#process.off('SIGINT', this.#onSignal)
     this.#process.off('SIGTERM', this.#onSignal)
   }
@@ -30,8 +36,18 @@ export class Interrupt {
     this.#controller.abort()
   }
 
-  readonly #onPipe = (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-    this.#controller.abort(error)
+  #onOutput(error: NodeJS.ErrnoException, name: 'output' | 'error'): void {
+    const message = `cannot write to the standard ${name}: ${error.message}`
+    this.#controller.abort(error.code === 'EPIPE' ? error : new OutputError(message, { cause: error }))
   }
+}
+
+/** Nobody reads our output any more. */
+export function isUnread({ reason }: AbortSignal): boolean {
+  return reason?.code === 'EPIPE'
+}
+
+/** Why our output could not be written, if that is why `interrupt` aborted. */
+export function outputFailure({ reason }: AbortSignal): OutputError | undefined {
+  return reason instanceof OutputError ? reason : undefined
 }

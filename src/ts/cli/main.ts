@@ -1,7 +1,7 @@
 import { basename, relative } from 'node:path'
 import { CommanderError } from 'commander'
 import { MobileNetError } from '../../../index.js'
-import { Interrupt } from './interrupt.js'
+import { Interrupt, OutputError, outputFailure } from './interrupt.js'
 import { createProgram } from './program.js'
 import { type Failure, renderFailure } from './render/failure.js'
 
@@ -11,19 +11,32 @@ export { createProgram }
 /** Runs the command line of this process, and sets its exit status: 0, 1 (failed), 2 (wrong call), 130 (Ctrl-C). */
 export async function main(process: NodeJS.Process): Promise<void> {
   const interrupt = new Interrupt(process)
+  let failure = await run(process, interrupt)
+  await written(process.stdout)
+  // A command may have come to its end without hearing that what it wrote is lost.
+  const lost = outputFailure(interrupt.signal)
+  if (failure.status === 0 && lost) failure = describe(lost, interrupt)
+  process.exitCode = failure.status
+  if (failure.message) {
+    process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
+  }
+  interrupt.dispose()
+}
+
+async function run(process: NodeJS.Process, interrupt: Interrupt): Promise<Failure> {
   try {
     const { stdout, stderr, env } = process
     const deps = { stdout, stderr, env, command: commandOf(process), interrupt: interrupt.signal }
     await createProgram(deps, process.argv[2]).parseAsync(process.argv)
-    if (interrupt.byUser) process.exitCode = 130
+    return { status: interrupt.byUser ? 130 : 0, code: '', message: '' }
   } catch (error) {
-    const failure = describe(error, interrupt)
-    process.exitCode = failure.status
-    if (failure.message)
-      process.stderr.write(renderFailure(process.stderr, failure, process.argv.includes('--json')))
-  } finally {
-    interrupt.dispose()
+    return describe(error, interrupt)
   }
+}
+
+/** Waits until everything is written, or has failed and was heard to fail. */
+function written(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => stream.write('', () => setImmediate(resolve)))
 }
 
 /** How to call this program again: by its name if it was called so, by `npx` or `node` from a clone. */
@@ -37,6 +50,7 @@ function commandOf({ argv, cwd }: NodeJS.Process): string[] {
 }
 
 function describe(error: unknown, interrupt: Interrupt): Failure {
+  if (error instanceof OutputError) return { status: 1, code: 'IO', message: error.message }
   // The user knows that it was them. Who closed our output has what they wanted of it.
   if (interrupt.signal.aborted && error === interrupt.signal.reason) {
     return { status: interrupt.byUser ? 130 : 0, code: 'INTERRUPTED', message: '' }

@@ -1,5 +1,6 @@
 import type { EvaluationProgress } from '../native/binding.js'
 import { checkKeys, type Keys } from './keys.js'
+import { mustBe } from './types.js'
 
 /**
  * Over which views of a picture the logits are averaged: `none` (default), the picture as it is; `mirror`, it and its
@@ -13,9 +14,9 @@ export interface EvaluateOptions {
   /** Test-time augmentation; default `none`. */
   tta?: TestTimeAugmentation | null
   /** Hears after each batch how many pictures are done; what it throws ends the evaluation. */
-  onProgress?: (progress: EvaluationProgress) => void
+  onProgress?: ((progress: EvaluationProgress) => void) | undefined
   /** When it aborts, the call rejects with the signal's reason. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 const evaluateKeys: Keys<EvaluateOptions> = { tta: true, signal: true, onProgress: true }
@@ -23,4 +24,10 @@ const evaluateKeys: Keys<EvaluateOptions> = { tta: true, signal: true, onProgres
 /** Rejects options that don't exist. */
 export function checkEvaluateOptions(options: EvaluateOptions): void {
   checkKeys('evaluate', options, evaluateKeys)
+  checkViews(options)
+}
+
+/** Rejects what is no name; which names there are, the core knows. */
+export function checkViews({ tta }: Pick<EvaluateOptions, 'tta'>): void {
+  mustBe(tta == null || typeof tta === 'string', 'tta must be none, mirror or mirror-shift', tta)
 }

@@ -1,4 +1,5 @@
 import { MobileNetError } from '../errors.js'
+import { isAbortSignal, isObject, mustBe } from './types.js'
 
 /**
  * Every option of `T`: the compiler finds one that is missing. TypeScript also finds a misspelt option of a caller; from
@@ -6,16 +7,29 @@ import { MobileNetError } from '../errors.js'
  */
 export type Keys<T> = Record<keyof Required<T>, true>
 
-/** Rejects what is not an object, and keys that `known` does not have. */
+/** Rejects what is not an object, keys that `known` does not have, and signals and listeners that are none. */
 export function checkKeys(where: string, options: object, known: Record<string, true>): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new MobileNetError('INVALID_OPTION', `${where} takes an object of options, not ${String(options)}`)
+  checkObject(where, options)
+  for (const [key, value] of Object.entries(options)) {
+    if (!Object.hasOwn(known, key)) {
+      const names = Object.keys(known).join(', ')
+      throw new MobileNetError('INVALID_OPTION', `${where} has no option ${key}; there are ${names}`)
+    }
+    if (value !== undefined && value !== null) checkValue(key, value)
   }
-  for (const key of Object.keys(options)) {
-    if (key in known) continue
-    const names = Object.keys(known).join(', ')
-    throw new MobileNetError('INVALID_OPTION', `${where} has no option ${key}; there are ${names}`)
+}
+
+/** Rejects what is not an object. */
+export function checkObject(where: string, options: object): void {
+  mustBe(isObject(options), `${where} takes an object of options`, options)
+}
+
+/** Only JavaScript looks at these; a wrong one would be found when the work is done, and nobody listens any more. */
+function checkValue(key: string, value: unknown): void {
+  if (key === 'signal' || key === 'stop') {
+    mustBe(isAbortSignal(value), `${key} must be an AbortSignal (the .signal of an AbortController)`, value)
   }
+  if (/^on[A-Z]/.test(key)) mustBe(typeof value === 'function', `${key} must be a function`, value)
 }
 
 /** Options as the border takes them: null, which stands for the default, is left out there. */

@@ -1,6 +1,7 @@
 import type { DownloadProgress } from '../dataset/download.js'
 import type { ModelOptions as NativeModelOptions } from '../native/binding.js'
 import { checkKeys, type Keys } from './keys.js'
+import { mustBe } from './types.js'
 
 /** MobileNet V1. */
 export interface V1Options extends NativeModelOptions {
@@ -42,9 +43,9 @@ export type ImportOptions = LoadOptions & {
   /** Of published weights: the folder that holds their file; default: they are downloaded into the cache. */
   directory?: string
   /** Hears how the download goes. */
-  onProgress?: (progress: DownloadProgress) => void
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A network, and how to make it. */
@@ -60,9 +61,9 @@ export type ModelOptions = LoadOptions & {
   /** Of published weights: the folder that holds their file; default: they are downloaded into the cache. */
   directory?: string
   /** Hears how the download goes. */
-  onProgress?: (progress: DownloadProgress) => void
+  onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A device as options name it. */
@@ -105,6 +106,8 @@ const importKeys: Keys<ImportOptions> = { ...loadKeys, ...downloadKeys, resize: 
 /** Rejects options that don't exist. */
 export function checkModelOptions(options: ModelOptions): void {
   checkKeys('MobileNet.create', options, modelKeys)
+  const { seed } = options
+  mustBe(seed == null || typeof seed === 'number', 'seed must be a number', seed)
 }
 
 /** Rejects options that don't exist. */

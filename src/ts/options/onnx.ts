@@ -1,7 +1,7 @@
 import type { Dataset } from '../dataset.js'
 import { MobileNetError } from '../errors.js'
 import type { EvaluationProgress, OnnxOptions } from '../native/binding.js'
-import { checkKeys, type Keys } from './keys.js'
+import { checkKeys, checkObject, type Keys } from './keys.js'
 
 /** What an ONNX file in whole numbers of 8 bits is made from. */
 export interface QuantizeOptions extends OnnxOptions {
@@ -27,6 +27,7 @@ const quantizeKeys: Keys<QuantizeOptions> = {
 
 /** Rejects options that don't exist. */
 export function checkOnnxOptions(options: OnnxOptions | QuantizeOptions): void {
+  checkObject('exportOnnx', options)
   checkKeys('exportOnnx', options, 'quantize' in options ? quantizeKeys : onnxKeys)
   if ('quantize' in options && options.quantize !== 'int8') {
     throw new MobileNetError('INVALID_OPTION', `quantize must be int8, not ${options.quantize}`)

@@ -2,8 +2,9 @@ import type { Dataset } from '../dataset.js'
 import { native } from '../errors.js'
 import type { TrainOptions as NativeTrainOptions } from '../native/binding.js'
 import { binding } from '../native/load.js'
+import { toPath } from '../paths.js'
 import { type Augmentation, type AugmentationOptions, checkStep } from './augment.js'
-import { checkKeys, type Keys, withoutNulls } from './keys.js'
+import { checkKeys, checkObject, type Keys, withoutNulls } from './keys.js'
 import type { ModelConfig } from './network.js'
 import {
   emaKeys,
@@ -15,9 +16,11 @@ import {
   scheduleKeys,
   warmupKeys,
 } from './optim.js'
+import { mustBe } from './types.js'
 
 /** How a network is trained. What is absent takes its default: the course's recipe. */
-export interface RecipeOptions extends Omit<NativeTrainOptions, 'optimizer' | 'schedule' | 'augment'> {
+export interface RecipeOptions
+  extends Omit<NativeTrainOptions, 'optimizer' | 'schedule' | 'augment' | 'out'> {
   /** Default Adam with learning rate 0.01. */
   optimizer?: OptimizerOptions | null
   /** Default `step`: half the learning rate every 10 epochs. */
@@ -29,6 +32,9 @@ export interface RecipeOptions extends Omit<NativeTrainOptions, 'optimizer' | 's
    * @example [{ type: 'crop' }, { type: 'flip' }, { type: 'trivialaugment' }, { type: 'cutout', size: 8 }]
    */
   augment?: boolean | AugmentationOptions[] | null
+  /** The run's folder, for checkpoints and all that is to be known about the run: a path or a `file:` URL; default none:
+   * nothing is written. */
+  out?: string | URL | null
 }
 
 /** A training run. */
@@ -40,7 +46,7 @@ export interface TrainOptions extends RecipeOptions {
   /** The run also tells how far the evaluations at the end of an epoch are (events `evaluating`); default false. */
   evaluationEvents?: boolean
   /** When it aborts, the run ends after the current batch, and `result` rejects with the signal's reason. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
 }
 
 /** A recipe with every default filled in; can be spread into the options of `train`. */
@@ -104,10 +110,15 @@ export function fineTuning(): TrainConfig {
 
 /** A recipe with every default filled in. Throws INVALID_OPTION for what makes no sense, before any work is done. */
 export function resolveRecipe(recipe: RecipeOptions): TrainConfig {
+  checkObject('resolveRecipe', recipe)
   checkParts(recipe)
-  return native(() =>
-    binding().resolveTrainOptions(withoutNulls(recipe) as NativeTrainOptions),
-  ) as TrainConfig
+  return native(() => binding().resolveTrainOptions(nativeRecipe(recipe))) as TrainConfig
+}
+
+/** A recipe as the border takes it. */
+export function nativeRecipe({ out, ...recipe }: RecipeOptions): NativeTrainOptions {
+  const path = out == null ? {} : { out: toPath(out, 'out') }
+  return { ...(withoutNulls(recipe) as NativeTrainOptions), ...path }
 }
 
 const trainKeys: Keys<TrainOptions> = {
@@ -142,6 +153,8 @@ const trainKeys: Keys<TrainOptions> = {
 /** Rejects options that don't exist, here and in those that are objects. */
 export function checkTrainOptions(options: TrainOptions): void {
   checkKeys('train', options, trainKeys)
+  const { resume } = options
+  mustBe(resume == null || typeof resume === 'boolean', 'resume must be true or false', resume)
   checkParts(options)
 }
 
@@ -157,5 +170,12 @@ function checkParts(options: RecipeOptions): void {
   if (options.schedule) checkKeys('schedule', options.schedule, scheduleKeys)
   if (options.ema) checkKeys('ema', options.ema, emaKeys)
   if (options.schedule?.warmup) checkKeys('warmup', options.schedule.warmup, warmupKeys)
-  if (Array.isArray(options.augment)) options.augment.forEach(checkStep)
+  const { augment } = options
+  if (Array.isArray(augment)) augment.forEach(checkStep)
+  else
+    mustBe(
+      augment == null || typeof augment === 'boolean',
+      'augment must be true, false or an array of steps',
+      augment,
+    )
 }

@@ -5,6 +5,7 @@ import { MobileNetError } from '../errors.js'
 import type { RunConfig } from '../events.js'
 import { processorName } from '../measure.js'
 import { version } from '../native/info.js'
+import { toPath } from '../paths.js'
 import { files } from './files.js'
 
 /** Where the weights came from with which a run began. */
@@ -53,11 +54,11 @@ export function savedConfig(
  * @example
  * const { model, train } = await readConfig('runs/first')
  */
-export async function readConfig(path: string): Promise<SavedConfig> {
+export async function readConfig(path: string | URL): Promise<SavedConfig> {
   let text: string
-  let file = path
+  let file = toPath(path, 'a run')
   try {
-    if ((await stat(path)).isDirectory()) file = join(path, files.config)
+    if ((await stat(file)).isDirectory()) file = join(file, files.config)
     text = await readFile(file, 'utf8')
   } catch (error) {
     throw new MobileNetError('IO', `can't read ${file}: ${(error as Error).message}`, { cause: error })

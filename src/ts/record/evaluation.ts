@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { MobileNetError } from '../errors.js'
 import type { Metrics } from '../native/binding.js'
 import { files } from './files.js'
 
@@ -47,10 +48,11 @@ export interface WrongPicture {
 
 /** Reads the evaluation of the run in `folder`; null when no epoch is complete, or there was nothing to evaluate. */
 export async function readEvaluation(folder: string): Promise<Evaluation | null> {
+  const path = join(folder, files.evaluation)
   try {
-    return JSON.parse(await readFile(join(folder, files.evaluation), 'utf8')) as Evaluation
+    return JSON.parse(await readFile(path, 'utf8')) as Evaluation
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
+    throw new MobileNetError('IO', `can't read ${path}: ${(error as Error).message}`, { cause: error })
   }
 }

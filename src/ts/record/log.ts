@@ -36,10 +36,20 @@ export async function* readLog(folder: string): AsyncGenerator<LogLine, void, un
   }
 }
 
+/** What the text says; nothing when it is no line of a log. */
 function parsed(text: string): LogLine | undefined {
   try {
-    return JSON.parse(text) as LogLine
+    const line = JSON.parse(text) as Partial<LogLine> | null
+    const whole = typeof line?.type === 'string' && typeof line.time === 'number'
+    return whole && hasParts(line) ? (line as LogLine) : undefined
   } catch {
     return undefined
   }
+}
+
+/** Whether what a log's readers take from events is there. */
+function hasParts(line: Partial<LogLine>): boolean {
+  const parts = { start: 'config', epoch: 'train', done: 'report' } as const
+  const part = parts[line.type as keyof typeof parts]
+  return part === undefined || typeof (line as Record<string, unknown>)[part] === 'object'
 }

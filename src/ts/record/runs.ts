@@ -1,8 +1,11 @@
+import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { MobileNetError, native } from '../errors.js'
 import type { Report, RunConfig } from '../events.js'
 import { binding } from '../native/load.js'
+import { checkKeys, type Keys } from '../options/keys.js'
+import { toPath } from '../paths.js'
 import { type Evaluation, readEvaluation } from './evaluation.js'
 import { files } from './files.js'
 import { type EpochRecord, type History, readHistory, type StepRecord } from './history.js'
@@ -47,9 +50,10 @@ export interface RunRecord extends RunSummary {
  * @example
  * const { state, epochs, steps } = await readRun('runs/first')
  */
-export async function readRun(folder: string): Promise<RunRecord> {
-  const [history, evaluation] = [await readHistory(folder), await readEvaluation(folder)]
-  return runRecord(folder, history, evaluation, isRunning(folder))
+export async function readRun(folder: string | URL): Promise<RunRecord> {
+  const path = toPath(folder, 'the folder of a run')
+  const [history, evaluation] = [await readHistory(path), await readEvaluation(path)]
+  return runRecord(path, history, evaluation, isRunning(path))
 }
 
 /** Puts together what was read. */
@@ -70,36 +74,78 @@ export function isRunning(folder: string): boolean {
 /** How deep below the directory runs are looked for: `compare` makes a folder of several. */
 const depth = 2
 
+/** How runs are listed. */
+export interface ListRunsOptions {
+  /**
+   * Hears of each run whose log can't be read, because it was damaged, say, and of each folder that can't be looked into.
+   * They are left out.
+   */
+  onUnreadable?: ((folder: string, error: MobileNetError) => void) | undefined
+}
+
+type Unreadable = NonNullable<ListRunsOptions['onUnreadable']>
+
+const listKeys: Keys<ListRunsOptions> = { onUnreadable: true }
+
 /**
- * The runs in a directory, the oldest first.
+ * The runs in a directory, the oldest first; also the directory itself, if it is a run's.
  *
  * @param directory Where they lie; default `runs`, which need not be there.
  */
-export async function listRuns(directory?: string): Promise<RunSummary[]> {
-  const folders = await runFolders(directory ?? 'runs', directory === undefined, depth)
+export async function listRuns(
+  directory?: string | URL,
+  options: ListRunsOptions = {},
+): Promise<RunSummary[]> {
+  checkKeys('listRuns', options, listKeys)
+  const { onUnreadable = () => {} } = options
+  const top = toPath(directory ?? 'runs', 'a folder of runs')
+  const folders = await runFolders(top, directory === undefined, onUnreadable, depth)
   const runs: RunSummary[] = []
   for (const folder of folders) {
-    const history = await readHistory(folder)
-    // A run that began this moment has not said so yet.
-    if (history.config) runs.push(summary(folder, history, isRunning(folder)))
+    await readable(folder, onUnreadable, async () => {
+      const history = await readHistory(folder)
+      // A run that began this moment has not said so yet.
+      if (history.config) runs.push(summary(folder, history, isRunning(folder)))
+    })
   }
   return runs.sort((a, b) => a.startedAt.localeCompare(b.startedAt))
 }
 
-async function runFolders(directory: string, mayBeMissing: boolean, levels: number): Promise<string[]> {
-  const found: string[] = []
+/** Goes on after what can't be read. */
+async function readable(folder: string, unreadable: Unreadable, read: () => Promise<void>): Promise<void> {
   try {
-    const entries = await readdir(directory, { withFileTypes: true })
-    if (entries.some(({ name }) => name === files.log)) return [directory]
-    for (const entry of entries) {
-      if (!entry.isDirectory() || levels === 0) continue
-      found.push(...(await runFolders(join(directory, entry.name), true, levels - 1)))
-    }
+    await read()
+  } catch (error) {
+    if (!(error instanceof MobileNetError)) throw error
+    unreadable(folder, error)
+  }
+}
+
+async function runFolders(
+  directory: string,
+  mayBeMissing: boolean,
+  unreadable: Unreadable,
+  levels: number,
+): Promise<string[]> {
+  const entries = await entriesOf(directory, mayBeMissing)
+  const found = entries.some(({ name }) => name === files.log) ? [directory] : []
+  for (const entry of levels > 0 ? entries : []) {
+    const folder = join(directory, entry.name)
+    if (!entry.isDirectory()) continue
+    await readable(folder, unreadable, async () => {
+      found.push(...(await runFolders(folder, true, unreadable, levels - 1)))
+    })
+  }
+  return found
+}
+
+async function entriesOf(directory: string, mayBeMissing: boolean): Promise<Dirent[]> {
+  try {
+    return await readdir(directory, { withFileTypes: true })
   } catch (error) {
     if (mayBeMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return []
     throw new MobileNetError('IO', `can't read ${directory}: ${(error as Error).message}`, { cause: error })
   }
-  return found
 }
 
 function summary(

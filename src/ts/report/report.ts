@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { MobileNetError } from '../errors.js'
+import { isIterable, mustBe } from '../options/types.js'
+import { toPath } from '../paths.js'
 import { files } from '../record/files.js'
 import { isRunning } from '../record/runs.js'
 import type { ReportTask } from './worker.js'
@@ -14,10 +16,13 @@ import type { ReportTask } from './worker.js'
  * @example await writeReport(['runs/first', 'runs/second'], 'compared.html')
  */
 export async function writeReport(folders: string | readonly string[], file?: string): Promise<string> {
-  const list = typeof folders === 'string' ? [folders] : [...folders]
+  const several = typeof folders !== 'string'
+  if (several) mustBe(isIterable(folders), 'a report takes the folder of a run, or an array of them', folders)
+  const list = several ? [...folders].map((folder) => toPath(folder, 'the folder of a run')) : [folders]
   const [first] = list
   if (first === undefined) throw new MobileNetError('INVALID_OPTION', 'a report takes at least one run')
-  const page = file ?? (list.length === 1 ? join(first, files.report) : files.report)
+  const asked = file === undefined ? undefined : toPath(file, 'the page')
+  const page = asked ?? (list.length === 1 ? join(first, files.report) : files.report)
   // Asked here, because the thread that makes the page does without the native library.
   await make({ runs: list.map((folder) => ({ folder, running: isRunning(folder) })), file: page })
   return page
@@ -26,9 +31,10 @@ export async function writeReport(folders: string | readonly string[], file?: st
 function make(task: ReportTask): Promise<void> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(join(__dirname, 'worker.js'), { workerData: task })
-    const fail = (message: string) => reject(new MobileNetError('IO', `can't write ${task.file}: ${message}`))
+    const fail = (message: string) => reject(new MobileNetError('IO', message))
     worker.once('message', (failure: string | null) => (failure === null ? resolve() : fail(failure)))
-    worker.once('error', (error) => fail(error.message))
-    worker.once('exit', () => fail('its thread ended early'))
+    const ended = (message: string) => fail(`can't write ${task.file}: ${message}`)
+    worker.once('error', (error) => ended(error.message))
+    worker.once('exit', () => ended('its thread ended early'))
   })
 }

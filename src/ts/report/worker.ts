@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import writeFileAtomic from 'write-file-atomic'
+import { MobileNetError } from '../errors.js'
 import { readConfig } from '../record/config.js'
 import { readEvaluation } from '../record/evaluation.js'
 import { readHistory } from '../record/history.js'
@@ -27,5 +28,11 @@ async function work({ runs, file }: ReportTask): Promise<void> {
 
 work(workerData as ReportTask).then(
   () => parentPort?.postMessage(null),
-  (error: Error) => parentPort?.postMessage(error.message),
+  (error: Error) => {
+    // What can't be read names itself.
+    const unread = error instanceof MobileNetError
+    parentPort?.postMessage(
+      unread ? error.message : `can't write ${(workerData as ReportTask).file}: ${error.message}`,
+    )
+  },
 )

@@ -16,6 +16,7 @@ import { ComparisonView } from '../comparison/view.js'
 import { openCifar10 } from '../data.js'
 import type { Deps } from '../deps.js'
 import { tellDevice } from '../device.js'
+import { isUnread, outputFailure } from '../interrupt.js'
 import { addNetworkOptions, type NetworkFlags, networkOf, number, presetOf } from '../options.js'
 import { newFolder } from '../plan.js'
 import { addRecipeOptions, type RecipeFlags, recipeOf } from '../recipe.js'
@@ -80,12 +81,14 @@ async function run(deps: Deps, flags: Flags): Promise<void> {
     const files = await write(comparison, out)
     if (flags.json) writeJson(deps.stdout, { type: 'comparison', ...comparison })
     else deps.stdout.write(renderComparison(deps.stdout, comparison, files))
-    if (comparison.stopped && deps.interrupt.reason?.code === 'EPIPE') {
+    if (comparison.stopped && isUnread(deps.interrupt)) {
       throw new MobileNetError(
         'IO',
         `stopped, because nobody reads the output any more; the rest is in ${out}`,
       )
     }
+    const failure = outputFailure(deps.interrupt)
+    if (failure) throw new MobileNetError('IO', `${failure.message}; what was found is in ${out}`)
   } finally {
     view.close()
   }

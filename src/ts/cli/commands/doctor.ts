@@ -4,7 +4,7 @@ import type { Deps } from '../deps.js'
 import type { Check } from '../doctor/check.js'
 import { checks } from '../doctor/checks.js'
 import { writeJson } from '../render/json.js'
-import { colors } from '../render/text.js'
+import { colors, printableLines } from '../render/text.js'
 
 interface Flags {
   json?: boolean
@@ -35,7 +35,8 @@ function render(deps: Deps, found: Check[]): string {
   // What goes on in further lines stays in its column.
   const indent = `\n${' '.repeat('broken'.length + width + 4)}`
   const lines = found.map(({ name, status, detail, fix }) => {
-    const text = fix === null ? detail : `${detail}\n${dim(`-> ${fix}`)}`
+    const words = printableLines(detail)
+    const text = fix === null ? words : `${words}\n${dim(`-> ${printableLines(fix)}`)}`
     return `${marks[status]}  ${name.padEnd(width)}  ${text.replaceAll('\n', indent)}\n`
   })
   return lines.join('')

@@ -2,7 +2,7 @@ import { Argument, Command } from 'commander'
 import { downloadData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { writeJson } from '../render/json.js'
-import { grouped } from '../render/text.js'
+import { grouped, printable } from '../render/text.js'
 
 interface Flags {
   data?: string
@@ -25,5 +25,5 @@ async function download(deps: Deps, name: string, { data: directory, json }: Fla
     return
   }
   const size = `${grouped(counts.train)} pictures to train and ${grouped(counts.test)} to test`
-  deps.stdout.write(`${source}: ${size}\n${note === null ? '' : `${note}\n`}`)
+  deps.stdout.write(`${printable(source)}: ${size}\n${note === null ? '' : `${printable(note)}\n`}`)
 }

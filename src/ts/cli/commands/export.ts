@@ -4,9 +4,10 @@ import { MobileNet, MobileNetError, type OnnxOptions } from '../../../../index.j
 import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { withBar } from '../live/progress-bar.js'
+import { checkOut } from '../out.js'
 import { setLine } from '../render/plain.js'
 import { networkText } from '../render/start.js'
-import { grouped } from '../render/text.js'
+import { grouped, printable } from '../render/text.js'
 
 interface Flags {
   out: string
@@ -40,10 +41,8 @@ export function exportCommand(deps: Deps): Command {
 
 async function exportNetwork(deps: Deps, checkpoint: string, flags: Flags): Promise<void> {
   const { out, softmax, preprocess, quantize, data, cacheDir } = flags
+  checkOut(out, checkpoint, ['.onnx', '.safetensors'])
   const ending = extname(out).toLowerCase()
-  if (ending !== '.onnx' && ending !== '.safetensors') {
-    throw new MobileNetError('INVALID_OPTION', `out must end with .onnx or .safetensors, not ${out}`)
-  }
   if (ending === '.safetensors' && (softmax || preprocess || quantize !== undefined)) {
     throw new MobileNetError('INVALID_OPTION', '--softmax, --preprocess and --quantize are for ONNX')
   }
@@ -58,7 +57,7 @@ async function exportNetwork(deps: Deps, checkpoint: string, flags: Flags): Prom
   if (quantize !== undefined) await exportQuantized(deps, model, options, flags)
   else if (ending === '.onnx') await model.exportOnnx(out, options)
   else await model.save(out)
-  deps.stdout.write(`${out}: ${networkText(model.config)}\n`)
+  deps.stdout.write(`${printable(out)}: ${networkText(model.config)}\n`)
 }
 
 async function exportQuantized(

@@ -2,9 +2,10 @@ import { Command } from 'commander'
 import { MobileNet } from '../../../../index.js'
 import type { Deps } from '../deps.js'
 import { addNetworkOptions, type NetworkFlags, networkOf } from '../options.js'
+import { checkOut } from '../out.js'
 import { DownloadBar } from '../render/download.js'
 import { networkText } from '../render/start.js'
-import { grouped } from '../render/text.js'
+import { grouped, printable } from '../render/text.js'
 
 interface Flags extends NetworkFlags {
   out: string
@@ -40,6 +41,7 @@ export function importCommand(deps: Deps): Command {
 }
 
 async function importWeights(deps: Deps, weights: string, flags: Flags): Promise<void> {
+  checkOut(flags.out, weights, ['.safetensors'])
   const bar = new DownloadBar(deps.stderr)
   let model: MobileNet
   try {
@@ -54,5 +56,7 @@ async function importWeights(deps: Deps, weights: string, flags: Flags): Promise
   }
   deps.interrupt.throwIfAborted()
   await model.save(flags.out)
-  deps.stdout.write(`${flags.out}: ${networkText(model.config)}, ${grouped(model.parameters)} parameters\n`)
+  deps.stdout.write(
+    `${printable(flags.out)}: ${networkText(model.config)}, ${grouped(model.parameters)} parameters\n`,
+  )
 }

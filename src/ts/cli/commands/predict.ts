@@ -11,6 +11,7 @@ import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { number, viewsOption } from '../options.js'
 import { tellFailure } from '../render/failure.js'
 import { type PredictionFormat, PredictionView } from '../render/predictions.js'
+import { printable } from '../render/text.js'
 import { watchPictures } from '../watch.js'
 
 interface Flags {
@@ -68,7 +69,9 @@ async function predict(deps: Deps, checkpoint: string, images: string[], flags: 
   }
   for await (const answer of model.predictEach(files, options)) show(answer)
   if (watch !== undefined) {
-    const says = flags.json ? undefined : () => deps.stderr.write(`waiting for pictures in ${watch}\n`)
+    const says = flags.json
+      ? undefined
+      : () => deps.stderr.write(`waiting for pictures in ${printable(watch)}\n`)
     for await (const file of watchPictures(watch, deps.interrupt, says)) {
       for await (const answer of model.predictEach([file], options)) show(answer)
     }

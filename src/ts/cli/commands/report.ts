@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { writeReport } from '../../../../index.js'
 import type { Deps } from '../deps.js'
 import { writeJson } from '../render/json.js'
+import { printable } from '../render/text.js'
 
 export function reportCommand(deps: Deps): Command {
   return new Command('report')
@@ -12,6 +13,6 @@ export function reportCommand(deps: Deps): Command {
     .action(async (runs: string[], { out, json }: { out?: string; json?: boolean }) => {
       const file = await writeReport(runs, out)
       if (json) writeJson(deps.stdout, { type: 'report', file })
-      else deps.stdout.write(`${file}\n`)
+      else deps.stdout.write(`${printable(file)}\n`)
     })
 }

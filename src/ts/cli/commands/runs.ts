@@ -1,32 +1,40 @@
 import { Command } from 'commander'
-import { listRuns, type RunSummary } from '../../../../index.js'
+import { listRuns, MobileNetError, type RunSummary } from '../../../../index.js'
 import type { Deps } from '../deps.js'
+import { tellFailure } from '../render/failure.js'
 import { writeJson } from '../render/json.js'
 import { type Column, numberColumn, table } from '../render/table.js'
-import { clock, colors, percent } from '../render/text.js'
+import { clock, colors, percent, printable } from '../render/text.js'
+
+const notes = `
+A run whose log is damaged is told on stderr, and the others are listed; the exit status is then 1.`
 
 export function runsCommand(deps: Deps): Command {
   return new Command('runs')
     .description('The runs in a folder: how far they came, and how good they are.')
     .argument('[dir]', 'where they lie (default: runs)')
     .option('--json', 'print a line of JSON for each run')
+    .addHelpText('after', notes)
     .action((directory: string | undefined, { json }: { json?: boolean }) => runs(deps, directory, json))
 }
 
-async function runs(deps: Deps, directory: string | undefined, json: boolean | undefined): Promise<void> {
-  const { stdout } = deps
-  const found = await listRuns(directory)
-  if (json) {
-    for (const run of found) writeJson(stdout, { type: 'run', ...run })
-    return
-  }
-  if (found.length === 0) {
-    stdout.write(`There is no run in ${directory ?? 'runs'} yet.\n`)
-    return
-  }
+async function runs(deps: Deps, directory: string | undefined, json = false): Promise<void> {
+  const unread: MobileNetError[] = []
+  const found = await listRuns(directory, { onUnreadable: (_, error) => unread.push(error) })
+  if (json) for (const run of found) writeJson(deps.stdout, { type: 'run', ...run })
+  else deps.stdout.write(text(deps, found, unread.length, directory ?? 'runs'))
+  const [first] = unread
+  if (!first) return
+  const count = found.length + unread.length
+  if (count === 1) throw first
+  for (const error of unread) tellFailure(deps.stderr, error, json)
+  throw new MobileNetError('IO', `${unread.length} of ${count} runs could not be read`)
+}
+
+function text({ stdout }: Deps, found: RunSummary[], unread: number, directory: string): string {
+  if (found.length === 0) return unread === 0 ? `There is no run in ${printable(directory)} yet.\n` : ''
   const [head = '', ...lines] = table(columns(found), stdout.columns)
-  const { dim } = colors(stdout)
-  stdout.write(`${[dim(head), ...lines].join('\n')}\n`)
+  return `${[colors(stdout).dim(head), ...lines].join('\n')}\n`
 }
 
 function columns(found: RunSummary[]): Column[] {
@@ -38,7 +46,7 @@ function columns(found: RunSummary[]): Column[] {
   const number = (title: string, pick: (run: RunSummary) => string, spare?: number) =>
     numberColumn(title, found.map(pick), spare)
   return [
-    column('run', ({ folder }) => folder),
+    column('run', ({ folder }) => printable(folder)),
     column('state', ({ state }) => state),
     column('network', networkText, 2),
     number('epochs', ({ epochs, config }) => `${epochs.at(-1)?.epoch ?? 0}/${config.train.epochs}`),

@@ -5,6 +5,7 @@ import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { number } from '../options.js'
 import { tellFailure } from '../render/failure.js'
 import { writeJson } from '../render/json.js'
+import { printable } from '../render/text.js'
 
 interface Flags {
   top: number
@@ -53,7 +54,7 @@ async function similar(
   }
   for (const { item, similarity } of nearest(features, candidates, { top })) {
     if (json) writeJson(deps.stdout, { type: 'neighbour', file: item, similarity })
-    else deps.stdout.write(`${similarity.toFixed(4).padStart(7)}  ${item}\n`)
+    else deps.stdout.write(`${similarity.toFixed(4).padStart(7)}  ${printable(item)}\n`)
   }
   const unread = files.length - candidates.length
   if (unread > 0) {

@@ -11,6 +11,7 @@ import {
 import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { tellDevice } from '../device.js'
+import { isUnread, outputFailure } from '../interrupt.js'
 import { isLive } from '../live/screen.js'
 import { addNetworkOptions, number } from '../options.js'
 import { type Plan, planOf, type TrainFlags } from '../plan.js'
@@ -18,7 +19,7 @@ import { addRecipeOptions, recipeDefault } from '../recipe.js'
 import { DownloadBar } from '../render/download.js'
 import { JsonView, writeJson } from '../render/json.js'
 import { PlainView } from '../render/plain.js'
-import { shell } from '../render/text.js'
+import { pathWord, shell } from '../render/text.js'
 import { TtyView } from '../render/tty.js'
 import type { RunFacts, View } from '../render/view.js'
 
@@ -87,10 +88,13 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   const run = model.train({ ...options, resume: plan.resume, data, evaluationEvents })
   await watch(deps, run, view, Boolean(flags.quiet))
   const report = await run.result
-  if (report.stopped && deps.interrupt.reason?.code === 'EPIPE') {
-    const rest = report.checkpoint === null ? '' : `; go on with: ${shell(facts.resume)}`
-    throw new MobileNetError('IO', `the run was stopped, because nobody reads its output any more${rest}`)
+  if (!report.stopped) return
+  const next = report.checkpoint === null ? '' : `; go on with: ${shell(facts.resume)}`
+  if (isUnread(deps.interrupt)) {
+    throw new MobileNetError('IO', `the run was stopped, because nobody reads its output any more${next}`)
   }
+  const failure = outputFailure(deps.interrupt)
+  if (failure) throw new MobileNetError('IO', `${failure.message}; the run was stopped${next}`)
 }
 
 /** The network and the pictures. Of a folder, the pictures say how many classes a new network has. */
@@ -184,9 +188,9 @@ async function watch(deps: Deps, run: TrainRun, view: View, quiet: boolean): Pro
 
 /** With what a checkpoint doesn't remember. */
 function resumeCommand(deps: Deps, flags: TrainFlags, { data, options: { out } }: Plan): string[] {
-  const words = [...deps.command, 'train', '--resume', out]
-  if (data !== undefined) words.push('--data', data)
-  if (flags.cacheDir !== undefined) words.push('--cache-dir', flags.cacheDir)
+  const words = [...deps.command, 'train', '--resume', pathWord(out)]
+  if (data !== undefined) words.push('--data', pathWord(data))
+  if (flags.cacheDir !== undefined) words.push('--cache-dir', pathWord(flags.cacheDir))
   if (flags.device !== undefined) words.push('--device', flags.device)
   if (flags.threads !== undefined) words.push('--threads', String(flags.threads))
   return words

@@ -4,6 +4,7 @@ import type { Deps } from '../deps.js'
 import { isLive } from '../live/screen.js'
 import { BenchmarkBar } from '../render/benchmark.js'
 import { PlainView } from '../render/plain.js'
+import { pathWord } from '../render/text.js'
 import { TtyView } from '../render/tty.js'
 import type { RunFacts, View } from '../render/view.js'
 
@@ -50,7 +51,7 @@ export class ComparisonView {
     this.#run?.view.close()
     const { stdout, command, interrupt } = this.#deps
     const { note, flags, out } = this.#call
-    const words = [...command, 'train', '--resume', join(out, variant)]
+    const words = [...command, 'train', '--resume', pathWord(join(out, variant))]
     for (const name of ['data', 'device', 'threads'] as const) {
       if (flags[name] !== undefined) words.push(`--${name}`, String(flags[name]))
     }

@@ -1,7 +1,7 @@
 import type { Comparison } from '../../../../index.js'
 import { comparisonTables, machineText, sharedText } from '../comparison/tables.js'
 import { table } from './table.js'
-import { colors, labelled, wrapped } from './text.js'
+import { colors, labelled, printable, wrapped } from './text.js'
 
 /** What was compared, its tables, and the files that were written. */
 export function renderComparison(
@@ -20,6 +20,6 @@ export function renderComparison(
     ['networks', sharedText(comparison)],
     ['machine', machineText(comparison)],
   ])
-  const ends = rows(files.map((file, index) => [index === 0 ? 'written' : '', file]))
+  const ends = rows(files.map((file, index) => [index === 0 ? 'written' : '', printable(file)]))
   return `\n${[facts, ...sheets, ends].join('\n')}`
 }

@@ -1,5 +1,5 @@
 import type { Metrics, Report } from '../../../../index.js'
-import { clock, colors, labelled, percent, shell, wrapped } from './text.js'
+import { clock, colors, labelled, pathWord, percent, printable, shell, wrapped } from './text.js'
 import type { RunFacts } from './view.js'
 
 /** What came out of a run, where it lies, and what to type next. */
@@ -26,12 +26,12 @@ export function renderEnd(stdout: NodeJS.WriteStream, report: Report, facts: Run
     rows.push(['stopped', `after ${report.epochs} complete epochs, ${report.steps} steps in all`])
   // What is to be copied is not broken.
   const words: [string, string][] = []
-  if (report.best !== null) words.push(['best weights', report.best])
-  if (report.checkpoint !== null) words.push(['last state', report.checkpoint])
+  if (report.best !== null) words.push(['best weights', printable(report.best)])
+  if (report.checkpoint !== null) words.push(['last state', printable(report.checkpoint)])
   if (report.stopped && report.checkpoint !== null) words.push(['to go on', shell(facts.resume)])
   const weights = report.best ?? report.checkpoint
   if (weights !== null && !report.stopped) {
-    words.push(['to use it', `${shell([...facts.command, 'predict', weights])} PICTURE...`])
+    words.push(['to use it', `${shell([...facts.command, 'predict', pathWord(weights)])} PICTURE...`])
   }
   return `\n${labelled(stdout, [...wrapped(stdout.columns, rows), ...words])}`
 }

@@ -1,5 +1,5 @@
 import type { MobileNetError } from '../../../../index.js'
-import { colors } from './text.js'
+import { colors, printableLines } from './text.js'
 
 /** How a command failed. */
 export interface Failure {
@@ -24,5 +24,5 @@ export function tellFailure(
 export function renderFailure(stderr: NodeJS.WriteStream, { code, message }: Failure, json: boolean): string {
   if (json) return `${JSON.stringify({ type: 'error', code, message })}\n`
   const { red, dim } = colors(stderr)
-  return `${red('error')} ${dim(code)} ${message}\n`
+  return `${red('error')} ${dim(code)} ${printableLines(message)}\n`
 }

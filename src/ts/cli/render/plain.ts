@@ -1,6 +1,7 @@
 import type { Metrics, RunConfig, StepEvent, TrainEvent } from '../../../../index.js'
 import { renderEnd } from './end.js'
 import { renderStart } from './start.js'
+import { printableLines } from './text.js'
 import type { RunFacts, View } from './view.js'
 
 /** For a log: the lines that the course's script prints. */
@@ -24,7 +25,7 @@ export class PlainView implements View {
       if (event.validation) this.#stdout.write(`\n${setLine('Validation', event.validation)}\n`)
       if (event.test) this.#stdout.write(`\n${setLine('Test', event.test)}\n`)
     } else if (event.type === 'warning') {
-      this.#stdout.write(`warning: ${event.message}\n`)
+      this.#stdout.write(`warning: ${printableLines(event.message)}\n`)
     } else if (event.type === 'done') {
       this.#stdout.write(renderEnd(this.#stdout, event.report, this.#facts))
     }

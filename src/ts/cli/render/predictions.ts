@@ -1,7 +1,7 @@
 import type { Logits, Prediction } from '../../../../index.js'
 import { writeCsv } from './csv.js'
 import { writeJson } from './json.js'
-import { percent } from './text.js'
+import { percent, printable } from './text.js'
 
 /** How predictions are printed. */
 export type PredictionFormat = 'text' | 'json' | 'csv'
@@ -30,8 +30,9 @@ export class PredictionView {
         writeCsv(this.#stdout, [file, i + 1, label, index, probability])
       }
     } else {
-      this.#fileWidth = Math.max(this.#fileWidth, this.#bounded(file.length))
-      this.#stdout.write(this.#lines(file, predictions))
+      const name = printable(file)
+      this.#fileWidth = Math.max(this.#fileWidth, this.#bounded(name.length))
+      this.#stdout.write(this.#lines(name, predictions))
     }
   }
 
@@ -39,7 +40,7 @@ export class PredictionView {
     const width = this.#fileWidth
     const name = file.length > width ? `…${file.slice(1 - width)}` : file
     const line = ({ label, probability }: Prediction, i: number) =>
-      `${(i === 0 ? name : '').padEnd(width)}  ${label.padEnd(this.#labelWidth)}  ${percent(probability).padStart(7)}\n`
+      `${(i === 0 ? name : '').padEnd(width)}  ${printable(label).padEnd(this.#labelWidth)}  ${percent(probability).padStart(7)}\n`
     return predictions.map(line).join('')
   }
 
@@ -51,5 +52,5 @@ export class PredictionView {
 }
 
 function longest(texts: string[]): number {
-  return texts.reduce((most, { length }) => Math.max(most, length), 0)
+  return texts.reduce((most, text) => Math.max(most, printable(text).length), 0)
 }

@@ -1,6 +1,6 @@
 import type { ModelConfig, RunConfig } from '../../../../index.js'
 import { recipeText } from './recipe.js'
-import { grouped, labelled, wrapped } from './text.js'
+import { grouped, labelled, printable, wrapped } from './text.js'
 import type { RunFacts } from './view.js'
 
 /** What a run is about to do, with every default filled in. */
@@ -8,19 +8,19 @@ export function renderStart(stdout: NodeJS.WriteStream, config: RunConfig, facts
   const { total, train, validation, test } = config.pictures
   const rows: [string, string][] = [
     ['network', `${networkText(config.model)}, ${grouped(facts.parameters)} parameters`],
-    ['data', config.data],
+    ['data', printable(config.data)],
     [
       '',
       `${grouped(train)} of ${grouped(total)} to train, ${grouped(validation)} to validate, ${grouped(test)} to test`,
     ],
   ]
-  if (facts.note !== null) rows.push(['', facts.note])
+  if (facts.note !== null) rows.push(['', printable(facts.note)])
   rows.push(['recipe', recipeText(config.train)])
   rows.push([
     'device',
     `${config.device}, ${config.simd}, ${config.threads} thread${config.threads === 1 ? '' : 's'}`,
   ])
-  if (config.out !== null) rows.push(['folder', config.out])
+  if (config.out !== null) rows.push(['folder', printable(config.out)])
   if (config.resumedEpochs !== null) rows.push(['resumed', `after ${config.resumedEpochs} complete epochs`])
   return `${labelled(stdout, wrapped(stdout.columns, rows))}\n`
 }

@@ -5,17 +5,20 @@ export { clock, grouped, milliseconds, percent, speedText, wholePercent } from '
 
 /**
  * Joins `parts` by spaces. While that is wider than the terminal, leaves out the next of `optional` (indices into
- * `parts`); what is then still too wide is cut.
+ * `parts`), then whole parts from the end; a first part that is still too wide is cut.
  */
 export function squeeze(columns: number | undefined, parts: string[], optional: number[]): string {
   const width = columns || 80
   const left = new Set<number>()
   const join = () => parts.filter((part, i) => part !== '' && !left.has(i)).join(' ')
-  for (const index of optional) {
-    if (join().length < width) break
+  const last = Array.from(parts.keys()).slice(1).reverse()
+  for (const index of [...optional, ...last]) {
+    if (join().trimEnd().length < width) break
     left.add(index)
   }
-  return join().slice(0, width - 1)
+  return join()
+    .trimEnd()
+    .slice(0, width - 1)
 }
 
 /** Functions that colour a text, or leave it as it is. */
@@ -53,11 +56,44 @@ function labelWidth(rows: [label: string, text: string][]): number {
   return Math.max(...rows.map(([label]) => label.length))
 }
 
+/** A word for a POSIX shell; with control characters, as bash and its like read them. */
+function quoted(word: string): string {
+  if (printable(word) === word) return `'${word.replaceAll("'", `'\\''`)}'`
+  return `$'${printable(word.replaceAll('\\', '\\\\').replaceAll("'", "\\'"))}'`
+}
+
 /** A command to type, with what a shell would read quoted. */
 export function shell(words: string[]): string {
-  const quote =
-    process.platform === 'win32'
-      ? (word: string) => `"${word}"`
-      : (word: string) => `'${word.replaceAll("'", `'\\''`)}'`
+  const quote = process.platform === 'win32' ? (word: string) => `"${printable(word)}"` : quoted
   return words.map((word) => (/^[\w@%+=:,./\\-]+$/.test(word) ? word : quote(word))).join(' ')
+}
+
+// Control characters, and those that turn the direction of writing: a terminal would obey them.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+const control = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
+const escapes: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/**
+ * The name of a file, or another text from outside, as it may go to a terminal: control characters are written as in a
+ * string, `\x1b` or `\n`.
+ */
+export function printable(text: string): string {
+  return text.replace(control, (character) => {
+    const code = character.charCodeAt(0)
+    return escapes[character] ?? (code < 256 ? `\\x${hex(code, 2)}` : `\\u${hex(code, 4)}`)
+  })
+}
+
+/** The same for a text that may have several lines, as messages have that give a list. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n')
+}
+
+function hex(code: number, digits: number): string {
+  return code.toString(16).padStart(digits, '0')
+}
+
+/** A path as a word of a command, for which it would be an option if it began with a dash. */
+export function pathWord(path: string): string {
+  return path.startsWith('-') ? `./${path}` : path
 }

@@ -4,7 +4,7 @@ import { RunState } from '../live/run.js'
 import { Screen } from '../live/screen.js'
 import { renderEnd } from './end.js'
 import { renderStart } from './start.js'
-import { clock, colors, percent, squeeze } from './text.js'
+import { clock, colors, percent, printableLines, squeeze } from './text.js'
 import type { RunFacts, View } from './view.js'
 
 const now = () => performance.now() / 1000
@@ -31,7 +31,7 @@ export class TtyView implements View {
       this.#end((state, columns, rows) => charts(state, columns, rows - 1, colors(this.#stdout)))
       this.#stdout.write(renderEnd(this.#stdout, event.report, this.#facts))
     } else if (event.type === 'warning') {
-      const line = `${colors(this.#stdout).yellow('warning')} ${event.message}\n`
+      const line = `${colors(this.#stdout).yellow('warning')} ${printableLines(event.message)}\n`
       if (this.#screen) this.#screen.print(line)
       else this.#stdout.write(line)
     } else if (this.#state) {

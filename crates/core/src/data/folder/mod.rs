@@ -133,9 +133,6 @@ fn decode(
     on_progress(Progress { done: 0, total: files.len(), skipped: 0 });
     let mut all_read = true;
     for chunk in files.chunks(AT_A_TIME) {
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(Error::invalid_option("opening the folder was cancelled"));
-        }
         let limits = Limits::default();
         // A picture, or why there is none and whether that is the file's own fault.
         let one = |file: &usize| {
@@ -144,7 +141,10 @@ fn decode(
             let picture = image::decode(&bytes, &path.display().to_string(), &limits);
             picture.map(|picture| shrink(picture, config.resize)).map_err(|error| (error, true))
         };
-        let pictures: Vec<_> = pool.install(|| chunk.par_iter().map(one).collect());
+        let unless_cancelled = |file| (!cancelled.load(Ordering::Relaxed)).then(|| one(file));
+        let pictures: Option<Vec<_>> =
+            pool.install(|| chunk.par_iter().with_max_len(1).map(unless_cancelled).collect());
+        let pictures = pictures.ok_or_else(|| Error::invalid_option("opening the folder was cancelled"))?;
         for (file, picture) in chunk.iter().zip(pictures) {
             match picture {
                 Ok(picture) => writer.picture(&picture)?,
