@@ -501,7 +501,7 @@ export interface OnnxOptions {
 
 /**
  * Opens a folder of pictures, one folder a class. `onProgress` hears how the decoding goes, if there is any to do, and may
- * still be called after the promise has settled. Cancelled, it fails at once.
+ * still be called after the promise has settled. Cancelled, it fails when the pictures at hand are decoded.
  */
 export declare function openFolder(path: string, options: FolderOptions, cancel: Cancel, onProgress: (progress: FolderProgress) => void): Promise<Dataset>
 
