@@ -1,6 +1,5 @@
 import { on } from 'node:events'
-import type { BigIntStats } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { relative, sep } from 'node:path'
 import { isPictureName, MobileNetError } from '../../../index.js'
 
@@ -24,6 +23,8 @@ export async function* watchPictures(
 ): AsyncGenerator<string, void, undefined> {
   const there = await stat(folder, { bigint: true }).catch(() => undefined)
   if (!there?.isDirectory()) throw new MobileNetError('IO', `cannot watch ${folder}: it is no folder`)
+  // While it is open, no new folder can have its number. (On Windows a folder can't be opened, and numbers don't come back.)
+  const held = await open(folder).catch(() => undefined)
   const { watch } = await import('chokidar')
   const watcher = watch(folder, {
     ignoreInitial: true,
@@ -36,7 +37,7 @@ export async function* watchPictures(
   // Not by an event: there is none when the folder was moved away, or when there is a new one at once.
   const timer = setInterval(async () => {
     const now = await stat(folder, { bigint: true }).catch(() => undefined)
-    if (now && isSame(there, now)) return
+    if (now?.ino === there.ino && now.dev === there.dev) return
     removed.abort(new MobileNetError('IO', `${folder} was removed, so no more pictures can come into it`))
   }, lookMilliseconds)
   try {
@@ -49,14 +50,8 @@ export async function* watchPictures(
   } finally {
     clearInterval(timer)
     await watcher.close()
+    await held?.close()
   }
-}
-
-/** Whether two looks were at one folder. A new one may have the number of an old one, but not the time of its birth. */
-function isSame(a: BigIntStats, b: BigIntStats): boolean {
-  // Systems that don't know that time give the time of the last change instead.
-  const unknown = [a, b].every(({ birthtimeNs, ctimeNs }) => birthtimeNs === ctimeNs)
-  return a.ino === b.ino && a.dev === b.dev && (unknown || a.birthtimeNs === b.birthtimeNs)
 }
 
 /** Whether a path's name, or that of a folder between it and `folder`, begins with a dot. */
