@@ -113,6 +113,7 @@ impl Progress {
             last: [None; 3],
         }
     }
+
     /// Says in words what of these numbers can't be, if anything can't.
     pub(super) fn check(&self) -> std::result::Result<(), String> {
         let Self { config, pictures, epoch, step, steps, averaged, correct, count, best, .. } = self;
@@ -128,7 +129,8 @@ impl Progress {
         )?;
         refuse(averaged > steps, format!("{averaged} averaged steps of {steps}"))?;
         refuse(correct > count || *count > pictures.train, format!("{correct} right answers of {count}"))?;
-        let wrong = best.is_some_and(|(best, accuracy)| best == 0 || best > *epoch || !accuracy.is_finite());
-        refuse(wrong, format!("the best epoch is {best:?}, and {epoch} are done"))
+        let Some((best, accuracy)) = *best else { return Ok(()) };
+        let wrong = best == 0 || best > *epoch || !accuracy.is_finite();
+        refuse(wrong, format!("the best epoch is {best}, with accuracy {accuracy}, and {epoch} are done"))
     }
 }

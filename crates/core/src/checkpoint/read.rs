@@ -193,8 +193,8 @@ mod tests {
         let training = |change: &dyn Fn(&mut Progress), words: &str| {
             refused(&|it| change(&mut it.training.as_mut().unwrap().progress), words);
         };
-        training(&|it| it.best = Some((3, 0.5)), "the best epoch is Some((3, 0.5)), and 2 are done");
-        training(&|it| it.best = Some((0, 0.5)), "the best epoch is Some((0, 0.5))");
+        training(&|it| it.best = Some((3, 0.5)), "the best epoch is 3, with accuracy 0.5, and 2 are done");
+        training(&|it| it.best = Some((0, 0.5)), "the best epoch is 0,");
         training(&|it| it.epoch = 51, "epoch 51 of 50");
         training(&|it| it.step = 11, "step 11 of 10");
         training(&|it| it.steps = 2, "2 steps in all");
