@@ -53,16 +53,17 @@ class Ours:
             raise SystemExit(f"steps ended with {self.process.wait()}")
         return json.loads(line)
 
-    def seconds(self, steps):
-        self.process.stdin.write(f"{steps}\n")
+    def asked(self, line):
+        self.process.stdin.write(f"{line}\n")
         self.process.stdin.flush()
-        return self.answer()["seconds"]
+        return self.answer()
+
+    def seconds(self, steps):
+        return self.asked(steps)["seconds"]
 
     def bits(self):
         """A checksum of what was trained so far."""
-        self.process.stdin.write("bits\n")
-        self.process.stdin.flush()
-        return self.answer()["bits"]
+        return self.asked("bits")["bits"]
 
     def close(self):
         self.process.stdin.close()

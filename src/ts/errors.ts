@@ -83,3 +83,8 @@ export function native<T>(call: () => T): T {
     throw fromNative(error)
   }
 }
+
+/** A file or folder that can't be read, and why. */
+export function cannotRead(path: string, error: unknown): MobileNetError {
+  return new MobileNetError('IO', `can't read ${path}: ${(error as Error).message}`, { cause: error })
+}

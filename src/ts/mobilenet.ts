@@ -12,7 +12,6 @@ import type {
   Layer,
   Metrics,
   Model as NativeModel,
-  TrainOptions as NativeTrainOptions,
   OnnxOptions,
   QuantizationReport,
   SelectedDevice,
@@ -235,21 +234,18 @@ export class MobileNet {
 
   /** Starts training, and returns at once. The network has the new weights when the run has ended. */
   train(options: TrainOptions): TrainRun {
-    let recipe: NativeTrainOptions
+    let taken: ReturnType<typeof takenApart>
     try {
-      checkTrainOptions(options)
-      checkDataset('data', options.data)
-      const { data, resume, evaluationEvents, signal, ...rest } = options
-      recipe = nativeRecipe(rest)
+      taken = takenApart(options)
     } catch (error) {
       return TrainRun.failed(error)
     }
-    const { data, resume, evaluationEvents = false, signal } = options
+    const { data, recipe, resume, evaluationEvents, signal } = taken
     const folder = recipe.out ? { path: recipe.out, weights: this.#weights } : undefined
     return new TrainRun(
       (onMessage) => {
         const start = binding().startTraining
-        return start(this.#native, data.native, recipe, resume ?? false, (message) => {
+        return start(this.#native, data.native, recipe, resume, (message) => {
           const { type } = message as Parameters<typeof onMessage>[0]
           if (type !== 'start' && type !== 'error') this.#weights = null
           onMessage(message as Parameters<typeof onMessage>[0])
@@ -389,6 +385,14 @@ export class MobileNet {
     const out = await native(() => this.#native.backward(input, numbers))
     return { ...out, gradients: byName(out.gradients) }
   }
+}
+
+/** The options of a run, checked: those of the recipe, and those that are for others. */
+function takenApart(options: TrainOptions) {
+  checkTrainOptions(options)
+  checkDataset('data', options.data)
+  const { data, resume, evaluationEvents = false, signal, ...rest } = options
+  return { data, recipe: nativeRecipe(rest), resume: resume ?? false, evaluationEvents, signal }
 }
 
 function byName(tensors: (Tensor & { name: string })[]): Map<string, Tensor> {

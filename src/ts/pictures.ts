@@ -76,22 +76,13 @@ type NativePicture = string | Uint8Array | NativeRawPicture
  * bytes before whoever gave them can change them.
  */
 export function toNativePictures(pictures: readonly Picture[]): NativePicture[] | Promise<NativePicture[]> {
-  const list: NativePicture[] = []
-  const waited: Promise<void>[] = []
-  for (const [index, picture] of pictures.entries()) {
-    if (picture instanceof Blob) {
-      waited.push(
-        picture.arrayBuffer().then((bytes) => {
-          list[index] = new Uint8Array(bytes)
-        }),
-      )
-    } else list[index] = toNativePicture(picture)
-  }
-  return waited.length === 0 ? list : Promise.all(waited).then(() => list)
+  const made = pictures.map(toNativePicture)
+  return made.some((picture) => picture instanceof Promise) ? Promise.all(made) : (made as NativePicture[])
 }
 
-function toNativePicture(picture: Exclude<Picture, Blob>): NativePicture {
+function toNativePicture(picture: Picture): NativePicture | Promise<NativePicture> {
   if (picture instanceof URL) return toPath(picture)
+  if (picture instanceof Blob) return picture.arrayBuffer().then((bytes) => new Uint8Array(bytes))
   if (typeof picture === 'string' || picture instanceof Uint8Array) return picture
   const kinds = 'a path, a file: URL, the bytes of a file (Uint8Array or Blob) or { data, width, height }'
   mustBe(isObject(picture) && 'data' in picture, `a picture must be ${kinds}`, picture)

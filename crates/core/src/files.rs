@@ -41,6 +41,18 @@ fn put(path: &Path, bytes: &[u8], flushed: bool) -> Result<()> {
     Ok(())
 }
 
+/// The content of a file; `doing` is for the error ("read the checkpoint").
+///
+/// # Errors
+/// `IO`, also for what is no file: to open a named pipe would wait for somebody to write.
+pub fn read_whole(doing: &str, path: &Path) -> Result<Vec<u8>> {
+    let failed = |error: &dyn std::fmt::Display| Error::io(doing, path, error);
+    if !std::fs::metadata(path).map_err(|error| failed(&error))?.is_file() {
+        return Err(failed(&"it is not a file"));
+    }
+    std::fs::read(path).map_err(|error| failed(&error))
+}
+
 /// Removes what [`write_whole`] leaves in a folder when the process is killed in the middle of it.
 ///
 /// # Errors

@@ -243,7 +243,7 @@ impl MobileNet {
                 "this model is being trained already; wait for that run's result, or load the weights a second time",
             ));
         }
-        Ok(TrainingGuard { shared: self.shared.clone() })
+        Ok(TrainingGuard { model: self.clone() })
     }
 
     /// Logits `[count, classes]` in evaluation mode of normalised pictures `[count, 3, resolution, resolution]`.
@@ -401,11 +401,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// While it lives, its network is being trained.
 #[derive(Debug)]
 pub struct TrainingGuard {
-    shared: Arc<Shared>,
+    model: MobileNet,
+}
+
+impl TrainingGuard {
+    /// The network that it has taken.
+    pub fn model(&self) -> &MobileNet {
+        &self.model
+    }
 }
 
 impl Drop for TrainingGuard {
     fn drop(&mut self) {
-        self.shared.training.store(false, Ordering::Release);
+        self.model.shared.training.store(false, Ordering::Release);
     }
 }

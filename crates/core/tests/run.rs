@@ -179,7 +179,7 @@ fn of_two_runs_the_later_is_refused() {
     let later = run(&model, &recipe(), false).unwrap_err();
     assert!(later.message.contains("being trained already"), "{later}");
     let control = Control::default();
-    train::run_begun(guard, &model, &data(), &recipe(), false, &control, &mut |_| {}).unwrap();
+    train::run_begun(guard, &data(), &recipe(), false, &control, &mut |_| {}).unwrap();
     run(&model, &recipe(), false).unwrap();
 }
 

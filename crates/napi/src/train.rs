@@ -69,9 +69,9 @@ pub fn start_training(
         .build_threadsafe_function::<Message>()
         .build_callback(|context| context.value.into_js(context.env))
         .map_err(|error| napi::Error::new(Code::from(error.status), error.reason.clone()))?;
-    let (model, data) = (model.inner.clone(), dataset.inner.clone());
     // Here, so that of two runs the one that is asked for later is refused.
-    let guard = model.begin_training().map_err(thrown)?;
+    let guard = model.inner.begin_training().map_err(thrown)?;
+    let data = dataset.inner.clone();
     let inner = Control::default();
     let control = inner.clone();
     // Not one of libuv's workers: a run takes hours, and there are four of those for all of Node's file work.
@@ -85,7 +85,7 @@ pub fn start_training(
                 }
             };
             let result = caught(|| {
-                train::run_begun(guard, &model, &data, &options, resume, &control, &mut |event| {
+                train::run_begun(guard, &data, &options, resume, &control, &mut |event| {
                     tell(Message::Event(event))
                 })
             });

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { MobileNetError } from '../errors.js'
+import { cannotRead, MobileNetError } from '../errors.js'
 import type { RunConfig } from '../events.js'
 import { processorName } from '../measure.js'
 import { version } from '../native/info.js'
@@ -61,7 +61,7 @@ export async function readConfig(path: string | URL): Promise<SavedConfig> {
     if ((await stat(file)).isDirectory()) file = join(file, files.config)
     text = await readFile(file, 'utf8')
   } catch (error) {
-    throw new MobileNetError('IO', `can't read ${file}: ${(error as Error).message}`, { cause: error })
+    throw cannotRead(file, error)
   }
   const config = parsed(text)
   const parts = ['model', 'train', 'normalization', 'pictures', 'environment'] as const

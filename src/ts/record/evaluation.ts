@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MobileNetError } from '../errors.js'
+import { cannotRead } from '../errors.js'
 import type { Metrics } from '../native/binding.js'
 import { files } from './files.js'
 
@@ -53,6 +53,6 @@ export async function readEvaluation(folder: string): Promise<Evaluation | null>
     return JSON.parse(await readFile(path, 'utf8')) as Evaluation
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw new MobileNetError('IO', `can't read ${path}: ${(error as Error).message}`, { cause: error })
+    throw cannotRead(path, error)
   }
 }

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { MobileNetError } from '../errors.js'
+import { cannotRead, MobileNetError } from '../errors.js'
 import type { NativeMessage } from '../events.js'
 import { files } from './files.js'
 
@@ -30,7 +30,7 @@ export async function* readLog(folder: string): AsyncGenerator<LogLine, void, un
     }
   } catch (error) {
     if (error instanceof MobileNetError) throw error
-    throw new MobileNetError('IO', `can't read ${path}: ${(error as Error).message}`, { cause: error })
+    throw cannotRead(path, error)
   } finally {
     stream.destroy()
   }

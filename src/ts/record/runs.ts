@@ -1,7 +1,7 @@
 import type { Dirent } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { MobileNetError, native } from '../errors.js'
+import { cannotRead, MobileNetError, native } from '../errors.js'
 import type { Report, RunConfig } from '../events.js'
 import { binding } from '../native/load.js'
 import { checkKeys, type Keys } from '../options/keys.js'
@@ -144,7 +144,7 @@ async function entriesOf(directory: string, mayBeMissing: boolean): Promise<Dire
     return await readdir(directory, { withFileTypes: true })
   } catch (error) {
     if (mayBeMissing && (error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw new MobileNetError('IO', `can't read ${directory}: ${(error as Error).message}`, { cause: error })
+    throw cannotRead(directory, error)
   }
 }
 

@@ -3,6 +3,7 @@
 use super::{Checkpoint, FORMAT, Progress, RAW, TRAINING, TrainingState, VERSION};
 use crate::config::{ModelConfig, Normalization};
 use crate::error::{Error, ErrorCode, Result};
+use crate::files::read_whole;
 use crate::model;
 use crate::model::tensors::{NamedTensor, TensorSpec, specs};
 use crate::optim::buffers;
@@ -17,12 +18,7 @@ use std::path::Path;
 /// `IO` when the file can't be read; `CHECKPOINT_CORRUPT` when it is no checkpoint of ours, or not whole;
 /// `CHECKPOINT_MISMATCH` when its tensors are not those of its configuration.
 pub fn read(path: &Path) -> Result<Checkpoint> {
-    let failed = |error: &dyn std::fmt::Display| Error::io("read the checkpoint", path, error);
-    // To open a named pipe would wait for somebody to write.
-    if !std::fs::metadata(path).map_err(|error| failed(&error))?.is_file() {
-        return Err(failed(&"it is not a file"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
+    let bytes = read_whole("read the checkpoint", path)?;
     let file = File::new(&bytes, path)?;
     let config: ModelConfig = file.json("config")?;
     config.check().map_err(|error| file.corrupt(error))?;

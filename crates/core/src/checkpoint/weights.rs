@@ -4,6 +4,7 @@ use super::state_dict::Tensors;
 use super::{FORMAT, legacy, zipped};
 use crate::config::{ModelConfig, Normalization};
 use crate::error::{Error, ErrorCode, Result};
+use crate::files::read_whole;
 use candle_core::Device;
 use safetensors::SafeTensors;
 use std::panic::catch_unwind;
@@ -39,10 +40,7 @@ impl Weights {
     /// # Errors
     /// `IO` when the file can't be read; `CHECKPOINT_CORRUPT` when it is in none of these formats, or not whole.
     pub fn read(path: &Path) -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| Error::io("read the weights", path, error);
-        if !std::fs::metadata(path).map_err(|error| failed(&error))?.is_file() {
-            return Err(failed(&"it is not a file"));
-        }
+        let bytes = read_whole("read the weights", path)?;
         let corrupt = |why: String| {
             Error::new(
                 ErrorCode::CheckpointCorrupt,
@@ -52,7 +50,6 @@ impl Weights {
                 ),
             )
         };
-        let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
         let ours = path.extension().is_some_and(|extension| extension == "safetensors");
         // Readers meet files that nobody tried them on; a defect in one is that file's failure, not the program's.
         let (tensors, own) =

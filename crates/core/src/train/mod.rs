@@ -36,7 +36,7 @@ pub fn run(
     control: &Control,
     on_event: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Report> {
-    run_begun(model.begin_training()?, model, data, options, resume, control, on_event)
+    run_begun(model.begin_training()?, data, options, resume, control, on_event)
 }
 
 /// The same for who has taken the network before: on another thread, say, where the order of two runs is known.
@@ -45,7 +45,6 @@ pub fn run(
 /// Those of [`run`].
 pub fn run_begun(
     guard: TrainingGuard,
-    model: &MobileNet,
     data: &Dataset,
     options: &TrainOptions,
     resume: bool,
@@ -59,7 +58,7 @@ pub fn run_begun(
         .build()
         .map_err(Error::no_thread)?;
     let (outcome, mut record) = pool.install(|| {
-        let mut trainer = Trainer::new(model, data, options, resume, threads)?;
+        let mut trainer = Trainer::new(guard.model(), data, options, resume, threads)?;
         Ok::<_, Error>((trainer.run(control, on_event), trainer.record))
     })?;
     let outcome = outcome.map(|report| (Event::Done { report: Box::new(report.clone()) }, report));

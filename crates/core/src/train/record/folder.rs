@@ -12,7 +12,13 @@ use std::time::Duration;
 const LOCK: &str = ".lock";
 
 /// What a run writes besides, and others may have: its own files, and those that are made of its log.
-const WRITTEN: [&str; 5] = ["config.json", "evaluation.json", "report.html", "results.csv", "samples.png"];
+const WRITTEN: [&str; 5] = ["config.json", EVALUATION, "report.html", "results.csv", SAMPLES];
+
+/// What the network answers after the last epoch.
+const EVALUATION: &str = "evaluation.json";
+
+/// The first pictures that it learns from.
+const SAMPLES: &str = "samples.png";
 
 /// The folder of one run, locked until it is dropped. The system lets the lock go when a process is killed; the file
 /// stays, because removing it would let two runs hold a lock of the same name.
@@ -65,7 +71,12 @@ impl Folder {
 
     /// What the network answers after the last epoch.
     pub fn evaluation(&self) -> PathBuf {
-        self.path.join("evaluation.json")
+        self.path.join(EVALUATION)
+    }
+
+    /// The first pictures that it learns from.
+    pub fn samples(&self) -> PathBuf {
+        self.path.join(SAMPLES)
     }
 
     /// The state after an epoch (from 1).

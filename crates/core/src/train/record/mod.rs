@@ -74,6 +74,6 @@ impl Record {
     /// Writes `samples.png`: the first pictures of a batch, as the network gets them.
     pub fn write_samples(&self, batch: &Batch, side: usize, normalization: &Normalization) -> Result<()> {
         let png = samples::sheet(batch, side, normalization)?;
-        write_whole(&self.folder.path().join("samples.png"), &png)
+        write_whole(&self.folder.samples(), &png)
     }
 }
