@@ -4,6 +4,7 @@ import { MobileNetError } from '../../../index.js'
 import { Interrupt, OutputError, outputFailure } from './interrupt.js'
 import { createProgram } from './program.js'
 import { type Failure, renderFailure } from './render/failure.js'
+import { RunError } from './run-error.js'
 
 // For the reference that is made of it.
 export { createProgram }
@@ -50,6 +51,10 @@ function commandOf({ argv, cwd }: NodeJS.Process): string[] {
 }
 
 function describe(error: unknown, interrupt: Interrupt): Failure {
+  if (error instanceof RunError) {
+    const failure = describe(error.cause, interrupt)
+    return failure.status === 2 ? { ...failure, status: 1 } : failure
+  }
   if (error instanceof OutputError) return { status: 1, code: 'IO', message: error.message }
   // The user knows that it was them. Who closed our output has what they wanted of it.
   if (interrupt.signal.aborted && error === interrupt.signal.reason) {

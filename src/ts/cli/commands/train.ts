@@ -22,6 +22,7 @@ import { PlainView } from '../render/plain.js'
 import { pathWord, shell } from '../render/text.js'
 import { TtyView } from '../render/tty.js'
 import type { RunFacts, View } from '../render/view.js'
+import { RunError } from '../run-error.js'
 
 export function trainCommand(deps: Deps): Command {
   const command = new Command('train')
@@ -171,15 +172,23 @@ function viewOf(deps: Deps, flags: TrainFlags, facts: RunFacts): View {
   return isLive(deps.stdout) ? new TtyView(deps.stdout, facts) : new PlainView(deps.stdout, facts)
 }
 
-/** Shows the run until its end; Ctrl-C stops it after the current batch, which leaves a checkpoint. */
+/**
+ * Shows the run until its end; Ctrl-C stops it after the current batch, which leaves a checkpoint.
+ *
+ * Throws `RunError` when it fails after it has begun.
+ */
 async function watch(deps: Deps, run: TrainRun, view: View, quiet: boolean): Promise<void> {
   // If stopping fails, the loop below hears of it.
   const stop = () => void run.stop().catch(() => {})
   deps.interrupt.addEventListener('abort', stop)
+  let begun = false
   try {
     for await (const event of run) {
+      begun ||= event.type === 'start'
       if (!quiet || event.type === 'done' || event.type === 'warning') view.show(event)
     }
+  } catch (error) {
+    throw begun ? new RunError(error) : error
   } finally {
     deps.interrupt.removeEventListener('abort', stop)
     view.close()
