@@ -23,7 +23,9 @@ it('docs/models.md names only what is in the code', () => {
 it('docs/json.md has every type of line that the command line writes', () => {
   const text = readFileSync(join(docs, 'json.md'), 'utf8')
   const folder = join(docs, '..', 'src', 'ts', 'cli')
-  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'))
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  )
   const types = sources.flatMap((name) => {
     const source = readFileSync(join(folder, name), 'utf8')
     return [...source.matchAll(/(?:writeJson\([^{]*|stringify\()\{ type: '(\w+)'/g)].map(([, type]) => type)

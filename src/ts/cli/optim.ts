@@ -62,7 +62,7 @@ export function addOptimOptions(command: Command): Command {
     ['--optimizer <name>', `${optimizers.join(', ')}${defaultOf(({ train }) => train.optimizer.type)}`],
     [
       '--learning-rate <x>',
-      `the highest, in a schedule that moves it${defaultOf(({ train }) => train.optimizer.learningRate)}; of another optimizer its own default`,
+      `learning rate, the highest where a schedule moves it${defaultOf(({ train }) => train.optimizer.learningRate)}; of another optimizer its own default`,
       number,
     ],
     ['--momentum <x>', `share of the last update that stays${ofOptimizers('momentum')}`, number],
@@ -70,7 +70,7 @@ export function addOptimOptions(command: Command): Command {
     ['--no-nesterov', 'plain momentum, in a preset that has the other'],
     ['--beta1 <x>', `share of the gradient's mean that stays${ofOptimizers('beta1')}`, number],
     ['--beta2 <x>', `share of the mean of the gradient's square that stays${ofOptimizers('beta2')}`, number],
-    ['--alpha <x>', `the same in rmsprop and rmsprop-tf${ofOptimizers('alpha')}`, number],
+    ['--alpha <x>', `the same as --beta2, for rmsprop and rmsprop-tf${ofOptimizers('alpha')}`, number],
     ['--eps <x>', `keeps divisions finite${ofOptimizers('eps')}`, number],
     [
       '--weight-decay <x>',

@@ -83,7 +83,12 @@ function networkDefault(of: NetworkUse['of'], key: keyof NetworkFlags): string {
   if (key === 'resolution' || key === 'classes') {
     return ofNetworks([{ layout: 'unpadded' }, { layout: 'cifar' }, { layout: 'imagenet' }], 'layout')
   }
-  const all = [{ variant: 'v1' }, { variant: 'v2' }, { variant: 'v3-large' }, { variant: 'v3-small' }] as const
+  const all = [
+    { variant: 'v1' },
+    { variant: 'v2' },
+    { variant: 'v3-large' },
+    { variant: 'v3-small' },
+  ] as const
   return ofNetworks([...all], 'variant')
 }
 

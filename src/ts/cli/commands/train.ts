@@ -46,7 +46,10 @@ export function trainCommand(deps: Deps): Command {
     .description(
       "Train a network on CIFAR-10 or on a folder of pictures; without options, the course's script.",
     )
-    .option('--preset <name>', 'network and recipe to begin with: course, cifar or quick (default: course; with --from a recipe for fine-tuning)')
+    .option(
+      '--preset <name>',
+      'network and recipe to begin with: course, cifar or quick (default: course; with --from a recipe for fine-tuning)',
+    )
   addNetworkOptions(command, { of: 'preset' })
   command.option('--data <dir>', dataHelp).option('--cache-dir <dir>', cacheHelp)
   addRecipeOptions(command)
@@ -70,9 +73,13 @@ export function trainCommand(deps: Deps): Command {
     )
     .option(
       '--out <dir>',
-      "the run's folder (default: runs/<date>-<time>-<preset>, with fine-tuned at its end for --from without --preset, and repeated for --config; with --resume the folder that is resumed)",
+      "the run's folder (default: runs/<date>-<time>-<preset>; in place of the preset, fine-tuned with --from alone, and repeated with --config; with --resume, the folder that is resumed)",
     )
-    .option('--save-every <n>', 'epochs between two states that stay, as epoch-<n>.safetensors (default: only newest and best)', number)
+    .option(
+      '--save-every <n>',
+      'epochs between two states that stay, as epoch-<n>.safetensors (default: only newest and best)',
+      number,
+    )
     .option('--keep <n>', 'how many states of --save-every stay: the newest (default: all)', number)
     .option('--log-every <n>', `steps between two lines${recipeDefault('logEvery')}`, number)
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
