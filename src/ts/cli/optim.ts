@@ -70,7 +70,11 @@ export function addOptimOptions(command: Command): Command {
     ['--no-nesterov', 'plain momentum, in a preset that has the other'],
     ['--beta1 <x>', `share of the gradient's mean that stays${ofOptimizers('beta1')}`, number],
     ['--beta2 <x>', `share of the mean of the gradient's square that stays${ofOptimizers('beta2')}`, number],
-    ['--alpha <x>', `the same as --beta2, for rmsprop and rmsprop-tf${ofOptimizers('alpha')}`, number],
+    [
+      '--alpha <x>',
+      `share of the mean of the gradient's square that stays, in rmsprop${ofOptimizers('alpha')}`,
+      number,
+    ],
     ['--eps <x>', `keeps divisions finite${ofOptimizers('eps')}`, number],
     [
       '--weight-decay <x>',
