@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { cli, Scratch } from './cli.js'
@@ -18,6 +18,21 @@ it('docs/models.md names only what is in the code', () => {
     const made = new RegExp(`\\b(fn|struct|enum|const) ${name}\\b|^ +(pub )?${name}(: |,$)`, 'm')
     expect(readFileSync(file, 'utf8'), `${name} in ${path}`).toMatch(made)
   }
+})
+
+it('docs/json.md has every type of line that the command line writes', () => {
+  const text = readFileSync(join(docs, 'json.md'), 'utf8')
+  const folder = join(docs, '..', 'src', 'ts', 'cli')
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  )
+  const types = sources.flatMap((name) => {
+    const source = readFileSync(join(folder, name), 'utf8')
+    return [...source.matchAll(/(?:writeJson\([^{]*|stringify\()\{ type: '(\w+)'/g)].map(([, type]) => type)
+  })
+  const events = ['start', 'step', 'epoch', 'learningRate', 'checkpoint', 'warning', 'done']
+  expect(new Set(types).size).toBeGreaterThan(10)
+  for (const type of [...types, ...events]) expect(text).toContain(`\`${type}\``)
 })
 
 it('docs/accuracy.md has only commands that can be called', async () => {

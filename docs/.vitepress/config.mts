@@ -102,6 +102,7 @@ export default defineConfig({
         ],
       },
       { text: 'Command line', link: '/cli' },
+      { text: 'Lines of --json', link: '/json' },
       {
         text: 'API',
         link: '/api/',

@@ -16,7 +16,7 @@ export interface Cifar10Options {
    * one of them, or the official `.tar.gz` of either. Default: this package's cache folder.
    */
   directory?: string
-  /** When it is not there, download it to there (about 170 MB); default false. */
+  /** When it is not there, download it to there (140 to 170 MB); default false. */
   download?: boolean
   /** Hears how the download goes. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined

@@ -62,15 +62,19 @@ export function addOptimOptions(command: Command): Command {
     ['--optimizer <name>', `${optimizers.join(', ')}${defaultOf(({ train }) => train.optimizer.type)}`],
     [
       '--learning-rate <x>',
-      `at the top${defaultOf(({ train }) => train.optimizer.learningRate)}; of another optimizer its own default`,
+      `learning rate, the highest where a schedule moves it${defaultOf(({ train }) => train.optimizer.learningRate)}; of another optimizer its own default`,
       number,
     ],
     ['--momentum <x>', `share of the last update that stays${ofOptimizers('momentum')}`, number],
     ['--nesterov', `Nesterov's momentum, in sgd${ofOptimizers('nesterov')}`],
     ['--no-nesterov', 'plain momentum, in a preset that has the other'],
     ['--beta1 <x>', `share of the gradient's mean that stays${ofOptimizers('beta1')}`, number],
-    ['--beta2 <x>', `share of its square's mean that stays${ofOptimizers('beta2')}`, number],
-    ['--alpha <x>', `the same in RMSprop${ofOptimizers('alpha')}`, number],
+    ['--beta2 <x>', `share of the mean of the gradient's square that stays${ofOptimizers('beta2')}`, number],
+    [
+      '--alpha <x>',
+      `share of the mean of the gradient's square that stays, in rmsprop${ofOptimizers('alpha')}`,
+      number,
+    ],
     ['--eps <x>', `keeps divisions finite${ofOptimizers('eps')}`, number],
     [
       '--weight-decay <x>',
@@ -79,7 +83,11 @@ export function addOptimOptions(command: Command): Command {
     ],
     ['--decay-norms-and-biases', 'the weight decay pulls on batch norm and biases, too'],
     ['--clip-norm <x>', 'the most that the norm of all gradients together is (default: no limit)', number],
-    ['--clip-value <x>', 'the most that each gradient is, up or down (default: no limit)', number],
+    [
+      '--clip-value <x>',
+      'the most that each gradient is, up or down; not with --clip-norm (default: no limit)',
+      number,
+    ],
     [
       '--schedule <name>',
       `constant, step, multi-step, cosine, one-cycle or exponential${defaultOf(({ train }) => train.schedule.type)}`,
@@ -89,15 +97,23 @@ export function addOptimOptions(command: Command): Command {
     ['--milestones <list>', 'epochs after which multi-step drops, as in 30,60', numbers],
     ['--minimum-learning-rate <x>', `where the schedule ends${ofSchedules('minimumLearningRate')}`, number],
     ['--rise-fraction <x>', `share of all steps in which it rises${ofSchedules('riseFraction')}`, number],
-    ['--div-factor <x>', `learning rate at the top by that at the start${ofSchedules('divFactor')}`, number],
-    ['--final-div-factor <x>', `the start's by that at the end${ofSchedules('finalDivFactor')}`, number],
-    ['--warmup-epochs <n>', 'epochs of a line up to the learning rate (default: 0)', number],
+    ['--div-factor <x>', `highest learning rate divided by the first${ofSchedules('divFactor')}`, number],
     [
-      '--warmup-start-factor <x>',
-      `share of the learning rate that it starts with${warmupDefault('startFactor')}`,
+      '--final-div-factor <x>',
+      `first learning rate divided by the last${ofSchedules('finalDivFactor')}`,
       number,
     ],
-    ['--warmup-every <what>', `step or epoch: when it moves${warmupDefault('every')}`],
+    [
+      '--warmup-epochs <n>',
+      'epochs in which the learning rate rises steadily, before the schedule begins (default: 0)',
+      number,
+    ],
+    [
+      '--warmup-start-factor <x>',
+      `share of the learning rate that the warm-up starts with${warmupDefault('startFactor')}`,
+      number,
+    ],
+    ['--warmup-every <what>', `step or epoch: when the warm-up moves it${warmupDefault('every')}`],
   ]
   for (const [flags, text, parse] of rows) {
     const option = new Option(flags, text)

@@ -3,6 +3,7 @@ import {
   MobileNetError,
   type ModelConfig,
   type ModelOptions,
+  modelCost,
   type PresetName,
   presets,
   type TrainConfig,
@@ -38,8 +39,8 @@ const networkKeys = ['variant', 'layout', 'activation', 'width', 'resolution', '
 
 /** What a command does with the options that describe a network. */
 interface NetworkUse {
-  /** Where the value of an option that isn't given comes from. */
-  of: 'preset' | 'layout'
+  /** What the value of an option that isn't given follows from; in a comparison all variants have one layout. */
+  of: 'preset' | 'variant' | 'comparison' | 'weights'
   /** Options that the command hasn't. */
   without?: (keyof NetworkFlags)[]
 }
@@ -60,12 +61,35 @@ export function addNetworkOptions(command: Command, { of, without = [] }: Networ
     ['--dropout <x>', 'dropout', "share of the classifier's inputs that a training step leaves out"],
   ]
   for (const [flags, key, text] of rows.filter(([, key]) => !without.includes(key))) {
-    // Only presets have values to show: without one, resolution and classes follow from the layout.
-    const option = new Option(flags, of === 'preset' ? text + defaultOf((preset) => preset.model[key]) : text)
+    const option = new Option(flags, text + networkDefault(of, key))
     if (['width', 'resolution', 'classes', 'dropout'].includes(key)) option.argParser(number)
     command.addOption(option)
   }
   return command
+}
+
+/** The default of such an option for the help. */
+function networkDefault(of: NetworkUse['of'], key: keyof NetworkFlags): string {
+  if (of === 'preset') return defaultOf((preset) => preset.model[key])
+  if (of === 'comparison' && key === 'layout') return ' (default: cifar)'
+  if (of === 'weights' && key === 'layout') return ' (default: see below)'
+  if (of === 'weights' && ['variant', 'width', 'classes'].includes(key)) {
+    return ' (default: found from the weights)'
+  }
+  const ofNetworks = (networks: ModelOptions[], name: 'variant' | 'layout') =>
+    defaultText(() => networks.map((network) => [`${network[name]}`, modelCost(network).config[key]]))
+  if (key === 'variant') return defaultText(() => [[key, modelCost().config.variant]])
+  if (key === 'activation') return ofNetworks([{ variant: 'v1' }], 'variant')
+  if (key === 'resolution' || key === 'classes') {
+    return ofNetworks([{ layout: 'unpadded' }, { layout: 'cifar' }, { layout: 'imagenet' }], 'layout')
+  }
+  const all = [
+    { variant: 'v1' },
+    { variant: 'v2' },
+    { variant: 'v3-large' },
+    { variant: 'v3-small' },
+  ] as const
+  return ofNetworks([...all], 'variant')
 }
 
 /** Those of the options that were given. */

@@ -46,7 +46,7 @@ export function addRecipeOptions(command: Command): Command {
       `share kept for validation${recipeDefault('validationFraction')}`,
       number,
     )
-    .option('--seed <n>', `decides weights, order and augmentation${recipeDefault('seed')}`, number)
+    .option('--seed <n>', `decides initial weights, order and augmentation${recipeDefault('seed')}`, number)
     .option(
       '--augment <steps>',
       `what is done to the training pictures, with commas between: ${augmentationHelp}${defaultOf(({ train }) => augmentationText(train.augment))}`,
@@ -67,7 +67,7 @@ export function addRecipeOptions(command: Command): Command {
     .option('--freeze-epochs <n>', 'in how many epochs, with --freeze (default: all)', number)
     .option(
       '--backbone-rate <x>',
-      `learning rate of the layers before the classifier, by the classifier's${defaultOf(({ train }) => train.backboneRate)}`,
+      `learning rate of the layers before the classifier, as a fraction of the classifier's${defaultOf(({ train }) => train.backboneRate)}`,
       number,
     )
     .option('--no-shuffle', 'take the pictures in the same order in every epoch')
@@ -81,7 +81,7 @@ export function addRecipeOptions(command: Command): Command {
       `average the weights, and take the average as the network${emaDefault()}`,
       number,
     )
-    .option('--no-ema-warmup', 'hold the whole decay from the first step')
+    .option('--no-ema-warmup', 'with --ema: the whole decay from the first step on (default: less at first)')
     .option(
       '--patience <n>',
       'end when validation was not better for so many epochs (default: never)',

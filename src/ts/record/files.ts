@@ -2,7 +2,7 @@
 export const files = {
   /** Everything that decides the run. */
   config: 'config.json',
-  /** Every event, a line each. */
+  /** Every event but `warning` and `evaluating`, a line each; when the run failed, a last line of type `error`. */
   log: 'log.jsonl',
   /** A row for each epoch. */
   results: 'results.csv',

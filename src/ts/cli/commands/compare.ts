@@ -41,7 +41,7 @@ export function compareCommand(deps: Deps): Command {
   const command = new Command('compare')
     .description('MobileNets side by side: size, memory and speed, and with --train also accuracy.')
     .option('--variants <list>', 'v1, v2, v3-large, v3-small, with commas between (default: all)')
-  addNetworkOptions(command, { of: 'layout', without: ['variant', 'activation'] })
+  addNetworkOptions(command, { of: 'comparison', without: ['variant', 'activation'] })
   command
     .option('--seconds <n>', 'about how long to measure speeds (default: 30)', number)
     .option('--train', 'train each on CIFAR-10 by the same recipe, one after the other')

@@ -23,7 +23,7 @@ export function costCommand(deps: Deps): Command {
     .option('--channels <C>', 'channels of the input', number)
     .option('--kernel <K>', 'height and width of the kernel', number)
     .option('--outputs <M>', 'channels of the output', number)
-  return addNetworkOptions(command, { of: 'layout', without: ['dropout'] })
+  return addNetworkOptions(command, { of: 'variant', without: ['dropout'] })
     .option('--markdown', 'print Markdown with formulas')
     .option('--json', 'print a line of JSON')
     .action((flags: Flags) => cost(deps, flags))

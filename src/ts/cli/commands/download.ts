@@ -11,7 +11,7 @@ interface Flags {
 
 export function downloadCommand(deps: Deps): Command {
   return new Command('download')
-    .description('Fetch CIFAR-10 (about 170 MB), unless it is there already.')
+    .description('Fetch CIFAR-10 (140 to 170 MB), unless it is there already.')
     .addArgument(new Argument('[dataset]', 'which data set').choices(['cifar10']).default('cifar10'))
     .option('--data <dir>', 'folder to put it in (default: the cache)')
     .option('--json', 'print a line of JSON')

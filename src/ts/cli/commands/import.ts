@@ -13,9 +13,9 @@ interface Flags extends NetworkFlags {
 }
 
 const notes = `
-Variant, width and classes are found from the tensors; options that say something else are refused. Weights don't show
-strides and non-linearities: the layout is imagenet unless --layout cifar is given, the tensors are the course's or the
-file is a checkpoint of this program; V1 has relu, and timm's V1 weights need --activation relu6.
+Variant, width and classes are found from the tensors; options that say something else are refused. Tensors don't show
+strides and non-linearities. So the layout is imagenet unless you give --layout cifar; but it is unpadded for the course's
+tensors, and what the file says for a checkpoint of this program. V1 has relu; timm's V1 weights need --activation relu6.
 
 Published weights by name: torchvision:mobilenet_v2, torchvision:mobilenet_v3_large, torchvision:mobilenet_v3_small;
 with :IMAGENET1K_V1 behind it torchvision's first ones. Of timm's V3 networks those are meant that are not called tf_...,
@@ -30,7 +30,7 @@ export function importCommand(deps: Deps): Command {
       '<weights>',
       "a .pth state dict or a .safetensors file with torchvision's, timm's or the course's names; or torchvision:NAME",
     )
-  return addNetworkOptions(command, { of: 'layout' })
+  return addNetworkOptions(command, { of: 'weights' })
     .requiredOption('--out <checkpoint>', 'the .safetensors file to write')
     .option(
       '--weights-dir <dir>',

@@ -26,7 +26,7 @@ interface Flags {
 
 const notes = `
 A folder stands for every picture in it and in the folders below. A glob (quoted, so that the shell leaves it alone) works, too:
-'photos/**/*.jpg'. What can't be read is told on stderr, and the others are answered; the exit status is then 1.`
+'photos/**/*.jpg'. What can't be read is reported on stderr, and the others are answered; the exit status is then 1.`
 
 export function predictCommand(deps: Deps): Command {
   return new Command('predict')

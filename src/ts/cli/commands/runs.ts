@@ -7,7 +7,7 @@ import { type Column, numberColumn, table } from '../render/table.js'
 import { clock, colors, percent, printable } from '../render/text.js'
 
 const notes = `
-A run whose log is damaged is told on stderr, and the others are listed; the exit status is then 1.`
+A run whose log is damaged is reported on stderr, and the others are listed; the exit status is then 1.`
 
 export function runsCommand(deps: Deps): Command {
   return new Command('runs')

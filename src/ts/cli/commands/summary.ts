@@ -15,7 +15,7 @@ export function summaryCommand(deps: Deps): Command {
   const command = new Command('summary')
     .description('The layers of a network, with what each costs for one picture.')
     .argument('[checkpoint]', 'a .safetensors file; without one, the network that the options describe')
-  return addNetworkOptions(command, { of: 'layout' })
+  return addNetworkOptions(command, { of: 'variant' })
     .option('--json', 'print a line of JSON')
     .action((checkpoint: string | undefined, flags: Flags) => summary(deps, checkpoint, flags))
 }

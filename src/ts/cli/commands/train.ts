@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import {
   type Dataset,
+  fineTuning,
   MobileNet,
   MobileNetError,
   modelCost,
@@ -24,12 +25,32 @@ import { TtyView } from '../render/tty.js'
 import type { RunFacts, View } from '../render/view.js'
 import { RunError } from '../run-error.js'
 
+/** For the help. Of the recipe for fine-tuning nothing is said where the native library, which has it, can't be loaded. */
+function notes(): string {
+  let recipe = ''
+  try {
+    const { epochs, batchSize, optimizer, schedule, freeze, freezeEpochs, backboneRate } = fineTuning()
+    recipe = `:
+${epochs} epochs in batches of ${batchSize}, ${optimizer.type} at ${optimizer.learningRate}, ${schedule.type}, --freeze ${freeze} for ${freezeEpochs} epochs, --backbone-rate ${backboneRate}`
+  } catch (error) {
+    if (!(error instanceof MobileNetError)) throw error
+  }
+  return `
+With --from and without --preset, the defaults are those of a recipe for fine-tuning${recipe}.
+Pictures of a folder are augmented by resizedcrop and flip, whatever the preset, unless --augment is given.
+
+Ctrl-C or SIGTERM ends the run after the current batch and leaves a checkpoint; a second one ends it at once.`
+}
+
 export function trainCommand(deps: Deps): Command {
   const command = new Command('train')
     .description(
       "Train a network on CIFAR-10 or on a folder of pictures; without options, the course's script.",
     )
-    .option('--preset <name>', 'network and recipe to begin with: course, cifar or quick (default: course)')
+    .option(
+      '--preset <name>',
+      'network and recipe to begin with: course, cifar or quick (default: course; with --from a recipe for fine-tuning)',
+    )
   addNetworkOptions(command, { of: 'preset' })
   command.option('--data <dir>', dataHelp).option('--cache-dir <dir>', cacheHelp)
   addRecipeOptions(command)
@@ -53,15 +74,20 @@ export function trainCommand(deps: Deps): Command {
     )
     .option(
       '--out <dir>',
-      "the run's folder (default: runs/<date>-<time>-<preset>, or the folder that is resumed)",
+      "the run's folder (default: runs/<date>-<time>-<preset>; in place of the preset, fine-tuned with --from alone, and repeated with --config; with --resume, the folder that is resumed)",
     )
-    .option('--save-every <n>', 'epochs between two states that stay (default: only newest and best)', number)
-    .option('--keep <n>', 'how many of these stay, the newest (default: all)', number)
+    .option(
+      '--save-every <n>',
+      'epochs between two states that stay, as epoch-<n>.safetensors (default: only newest and best)',
+      number,
+    )
+    .option('--keep <n>', 'how many states of --save-every stay: the newest (default: all)', number)
     .option('--log-every <n>', `steps between two lines${recipeDefault('logEvery')}`, number)
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
     .option('--threads <n>', 'threads that compute (default: one a core)', number)
     .option('--json', 'print every event as a line of JSON')
     .option('--quiet', 'print only how the run ended')
+    .addHelpText('after', notes)
     .action((flags: TrainFlags) => train(deps, flags))
 }
 
