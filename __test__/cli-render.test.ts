@@ -89,8 +89,14 @@ describe('signals', () => {
       aborted: true,
       exits: [],
     })
+    // npx hands on what the terminal has sent already: one press comes twice.
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 100)
+    process.emit('SIGINT')
+    expect(process.exit).not.toHaveBeenCalled()
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 1000)
     process.emit('SIGTERM')
     expect(process.exit).toHaveBeenCalledExactlyOnceWith(130)
+    vi.restoreAllMocks()
     interrupt.dispose()
     expect([process.listenerCount('SIGINT'), process.listenerCount('SIGTERM')]).toEqual([0, 0])
   })

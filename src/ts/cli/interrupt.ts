@@ -1,10 +1,17 @@
 /** Our output could not be written. */
 export class OutputError extends Error {}
 
+/**
+ * For so long after a signal, another one is taken for the same Ctrl-C: a terminal sends it to all its processes, and npm
+ * (as `npx`) hands it on once more.
+ */
+const samePressMilliseconds = 500
+
 /** Ctrl-C: the first asks the command to end in good order, the second ends the process at once. */
 export class Interrupt {
   readonly #controller = new AbortController()
   readonly #process: NodeJS.Process
+  #pressed = 0
   /** A signal came (and not only a closed pipe). */
   byUser = false
 
@@ -31,8 +38,11 @@ export class Interrupt {
   }
 
   readonly #onSignal = () => {
-    if (this.byUser) this.#process.exit(130)
+    const now = performance.now()
+    if (this.byUser && now - this.#pressed > samePressMilliseconds) this.#process.exit(130)
+    if (this.byUser) return
     this.byUser = true
+    this.#pressed = now
     this.#controller.abort()
   }
 

@@ -136,10 +136,20 @@ impl Collector {
         let official = test.official
             && self.batches.len() == official::TRAINING_FILES
             && self.batches.iter().all(|batch| batch.official);
+        // Where most files are the published ones, the others are more likely damaged than meant.
+        let (published, others): (Vec<&Part>, Vec<&Part>) =
+            self.batches.iter().chain([&test]).partition(|part| part.official);
+        let others: Vec<&str> = others.into_iter().map(|part| part.name.as_str()).collect();
+        let doubt = match others.len() {
+            1.. if others.len() < published.len() => {
+                format!(" ({} not as published; damaged?)", others.join(", "))
+            }
+            _ => String::new(),
+        };
         let train = concatenate(self.batches);
         let note = (!official).then(|| {
             format!(
-                "not the official CIFAR-10: {} training and {} test pictures from {}, taken as they are",
+                "not the official CIFAR-10{doubt}: {} training and {} test pictures from {}, taken as they are",
                 train.len(),
                 test.pictures.len(),
                 source.display()
@@ -185,6 +195,28 @@ fn concatenate(parts: Vec<Part>) -> Pictures {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_names_the_files_that_are_likely_damaged() {
+        let note = |published: [bool; 3]| {
+            let mut parts = published
+                .into_iter()
+                .zip(["data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"])
+                .map(|(official, name)| {
+                    let pictures = records::decode(&[0; RECORD], name).unwrap();
+                    Part { number: 0, name: name.into(), shown: name.into(), pictures, official }
+                });
+            let batches = parts.by_ref().take(2).collect();
+            let set = Collector { form: Some(Form::Records), batches, test: parts.next(), classes: None };
+            set.finish(Path::new("set")).unwrap().note.unwrap()
+        };
+        let damaged = note([true, false, true]);
+        assert!(damaged.contains("(data_batch_2.bin not as published; damaged?)"), "{damaged}");
+        // A set of one's own, also with the published test pictures, and one of which files are left out.
+        for own in [[false, false, false], [false, false, true], [true, true, true]] {
+            assert!(!note(own).contains("damaged"), "{own:?}");
+        }
+    }
 
     #[test]
     fn names_have_roles() {
