@@ -110,6 +110,14 @@ describe('train --json', () => {
   })
 })
 
+it('keeps the layout of a preset for another variant, too', async () => {
+  const args = ['--width', '0.25', '--limit', '8', '--epochs', '1', '--data', data, '--out', scratch.at('v1')]
+  const { status, stdout } = await cli(['train', '--preset', 'quick', '--variant', 'v1', ...args, '--json'])
+  expect(status).toBe(0)
+  // V1's own default is `unpadded`.
+  expect(jsonLines(stdout)[0].config.model).toMatchObject({ variant: 'v1', layout: 'cifar', width: 0.25 })
+})
+
 describe('train with a recipe', () => {
   it('takes every number of it, tells it, and goes on with other numbers', async () => {
     const out = scratch.at('recipe')

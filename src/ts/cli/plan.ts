@@ -136,9 +136,11 @@ function weightsOf({ weights }: SavedConfig): Weights {
 
 /** The preset's network; of another variant or layout than the preset's, what is not the variant's or the layout's own. */
 function modelOf(preset: ModelConfig, given: ModelOptions): Partial<ModelConfig> {
-  const { width, resolution, classes } = preset
+  const { layout, width, resolution, classes } = preset
   const alike = given.variant == null || given.variant === preset.variant
-  const network = alike ? preset : { width, resolution, classes }
+  // All variants have the preset's layout but `unpadded`, which is V1's.
+  const shared = { ...(layout === 'unpadded' ? {} : { layout }), width, resolution, classes }
+  const network = alike ? preset : shared
   if (given.layout !== 'imagenet' || preset.layout === 'imagenet') return network
   const { resolution: small, ...rest } = network
   return rest
