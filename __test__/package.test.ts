@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { Scratch } from './cli.js'
+import { npm } from './npm.js'
 
 const root = join(import.meta.dirname, '..')
 const json = (...path: string[]) => JSON.parse(readFileSync(join(root, ...path), 'utf8'))
@@ -20,10 +21,7 @@ function filesIn(folder: string): string[] {
 
 /** What npm would publish from a folder. */
 function packed(folder: string): { unpackedSize: number; files: string[] } {
-  const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-    cwd: folder,
-    encoding: 'utf8',
-  })
+  const output = npm(['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: folder })
   const [{ unpackedSize, files }] = JSON.parse(output)
   return { unpackedSize, files: files.map((file: { path: string }) => file.path) }
 }
