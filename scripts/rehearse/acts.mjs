@@ -53,6 +53,9 @@ export async function install({ machine, platform, release, wanted, say, shared 
   assert.deepEqual(scripts, [], 'nothing runs at installation')
   const native = packages.filter((name) => name.startsWith('mobilenet-native-'))
   assert.deepEqual(native, [`mobilenet-native-${platform}`])
+  const licences = readFileSync(join(modules, native[0], 'LICENSE.dependencies.txt'), 'utf8')
+  for (const part of ['candle-core', "Rust's standard library", 'Independent JPEG Group'])
+    assert.ok(licences.includes(part), `the licences of what is linked, with ${part}`)
   assert.ok(bytesIn(join(modules, 'mobilenet-native')) < 1e6, 'the main package is smaller than 1 MB')
   if (release) assert.ok(bytesIn(join(modules, native[0])) < 12e6, 'the native library is smaller than 12 MB')
   shared.project = folder
