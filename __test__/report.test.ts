@@ -137,12 +137,12 @@ describe('the page of a run', () => {
 })
 
 it.each([
-  ['CommonJS', 'cjs'],
-  ['ES module', 'esm'],
-] as const)('a program in one file makes the page, too: %s', async (_, format) => {
+  ['CommonJS', 'cjs', 'bundle.cjs'],
+  ['ES module', 'esm', 'bundle.mjs'],
+] as const)('a program in one file makes the page, too: %s', async (_, format, name) => {
   const folder = scratch.at(format)
   mkdirSync(folder)
-  const [program, bundle] = [join(folder, 'program.mjs'), join(folder, `bundle.${format[0]}js`)]
+  const [program, bundle] = [join(folder, 'program.mjs'), join(folder, name)]
   const library = join(import.meta.dirname, '..', 'dist', 'index.js')
   const page = join(folder, 'report.html')
   writeFileSync(
