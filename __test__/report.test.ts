@@ -157,6 +157,7 @@ it.each([
     external: ['canvas'],
     output: {
       file: bundle,
+      codeSplitting: false,
       format,
       banner: format === 'esm' ? 'const __filename = import.meta.filename' : '',
     },
