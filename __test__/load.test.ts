@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import * as esm from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -14,6 +14,8 @@ const root = join(import.meta.dirname, '..')
 const here = esm.nativeLibrary().platform
 /** A platform that this machine can't be. */
 const other = here === 'win32-arm64-msvc' ? 'darwin-x64' : 'win32-arm64-msvc'
+/** What the systems' loaders say of a file that is no library: glibc's, musl's, macOS's and Windows'. */
+const notLibrary = /(invalid ELF|too short|Exec format|mach-o|slice|Win32)/
 
 /** A project that has this package installed. */
 const project = scratch.at('project')
@@ -66,12 +68,21 @@ describe('the native library', () => {
   it('is the one that the environment names', async () => {
     const code = `import { nativeLibrary } from 'mobilenet-native'; console.log(JSON.stringify(nativeLibrary()))`
     const used = esm.nativeLibrary()
-    expect(used).toMatchObject({ path: process.env[variable], source: 'environment', version: esm.version })
+    const named = resolve(process.env[variable] ?? '')
+    expect(used).toMatchObject({ path: named, source: 'environment', version: esm.version })
     // By another path, so that it can't have been found in any other way.
     const other = scratch.at('other.node')
     symlinkSync(used.path, other)
     const flags = { NODE_OPTIONS: '--preserve-symlinks' }
     expect(await program('module', code, { ...flags, [variable]: other })).toEqual({ ...used, path: other })
+  })
+
+  it('can be named by a path from the working directory', async () => {
+    const near = new Installation(scratch.at('near'))
+    const { path } = esm.nativeLibrary()
+    symlinkSync(path, scratch.at('near', 'library.node'))
+    const found = await near.library({}, { [variable]: 'library.node' })
+    expect(found).toMatchObject({ path, source: 'environment' })
   })
 
   it('that is missing is an error that says what was tried', async () => {
@@ -95,7 +106,7 @@ describe('the native library', () => {
     const error = await new Installation(scratch.at('text')).library({}, { [variable]: path })
     expect(error.code).toBe('NATIVE_NOT_FOUND')
     const why = error.message.split(`(from ${variable}): `)[1]
-    expect(why).toMatch(/^.*(invalid ELF|too short|slice|Win32)/)
+    expect(why?.split('\n')[0]).toMatch(notLibrary)
   })
 })
 
@@ -154,7 +165,7 @@ describe('the package of the platform', () => {
 
   it('that is damaged is an error with the reason', async () => {
     const { message, fix } = await installation({ name: 'damaged' }).add(here, 'not a library').library()
-    expect(message).toMatch(new RegExp(`mobilenet-native-${here}: .*(invalid ELF|too short|slice|Win32)`))
+    expect(message).toMatch(new RegExp(`mobilenet-native-${here}: .*${notLibrary.source}`))
     expect(fix).toContain(`npm uninstall mobilenet-native && ${install}`)
   })
 

@@ -1,8 +1,10 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
+import { globSync } from 'tinyglobby'
 import { afterAll, describe, expect, it } from 'vitest'
 import { Scratch } from './cli.js'
+import { npm } from './npm.js'
 
 const root = join(import.meta.dirname, '..')
 const json = (...path: string[]) => JSON.parse(readFileSync(join(root, ...path), 'utf8'))
@@ -20,10 +22,7 @@ function filesIn(folder: string): string[] {
 
 /** What npm would publish from a folder. */
 function packed(folder: string): { unpackedSize: number; files: string[] } {
-  const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
-    cwd: folder,
-    encoding: 'utf8',
-  })
+  const output = npm(['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: folder })
   const [{ unpackedSize, files }] = JSON.parse(output)
   return { unpackedSize, files: files.map((file: { path: string }) => file.path) }
 }
@@ -50,6 +49,8 @@ describe('the package', () => {
   it('holds nothing else: no source, no test, no native library', () => {
     expect(files.filter((path) => !/^(bin|dist)\/|^[^/]+$/.test(path))).toEqual([])
     expect(files.filter((path) => /\.(node|map|rs)$|__test__|(?<!\.d)\.ts$/.test(path))).toEqual([])
+    // The command line has no types that anyone could use.
+    expect(files.filter((path) => /^dist\/src\/ts\/cli\/.*\.d\.ts$/.test(path))).toEqual([])
   })
 
   it('takes less than a megabyte when it is installed', () => {
@@ -90,8 +91,15 @@ describe('the packages of the platforms', () => {
   })
 })
 
-it('the lock file names no registry', () => {
-  const { packages } = json('package-lock.json')
-  const resolved = Object.entries<{ resolved?: string }>(packages).filter(([, { resolved }]) => resolved)
-  expect(resolved).toEqual([])
+const locks = globSync('**/package-lock.json', { cwd: root, ignore: ['**/node_modules', 'target'] }).sort()
+
+it('there are lock files of the package, the site, the benchmarks and the rehearsal', () => {
+  expect(locks.map((path) => dirname(path))).toEqual(['bench', 'docs', '.', 'scripts/rehearse'])
+})
+
+it.each(locks)('%s names no registry, and npm adds none', (path) => {
+  const entries = Object.entries<{ resolved?: string }>(json(path).packages)
+  expect(entries.filter(([, { resolved }]) => resolved)).toEqual([])
+  const settings = readFileSync(join(root, dirname(path), '.npmrc'), 'utf8')
+  expect(settings).toContain('omit-lockfile-registry-resolved=true\n')
 })

@@ -1,7 +1,10 @@
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { promisify } from 'node:util'
 import { type Dataset, MobileNet, readRun, writeReport } from 'mobilenet-native'
+import { build } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli, jsonLines, Scratch } from './cli.js'
 import { checked } from './page.js'
@@ -131,6 +134,39 @@ describe('the page of a run', () => {
     // Loose, for busy machines: made on the event loop, all of it would be one delay.
     expect(p99).toBeLessThan(200)
   })
+})
+
+it.each([
+  ['CommonJS', 'cjs', 'bundle.cjs'],
+  ['ES module', 'esm', 'bundle.mjs'],
+] as const)('a program in one file makes the page, too: %s', async (_, format, name) => {
+  const folder = scratch.at(format)
+  mkdirSync(folder)
+  const [program, bundle] = [join(folder, 'program.mjs'), join(folder, name)]
+  const library = join(import.meta.dirname, '..', 'dist', 'index.js')
+  const page = join(folder, 'report.html')
+  writeFileSync(
+    program,
+    `import { writeReport } from ${JSON.stringify(library)}
+    writeReport(${JSON.stringify(first)}, ${JSON.stringify(page)}).then(console.log)`,
+  )
+  await build({
+    input: program,
+    platform: 'node',
+    // There only to be left out: what draws plots could draw on it.
+    external: ['canvas'],
+    output: {
+      file: bundle,
+      codeSplitting: false,
+      format,
+      banner: format === 'esm' ? 'const __filename = import.meta.filename' : '',
+    },
+  })
+  // Beside the bundle may be another program's.
+  writeFileSync(join(folder, 'worker.js'), "throw new Error('another worker')")
+  const { stdout } = await promisify(execFile)(process.execPath, [bundle])
+  expect(stdout).toBe(`${page}\n`)
+  expect(titles(read(folder), 'h1')).toEqual(['Run first'])
 })
 
 describe('report', () => {

@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { npm } from './npm.js'
 
 /**
  * Builds what the tests need, so that they never test yesterday's code. The native library is built without the
@@ -8,10 +8,12 @@ import { join } from 'node:path'
  */
 export default function setup(): void {
   const root = join(import.meta.dirname, '..')
-  const run = (script: string) =>
-    execFileSync('npm', ['run', '--silent', script], { cwd: root, stdio: 'inherit' })
+  const run = (script: string) => npm(['run', '--silent', script], { cwd: root, stdio: 'inherit' })
   run('build:ts')
-  if (process.env.MOBILENET_NATIVE_LIBRARY_PATH) return
-  run('build:test')
-  process.env.MOBILENET_NATIVE_LIBRARY_PATH = join(root, 'target', 'test', 'mobilenet-native.node')
+  const named = process.env.MOBILENET_NATIVE_LIBRARY_PATH
+  if (!named) run('build:test')
+  // In full, because tests start programs in other folders.
+  process.env.MOBILENET_NATIVE_LIBRARY_PATH = resolve(
+    named || join(root, 'target', 'test', 'mobilenet-native.node'),
+  )
 }

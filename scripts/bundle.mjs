@@ -64,10 +64,12 @@ async function bundleFolder(folder, name) {
   }
   // What tsc made of the folder isn't needed then, nor are types of what isn't public.
   const made = join(root, 'dist', folder)
-  const stays = libraries.map((library) => join(root, 'dist', library))
+  const stays = libraries.flatMap((name) =>
+    [`${name}.js`, `${name}.licenses.txt`].map((file) => join(root, 'dist', file)),
+  )
   for (const file of readdirSync(made, { recursive: true, withFileTypes: true })) {
     const path = join(file.parentPath, file.name)
-    if (file.isFile() && !stays.some((library) => path.startsWith(library))) rmSync(path)
+    if (file.isFile() && !stays.includes(path)) rmSync(path)
   }
   await build({
     input: join(inside, `${name}.ts`),

@@ -1,22 +1,27 @@
 // Licences of everything that people get when they install the packages: the crates in the native library, and the npm
-// packages that come with it. Fails when one isn't among those that deny.toml allows.
+// packages that come with it. Fails when one isn't among those that deny.toml allows, or when there is no text of it.
 //
 //     node scripts/licenses.mjs                 lists them
 //     node scripts/licenses.mjs --texts FILE    writes the texts of the crates' licences, to go with the library
 import { execFileSync } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'smol-toml'
 import satisfies from 'spdx-satisfies'
+import { licenseTexts } from './license-texts.mjs'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const read = (name) => readFileSync(join(root, name), 'utf8')
-const { allow } = parse(read('deny.toml')).licenses
+const {
+  graph: { targets },
+  licenses: { allow },
+} = parse(read('deny.toml'))
 
-/** The crates that the linker sees, on any platform: neither what only builds nor what only tests. */
+/** The crates that the linker sees, on any of our platforms: neither what only builds nor what only tests. */
 function crates() {
-  const args = ['metadata', '--format-version', '1', '--locked']
+  const platforms = targets.flatMap((target) => ['--filter-platform', target])
+  const args = ['metadata', '--format-version', '1', '--locked', ...platforms]
   const output = execFileSync('cargo', args, { cwd: root, maxBuffer: 1e9, encoding: 'utf8' })
   const { packages, resolve, workspace_members: own } = JSON.parse(output)
   const [byId, nodes] = [packages, resolve.nodes].map((list) => new Map(list.map((item) => [item.id, item])))
@@ -53,26 +58,13 @@ function npmPackages() {
   }))
 }
 
-/** One text for all crates that have the same. */
-function texts() {
-  const users = new Map()
-  for (const { name, version, license, folder } of crates()) {
-    const files = readdirSync(folder).filter((file) => /^(licen[cs]e|copying|notice|unlicense)/i.test(file))
-    const found = files.map((file) => readFileSync(join(folder, file), 'utf8').trim())
-    // Some crates only name their licence.
-    for (const text of found.length > 0 ? found : [`Licence: ${license}`]) {
-      users.set(text, [...(users.get(text) ?? []), `${name} ${version} (${license})`])
-    }
-  }
-  const parts = [...users].map(([text, names]) => `${names.join('\n')}\n\n${text}\n`)
-  return parts.join(`\n${'-'.repeat(80)}\n\n`)
-}
-
 const [flag, file] = process.argv.slice(2)
+const linked = crates()
+const texts = licenseTexts(linked)
 if (flag === '--texts') {
-  writeFileSync(file, texts())
+  writeFileSync(file, texts)
 } else {
-  for (const [title, list] of Object.entries({ crates: crates(), 'npm packages': npmPackages() })) {
+  for (const [title, list] of Object.entries({ crates: linked, 'npm packages': npmPackages() })) {
     console.log(`${list.length} ${title}`)
     for (const { name, version, license } of list) {
       const allowed = license !== undefined && satisfies(license, allow)

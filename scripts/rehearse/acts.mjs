@@ -18,7 +18,7 @@ const training = [
 ]
 
 /** `npx` in an empty folder; seconds until the first line of the training. */
-export async function npx({ machine, sample, say }) {
+export async function npx({ machine, sample, wanted, say }) {
   for (const words of ['the registry knows only our packages', 'the registry knows all packages']) {
     rmSync(join(machine.folder, 'home', '.npm'), { recursive: true, force: true })
     const folder = machine.emptyFolder(`npx ${words}`)
@@ -27,7 +27,7 @@ export async function npx({ machine, sample, say }) {
     const onLine = (line) => {
       if (JSON.parse(line).type === 'step') seconds ??= (performance.now() - start) / 1000
     }
-    const command = ['npx', '--yes', 'mobilenet-native', 'train', '--data', sample, ...training, '--json']
+    const command = ['npx', '--yes', wanted, 'train', '--data', sample, ...training, '--json']
     await machine.must(folder, command, { onLine })
     assert.ok(seconds > 0)
     assert.equal(readdirSync(folder).length, 1, 'only the folder of the run')
@@ -38,10 +38,10 @@ export async function npx({ machine, sample, say }) {
 }
 
 /** `npm install`: what comes, and how large it is. */
-export async function install({ machine, platform, release, say, shared }) {
+export async function install({ machine, platform, release, wanted, say, shared }) {
   const folder = machine.project('project')
   const start = performance.now()
-  await machine.must(folder, ['npm', 'install', 'mobilenet-native'])
+  await machine.must(folder, ['npm', 'install', wanted])
   say(`${((performance.now() - start) / 1000).toFixed(1)} s for npm install`)
   const modules = join(folder, 'node_modules')
   const lock = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8'))
@@ -53,6 +53,9 @@ export async function install({ machine, platform, release, say, shared }) {
   assert.deepEqual(scripts, [], 'nothing runs at installation')
   const native = packages.filter((name) => name.startsWith('mobilenet-native-'))
   assert.deepEqual(native, [`mobilenet-native-${platform}`])
+  const licences = readFileSync(join(modules, native[0], 'LICENSE.dependencies.txt'), 'utf8')
+  for (const part of ['candle-core', "Rust's standard library", 'Independent JPEG Group'])
+    assert.ok(licences.includes(part), `the licences of what is linked, with ${part}`)
   assert.ok(bytesIn(join(modules, 'mobilenet-native')) < 1e6, 'the main package is smaller than 1 MB')
   if (release) assert.ok(bytesIn(join(modules, native[0])) < 12e6, 'the native library is smaller than 12 MB')
   shared.project = folder
@@ -72,7 +75,7 @@ export async function modules(stage) {
 
 /** TypeScript with both resolutions, each compiled strictly with all declarations checked, and run. */
 export async function typescript(stage) {
-  const { machine, versions } = stage
+  const { machine, versions, wanted } = stage
   const folder = machine.project('typescript', {
     'package.json': '{ "type": "module" }',
     'typed.ts': program('typed.ts'),
@@ -80,7 +83,7 @@ export async function typescript(stage) {
   })
   const dev = ['typescript', '@types/node'].map((name) => `${name}@${versions[name]}`)
   await machine.must(folder, ['npm', 'install', '--save-dev', ...dev])
-  await machine.must(folder, ['npm', 'install', 'mobilenet-native'])
+  await machine.must(folder, ['npm', 'install', wanted])
   const options = {
     strict: true,
     exactOptionalPropertyTypes: true,
@@ -104,25 +107,34 @@ export async function typescript(stage) {
   stage.shared.typescript = folder
 }
 
-/** A bundle by esbuild, which finds the native library in `node_modules` beside it. */
+/** Bundles by esbuild, which find the native library in `node_modules` beside them. */
 export async function bundle(stage) {
-  const { machine, tools, shared, platform } = stage
+  const { machine, tools, shared, platform, sample, say } = stage
   const esbuild = join(tools, 'node_modules', 'esbuild', 'bin', 'esbuild')
-  const build = ['node', esbuild, 'typed.ts', '--bundle', '--platform=node', '--log-level=warning']
-  await machine.must(shared.typescript, [...build, '--format=cjs', '--outfile=bundle.cjs'])
-  await machine.must(shared.typescript, [
-    ...build,
-    '--format=esm',
-    '--outfile=bundle.mjs',
-    "--banner:js=import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)",
-  ])
-  // Nothing but the bundle and the native library.
+  // What docs/guide/installation.md says.
+  const banner =
+    "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url), __filename = import.meta.filename"
+  // Nothing but the bundles and the native library.
   const folder = machine.project('bundle')
-  for (const file of ['bundle.cjs', 'bundle.mjs']) cpSync(join(shared.typescript, file), join(folder, file))
   const library = join('node_modules', `mobilenet-native-${platform}`)
   cpSync(join(shared.typescript, library), join(folder, library), { recursive: true })
-  await speaks(stage, 'esbuild, CommonJS', folder, ['node', 'bundle.cjs'])
-  await speaks(stage, 'esbuild, ES module', folder, ['node', 'bundle.mjs'])
+  writeFileSync(join(shared.typescript, 'recorded.mjs'), program('recorded.mjs'))
+  for (const [name, format, ending] of [
+    ['CommonJS', 'cjs', 'cjs'],
+    ['ES module', 'esm', 'mjs'],
+  ]) {
+    for (const source of ['typed.ts', 'recorded.mjs']) {
+      const out = join(folder, `${source.split('.')[0]}.${ending}`)
+      const flags = ['--bundle', '--platform=node', '--log-level=warning', `--format=${format}`]
+      if (format === 'esm') flags.push(`--banner:js=${banner}`)
+      await machine.must(shared.typescript, ['node', esbuild, source, ...flags, `--outfile=${out}`])
+    }
+    await speaks(stage, `esbuild, ${name}`, folder, ['node', `typed.${ending}`])
+    const run = join(folder, `run ${format}`)
+    await machine.must(folder, ['node', `recorded.${ending}`], { env: { SAMPLE: sample, OUT: run } })
+    assert.match(readFileSync(join(run, 'report.html'), 'utf8'), /<h1[^>]*>Run run/)
+    say(`esbuild, ${name}: writes the page of a run`)
+  }
 }
 
 /** Other Nodes, Bun, Deno. */

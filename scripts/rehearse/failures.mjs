@@ -3,39 +3,36 @@ import assert from 'node:assert/strict'
 import { cpSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** @param otherVersion folder of this platform's package in another version. */
-export async function failures(stage, otherVersion) {
-  const { machine, platform, version } = stage
+/** @param other this platform's package in another version: its folder, and that version. */
+export async function failures(stage, other) {
+  const { machine, platform, version, wanted } = stage
   const library = (folder) => join(folder, 'node_modules', `mobilenet-native-${platform}`)
   const file = (folder) => join(library(folder), `mobilenet-native.${platform}.node`)
 
   const omitted = machine.project('omitted')
-  await machine.must(omitted, ['npm', 'install', '--omit=optional', 'mobilenet-native'])
+  await machine.must(omitted, ['npm', 'install', '--omit=optional', wanted])
   await broken(stage, '--omit=optional', omitted, /: not installed\n/)
   await repairByTyping(stage, omitted)
 
   const setting = machine.project('omitted by .npmrc', { '.npmrc': 'omit=optional\n' })
-  await machine.must(setting, ['npm', 'install', 'mobilenet-native'])
+  await machine.must(setting, ['npm', 'install', wanted])
   await broken(stage, 'omit=optional in .npmrc', setting, /: not installed\n/)
   await repairByTyping(stage, setting)
 
-  const other = machine.project('other platform')
-  await machine.must(other, ['npm', 'install', '--os=darwin', '--cpu=arm64', 'mobilenet-native'])
-  await broken(
-    stage,
-    'installed for another platform',
-    other,
-    /not installed; installed is that for darwin-arm64\n/,
-  )
-  rmSync(join(other, 'node_modules'), { recursive: true })
-  await repairByTyping(stage, other)
+  // This doesn't run on Windows, so that is always another one.
+  const foreign = machine.project('other platform')
+  await machine.must(foreign, ['npm', 'install', '--os=win32', '--cpu=x64', wanted])
+  const why = /not installed; installed is that for win32-x64-msvc\n/
+  await broken(stage, 'installed for another platform', foreign, why)
+  rmSync(join(foreign, 'node_modules'), { recursive: true })
+  await repairByTyping(stage, foreign)
 
   const mismatch = machine.project('version mismatch')
-  await machine.must(mismatch, ['npm', 'install', 'mobilenet-native'])
+  await machine.must(mismatch, ['npm', 'install', wanted])
   rmSync(library(mismatch), { recursive: true })
-  cpSync(otherVersion, library(mismatch), { recursive: true })
-  const versions = new RegExp(`: its version is \\d+\\.\\d+\\.\\d+, and it must be ${version}\n`)
-  await broken(stage, 'another version', mismatch, versions)
+  cpSync(other.folder, library(mismatch), { recursive: true })
+  const versions = `: its version is ${other.version}, and it must be ${version}\n`.replaceAll('.', '\\.')
+  await broken(stage, 'another version', mismatch, new RegExp(versions))
   await repairByTyping(stage, mismatch)
 
   for (const [name, damage] of [
@@ -44,9 +41,10 @@ export async function failures(stage, otherVersion) {
     ['a lost file', (path) => rmSync(path)],
   ]) {
     const folder = machine.project(name)
-    await machine.must(folder, ['npm', 'install', 'mobilenet-native'])
+    await machine.must(folder, ['npm', 'install', wanted])
     damage(file(folder))
-    await broken(stage, name, folder, /invalid ELF|too short|shorter than|Cannot find module/)
+    // In the words of Linux' loader, the package's own, Node's and macOS'.
+    await broken(stage, name, folder, /invalid ELF|too short|shorter than|Cannot find module|dlopen\(/)
     await repairByTyping(stage, folder)
   }
 }

@@ -1,7 +1,7 @@
 // A machine with nothing but Node: a search path without a compiler, an npm without a cache, a home without settings.
-import { spawn } from 'node:child_process'
 import { accessSync, constants, mkdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
+import { must, run } from './run.mjs'
 
 /** All that there is in the search path; npm runs what it runs by `sh`. */
 const programs = ['node', 'npm', 'npx', 'sh']
@@ -42,39 +42,14 @@ export class Machine {
     return folder
   }
 
-  /**
-   * Runs a program and waits for its end.
-   *
-   * @param onLine called with each line of its standard output.
-   */
-  async run(cwd, [command, ...args], { env = {}, onLine } = {}) {
-    const child = spawn(command, args, {
-      cwd,
-      env: { ...this.env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    let [stdout, stderr, rest] = ['', '', '']
-    child.stdout.setEncoding('utf8').on('data', (text) => {
-      stdout += text
-      const lines = (rest + text).split('\n')
-      rest = lines.pop()
-      if (onLine) lines.forEach(onLine)
-    })
-    child.stderr.setEncoding('utf8').on('data', (text) => {
-      stderr += text
-    })
-    const status = await new Promise((resolve, reject) => {
-      child.once('error', reject)
-      child.once('close', (code, signal) => resolve(code ?? signal))
-    })
-    return { status, stdout, stderr }
+  /** Runs a program here; see `run`. */
+  run(cwd, command, { env = {}, ...options } = {}) {
+    return run(command, { cwd, env: { ...this.env, ...env }, ...options })
   }
 
   /** Runs a program that must succeed; what it printed. */
-  async must(cwd, command, options) {
-    const { status, stdout, stderr } = await this.run(cwd, command, options)
-    if (status === 0) return stdout
-    throw new Error(`${command.join(' ')} ended with ${status}:\n${stdout}${stderr}`)
+  must(cwd, command, { env = {}, ...options } = {}) {
+    return must(command, { cwd, env: { ...this.env, ...env }, ...options })
   }
 }
 

@@ -1,8 +1,8 @@
 // A registry of npm on this machine, in a folder that is thrown away, as if the packages were published.
-import { spawn } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { end, start } from './run.mjs'
 
 /** Milliseconds. */
 const startTimeout = 60_000
@@ -33,15 +33,10 @@ export async function startRegistry({ tools, folder, upstream }) {
   }
   writeFileSync(join(folder, 'config.yaml'), JSON.stringify(config))
   const program = join(tools, 'node_modules', 'verdaccio', 'bin', 'verdaccio')
-  const child = spawn(
-    process.execPath,
-    [program, '--config', 'config.yaml', '--listen', `127.0.0.1:${port}`],
-    { cwd: folder, stdio: ['ignore', 'inherit', 'inherit'] },
-  )
-  const stop = () => child.kill()
-  process.once('exit', stop)
+  const listen = ['--config', 'config.yaml', '--listen', `127.0.0.1:${port}`]
+  const child = start([process.execPath, program, ...listen], { cwd: folder })
   await answers(child, address)
-  return { address, token: await addUser(address), stop }
+  return { address, token: await addUser(address), stop: () => end(child) }
 }
 
 function freePort() {

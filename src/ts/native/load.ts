@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type * as Binding from './binding.js'
 import { isCutOff } from './elf.js'
 import { type Failure, notFound } from './not-found.js'
@@ -49,7 +49,8 @@ export function loadedLibrary(): Loaded {
 /** Where the native library can be, in the order in which it is looked for. */
 function candidates(): Candidate[] {
   const explicit = process.env[variable]
-  if (explicit) return [{ source: 'environment', path: explicit }]
+  // In full: `require` would look for a relative path beside this file.
+  if (explicit) return [{ source: 'environment', path: resolve(explicit) }]
   const found: Candidate[] = [{ source: 'package', path: packageOf(platform()) }]
   // Only a clone can have been built; who installed from npm need not read of it.
   if (existsSync(join(root, 'Cargo.toml'))) {

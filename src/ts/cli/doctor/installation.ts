@@ -1,6 +1,7 @@
 import { familySync, versionSync } from 'detect-libc'
 import { type LibrarySource, MobileNetError, nativeLibrary, version } from '../../../../index.js'
 import { type Check, ok } from './check.js'
+import { isSupported, newestLine } from './node-version.js'
 
 const { engines } = require('../../../../../package.json') as { engines: { node: string } }
 
@@ -22,11 +23,10 @@ export function platformCheck(): Check {
 }
 
 export function nodeCheck(): Check {
-  const least = engines.node.replace('>=', '')
-  const newEnough = process.versions.node.localeCompare(least, 'en', { numeric: true }) >= 0
   const detail = `${process.version} (needs ${engines.node})`
-  if (newEnough) return ok('Node', detail)
-  return { name: 'Node', status: 'broken', detail, fix: `install Node ${least} or newer`, code: 'INTERNAL' }
+  if (isSupported(process.versions.node, engines.node)) return ok('Node', detail)
+  const fix = `install Node ${newestLine(engines.node)} or newer`
+  return { name: 'Node', status: 'broken', detail, fix, code: 'INTERNAL' }
 }
 
 /** Which native library was loaded and why, or why none could be. */
