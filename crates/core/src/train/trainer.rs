@@ -5,6 +5,7 @@ use super::event::{EndedBy, Event, Metrics, Report, RunConfig};
 use super::frozen::{self, Frozen};
 use super::record::Record;
 use super::setup::{Parts, out_of_patience};
+use super::validation::check_evaluated;
 use super::writer::Writer;
 use crate::checkpoint::Progress;
 use crate::data::loader::{Feed, Loader, epoch_order};
@@ -120,6 +121,7 @@ impl Trainer<'_> {
             return Ok(Outcome::Stopped);
         }
         let epoch = self.progress.epoch + 1;
+        check_evaluated(&evaluated, &state, epoch)?;
         let [validation, test] = evaluated.each_ref().map(|part| part.as_ref().map(|part| part.metrics));
         // Where epochs are shorter than the disk takes, files would pile up in memory.
         self.tell_written(true, control, on_event)?;
