@@ -79,6 +79,7 @@ impl Trainer<'_> {
     /// Everything between the events `start` and `done`, `start` included.
     pub fn run(&mut self, control: &Control, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Report> {
         self.tell(Event::Start { config: Box::new(self.config.clone()) }, on_event)?;
+        self.bring_best()?;
         // So that a run can go on whenever it is killed, and a disk that is too small is found out now.
         self.save_beginning()?;
         let mut ended_by = EndedBy::Epochs;
