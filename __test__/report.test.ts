@@ -115,6 +115,29 @@ describe('the page of a run', () => {
     expect(titles(read(folder), 'figcaption')).toHaveLength(4)
   })
 
+  it('leaves out a loss that is no number, which older versions logged', async () => {
+    const folder = scratch.at('diverged')
+    mkdirSync(folder)
+    const lines = readFileSync(join(first, 'log.jsonl'), 'utf8').split('\n')
+    const changed = lines.map((line) =>
+      line.includes('"type":"epoch"') && line.includes('"epoch":2')
+        ? line.replace(/("(?:validation|test)":\{"loss":)[^,]+/g, '$1null')
+        : line,
+    )
+    expect(changed.filter((line, index) => line !== lines[index])).toHaveLength(1)
+    appendFileSync(join(folder, 'log.jsonl'), changed.join('\n'))
+    expect((await readRun(folder)).epochs.map(({ test }) => test?.loss)).toEqual([
+      expect.any(Number),
+      Number.NaN,
+    ])
+    await writeReport(folder)
+    const page = read(folder)
+    expect(titles(page, 'figcaption')).toHaveLength(4)
+    expect(page).toMatch(/test goes from ([\d.]+) to \1 cross-entropy at epoch 1/)
+    const compared = await writeReport([folder, second], scratch.at('compared.html'))
+    expect(readFileSync(compared, 'utf8')).toContain('run 1 goes from')
+  })
+
   it('leaves the event loop to others', async () => {
     const folder = scratch.at('long')
     mkdirSync(folder)

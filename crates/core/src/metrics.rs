@@ -1,12 +1,13 @@
 //! What is counted over pictures.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Mean loss and accuracy over some pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
     /// Mean cross-entropy.
+    #[serde(deserialize_with = "number_or_null")]
     pub loss: f64,
     /// Share of right answers, from 0 to 1.
     pub accuracy: f64,
@@ -28,6 +29,11 @@ pub struct PictureCounts {
     pub validation: usize,
     /// Tested on; 0 when the data set has no test pictures.
     pub test: usize,
+}
+
+/// JSON has no word for what is no number: it is written as null. Older versions kept runs whose loss was that.
+fn number_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
 }
 
 impl Metrics {

@@ -97,7 +97,9 @@ impl MobileNet {
     /// From another program's weights; see [`checkpoint::import`] for what is given, and for the errors.
     pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Result<Self> {
         let mut imported = checkpoint::import(path, options, resize)?;
-        imported.classes = class_names(&imported.config);
+        if imported.classes.is_empty() {
+            imported.classes = class_names(&imported.config);
+        }
         Ok(Self::from_checkpoint(imported, None))
     }
 

@@ -4,7 +4,7 @@ use crate::config::TestTimeAugmentation;
 use crate::data::image::{Evaluation, Limits, Source};
 use crate::data::normalize::Lookup;
 use crate::engine::views;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::mobilenet::{MobileNet, in_batches};
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -46,7 +46,8 @@ pub struct Answers {
 /// `cancelled` was set before the end.
 ///
 /// # Errors
-/// `INVALID_OPTION` when `resize` doesn't go with the network; those of the device.
+/// `INVALID_OPTION` when `resize` doesn't go with the network; `CHECKPOINT_CORRUPT` when its answer is no number; those of the
+/// device.
 pub fn predict(
     model: &MobileNet,
     sources: &[Source],
@@ -95,6 +96,14 @@ pub fn predict(
                 Question::Features => engine.features(batch, pictures),
             })
         })?;
+        if values.iter().any(|value| !value.is_finite()) {
+            // Pixels are numbers, so it is the weights.
+            return Err(Error::new(
+                ErrorCode::CheckpointCorrupt,
+                "the network's answer is no number: its weights are damaged, or the run that they are from diverged; take \
+                 other weights",
+            ));
+        }
         let mut rows = values.chunks_exact(width);
         for readable in readable {
             match readable.then(|| rows.next()).flatten() {
@@ -111,4 +120,39 @@ pub fn predict(
 fn batch_size(model: &MobileNet) -> Result<usize> {
     let capacity = model.with_evaluator(|engine| Ok(engine.capacity()))?;
     Ok(capacity.max(4 * rayon::current_num_threads()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checkpoint::{read, write};
+    use crate::config::{Layout, ModelOptions};
+    use crate::data::Rgb;
+
+    #[test]
+    fn weights_that_are_no_numbers_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let options = ModelOptions { layout: Some(Layout::Cifar), width: Some(0.25), ..Default::default() };
+        MobileNet::create(&options, 1).unwrap().save(&path).unwrap();
+        let ask = |question| {
+            let model = MobileNet::load(&path).unwrap();
+            let picture = Source::Pixels(Rgb { width: 32, height: 32, pixels: vec![100; 32 * 32 * 3] });
+            predict(&model, &[picture], question, &Reading::default(), &AtomicBool::new(false))
+        };
+        let damage = |place: usize, value: f32| {
+            let mut checkpoint = read(&path).unwrap();
+            checkpoint.tensors[place].values[0] = value;
+            write(&checkpoint, &path).unwrap();
+        };
+        assert!(ask(Question::Logits).is_ok());
+        // The classifier's bias.
+        damage(read(&path).unwrap().tensors.len() - 1, f32::INFINITY);
+        assert!(ask(Question::Features).is_ok());
+        assert_eq!(ask(Question::Logits).unwrap_err().code, ErrorCode::CheckpointCorrupt);
+        damage(0, f32::NAN);
+        let error = ask(Question::Features).unwrap_err();
+        assert_eq!(error.code, ErrorCode::CheckpointCorrupt);
+        assert!(error.message.contains("weights are damaged"), "{error}");
+    }
 }

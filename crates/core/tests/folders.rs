@@ -333,6 +333,34 @@ fn pictures_for_another_network_are_refused() {
     assert!(data.check_classes(&["0".into(), "1".into()]).is_ok(), "it has no names to compare");
 }
 
+/// Otherwise it would be a cat's picture that is answered by the name of another network's class.
+#[test]
+fn a_network_with_names_for_more_classes_than_there_are_is_refused() {
+    let photos = Photos::cifar10();
+    for class in cifar10::CLASSES.iter().filter(|class| !["cat", "dog"].contains(class)) {
+        std::fs::remove_dir_all(photos.at(class)).unwrap();
+    }
+    let (data, _) = photos.open(&photos.options()).unwrap();
+    let recipe = TrainOptions { epochs: Some(1), batch_size: Some(16), ..Default::default() };
+    let error = train(&small(10), &data, &recipe, false).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidOption);
+    assert!(error.message.contains("has 10 classes (airplane"), "{}", error.message);
+    assert!(error.message.contains("has 2 (cat, dog)"), "{}", error.message);
+    assert!(error.message.contains("`from`"), "{}", error.message);
+
+    // One with the data's number of classes takes their names; one that has only numbers keeps those.
+    let file = tempfile::tempdir().unwrap();
+    let path = file.path().join("model.safetensors");
+    small(10).save(&path).unwrap();
+    let options = ModelOptions { classes: Some(2), ..Default::default() };
+    let fitted = MobileNet::create_from(&path, &options, 1).unwrap();
+    train(&fitted, &data, &recipe, false).unwrap();
+    assert_eq!(fitted.class_names(), ["cat", "dog"]);
+    let numbered = small(3);
+    train(&numbered, &data, &recipe, false).unwrap();
+    assert_eq!(numbered.class_names(), ["0", "1", "2"]);
+}
+
 #[test]
 fn pictures_set_aside_are_validated_with() {
     let photos = Photos::cifar10();

@@ -3,6 +3,7 @@
 mod common;
 
 use common::fixture;
+use mobilenet_core::checkpoint::{self, Checkpoint};
 use mobilenet_core::config::{Activation, Layout, ModelConfig, ModelOptions, Variant};
 use mobilenet_core::mobilenet::MobileNet;
 use mobilenet_core::model::names::Naming;
@@ -107,9 +108,28 @@ fn our_own_checkpoints_say_what_weights_do_not_show() {
     model.save(&path).unwrap();
     let again = MobileNet::import(&path, &ModelOptions::default(), None).unwrap();
     assert_eq!((again.config(), again.tensors()), (model.config(), model.tensors()));
+    assert_eq!(again.class_names(), model.class_names());
     let wide = ModelOptions { layout: Some(Layout::Imagenet), resolution: Some(96), ..Default::default() };
     let config = MobileNet::import(&path, &wide, None).unwrap().config();
     assert_eq!((config.layout, config.resolution), (Layout::Imagenet, 96));
+}
+
+/// Without them a network of ten classes and 32x32 pictures would answer with CIFAR-10's.
+#[test]
+fn our_own_checkpoints_keep_their_class_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, changed] =
+        ["model", "changed"].map(|name| folder.path().join(name).with_extension("safetensors"));
+    let options = ModelOptions { layout: Some(Layout::Cifar), width: Some(0.25), ..Default::default() };
+    MobileNet::create(&options, 3).unwrap().save(&path).unwrap();
+    let sound = checkpoint::read(&path).unwrap();
+    let import_with = |classes: Vec<String>| {
+        checkpoint::write(&Checkpoint { classes, ..sound.clone() }, &changed).unwrap();
+        MobileNet::import(&changed, &ModelOptions::default(), None).unwrap().class_names()
+    };
+    let things: Vec<String> = (0..10).map(|number| format!("thing-{number}")).collect();
+    assert_eq!(import_with(things.clone()), things);
+    assert_eq!(import_with(things[..9].to_vec()), sound.classes, "nine names are not those of ten classes");
 }
 
 #[test]

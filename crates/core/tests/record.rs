@@ -3,6 +3,7 @@
 mod common;
 
 use common::fixture;
+use mobilenet_core::checkpoint;
 use mobilenet_core::config::{Layout, ModelOptions, OptimizerOptions, TrainOptions};
 use mobilenet_core::data::{Dataset, cifar10};
 use mobilenet_core::mobilenet::MobileNet;
@@ -170,6 +171,44 @@ fn states_after_epochs_stay_as_asked_and_another_run_can_begin_with_one() {
     std::fs::remove_file(out.join("last.safetensors")).unwrap();
     resume(&fourth, &out).unwrap();
     assert!((end(&out), told(&out)) == whole);
+}
+
+/// The state after an epoch, changed so that epoch `best` was so good that no other is better.
+fn with_best(state: &Path, best: usize) {
+    let mut checkpoint = checkpoint::read(state).unwrap();
+    checkpoint.training.as_mut().unwrap().progress.best = Some((best, 1.0));
+    checkpoint::write(&checkpoint, state).unwrap();
+}
+
+#[test]
+fn a_run_that_goes_on_elsewhere_brings_its_best_weights_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let recipe = TrainOptions { epochs: Some(3), limit: Some(32), save_every: Some(1), ..recipe(&out) };
+    run(&small(), &recipe, false).unwrap();
+    let [first, second] = [1, 2].map(|epoch| out.join(format!("epoch-{epoch}.safetensors")));
+    let branch = |name: &str| {
+        let out = Some(folder.path().join(name));
+        let model = MobileNet::load(&second).unwrap();
+        let report = run(&model, &TrainOptions { out, ..Default::default() }, true).unwrap();
+        let best = MobileNet::load(&report.best.unwrap()).unwrap();
+        assert!(!best.can_resume(), "the best weights are saved without a state");
+        (report.best_epoch, bits(&best))
+    };
+    let state = |path: &Path| bits(&MobileNet::load(path).unwrap());
+
+    // The state itself is the best, whatever the run became afterwards.
+    with_best(&second, 2);
+    assert!(branch("itself") == (Some(2), state(&second)));
+    // An epoch before it is.
+    with_best(&second, 1);
+    MobileNet::load(&first).unwrap().save(&out.join("best.safetensors")).unwrap();
+    assert!(branch("earlier") == (Some(1), state(&first)));
+    // The best is of another epoch, or gone: the report names none that there are no weights of.
+    MobileNet::load(&second).unwrap().save(&out.join("best.safetensors")).unwrap();
+    assert!(branch("another") == (Some(3), state(&out.join("last.safetensors"))));
+    std::fs::remove_file(out.join("best.safetensors")).unwrap();
+    assert!(branch("gone") == (Some(3), state(&out.join("last.safetensors"))));
 }
 
 #[test]

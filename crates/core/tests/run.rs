@@ -172,6 +172,32 @@ fn a_run_tells_how_far_its_evaluations_are() {
     }
 }
 
+/// The loss of an epoch's last step is that of the weights before it: what the step did shows only in the evaluation.
+#[test]
+fn an_epoch_whose_last_step_was_too_large_ends_the_run_and_is_not_kept() {
+    for (validation_fraction, words) in
+        [(0.1, "validation pictures is no number"), (0.0, "test pictures is no number")]
+    {
+        let (folder, model) = (tempfile::tempdir().unwrap(), small());
+        let before = bits(&model.tensors());
+        let recipe = TrainOptions {
+            epochs: Some(1),
+            limit: Some(16),
+            validation_fraction: Some(validation_fraction),
+            optimizer: Some(OptimizerOptions { learning_rate: Some(1e30), ..Default::default() }),
+            out: Some(folder.path().to_path_buf()),
+            ..recipe()
+        };
+        let error = run(&model, &recipe, false).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidOption);
+        assert!(error.message.contains(words) && error.message.contains("epoch 1"), "{error}");
+        assert!(bits(&model.tensors()) == before, "its weights are published");
+        assert!(!names(folder.path()).contains(&"best.safetensors".into()));
+        let last = MobileNet::load(&folder.path().join("last.safetensors")).unwrap();
+        assert!(bits(&last.tensors()) == before, "its weights are saved");
+    }
+}
+
 #[test]
 fn of_two_runs_the_later_is_refused() {
     let model = small();

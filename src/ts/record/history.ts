@@ -1,4 +1,5 @@
 import type { EpochEvent, Report, RunConfig, StepEvent } from '../events.js'
+import type { Metrics } from '../native/binding.js'
 import { type LogLine, readLog } from './log.js'
 
 /** A complete epoch of a run, in its record. */
@@ -63,7 +64,20 @@ export function epochRecord(
   last: Pick<StepEvent, 'learningRate' | 'steps'> | undefined,
 ): EpochRecord {
   const { learningRate = Number.NaN, steps = 0 } = last ?? {}
-  return { epoch, train, validation, test, seconds, learningRate, steps: epoch * steps }
+  return {
+    epoch,
+    train: numbered(train),
+    validation: validation && numbered(validation),
+    test: test && numbered(test),
+    seconds,
+    learningRate,
+    steps: epoch * steps,
+  }
+}
+
+/** JSON has null for what is no number: logs of older versions may have such losses. */
+function numbered(metrics: Metrics): Metrics {
+  return { ...metrics, loss: metrics.loss ?? Number.NaN }
 }
 
 /** Reads the log in `folder`. */

@@ -126,8 +126,10 @@ function figure(
   title: string,
   label: string,
   fromZero: boolean,
-  marks: Mark[],
+  all: Mark[],
 ): Omit<Figure, 'series' | 'x'> {
+  // A loss that is no number has no place.
+  const marks = all.filter(({ y }) => Number.isFinite(y))
   return { id, title, description: described(marks, label), kind: 'lines', y: { label, fromZero }, marks }
 }
 

@@ -16,6 +16,7 @@ use std::path::Path;
 /// Reads weights. Variant, width, classes and whether the layout is `unpadded` are found from the tensors; what is given in
 /// `options` must be right, or is taken where weights don't show it: the layout's strides, the resolution, the activation.
 /// `resize` is what they expect a picture's shorter side to be resized to; `None` for what a checkpoint of ours says, or what is usual.
+/// Only a checkpoint of ours has class names; of others there are none.
 ///
 /// # Errors
 /// `IO` when the file can't be read; `CHECKPOINT_CORRUPT` when it is in no known format; `CHECKPOINT_MISMATCH` when its
@@ -45,9 +46,11 @@ pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Res
     if found.naming == Naming::Timm && found.config.variant != Variant::V2 {
         change_eps(&mut tensors, timm::V3_BATCH_NORM_EPS, network.batch_norm_eps);
     }
+    let classes = own.and_then(|own| own.classes.clone());
+    let classes = classes.filter(|classes| classes.len() == found.config.classes).unwrap_or_default();
     Ok(Checkpoint {
         tensors,
-        classes: (0..found.config.classes).map(|class| class.to_string()).collect(),
+        classes,
         config: found.config,
         resize,
         normalization: own.and_then(|own| own.normalization).unwrap_or_default(),

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::write;
     use crate::config::{ModelOptions, OptimizerConfig, OptimizerKind, TrainConfig};
-    use crate::metrics::PictureCounts;
+    use crate::metrics::{Metrics, PictureCounts};
     use crate::mobilenet::MobileNet;
 
     /// A checkpoint in the middle of a run.
@@ -166,6 +166,20 @@ mod tests {
         MobileNet::create(&options, 1).unwrap().save(&path).unwrap();
         let training = Some(TrainingState { progress, raw: None, optimizer: Vec::new() });
         Checkpoint { training, ..read(&path).unwrap() }
+    }
+
+    /// Versions before this one saved a run whose evaluation was no number.
+    #[test]
+    fn a_loss_that_is_no_number_comes_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let mut diverged = checkpoint();
+        let last = &mut diverged.training.as_mut().unwrap().progress.last;
+        *last = [Metrics::of(20.0, 1, 10), None, Metrics::of(f64::NAN, 1, 10)];
+        write(&diverged, &path).unwrap();
+        let [train, validation, test] = read(&path).unwrap().training.unwrap().progress.last;
+        assert_eq!((train.unwrap().loss, validation), (2.0, None));
+        assert!(test.unwrap().loss.is_nan());
     }
 
     #[test]

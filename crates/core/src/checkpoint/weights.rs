@@ -32,6 +32,8 @@ pub struct Own {
     pub resize: Option<usize>,
     /// What they are normalised with.
     pub normalization: Option<Normalization>,
+    /// Names of its classes.
+    pub classes: Option<Vec<String>>,
 }
 
 impl Weights {
@@ -111,5 +113,6 @@ fn own(bytes: &[u8]) -> Option<Own> {
         config: serde_json::from_str(metadata.get("config")?).ok()?,
         resize: metadata.get("resize").and_then(|text| text.parse().ok()),
         normalization: normalization.filter(|given: &Normalization| given.check().is_ok()),
+        classes: metadata.get("classes").and_then(|text| serde_json::from_str(text).ok()),
     })
 }

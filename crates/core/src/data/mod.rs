@@ -96,14 +96,35 @@ impl Dataset {
         }
     }
 
+    /// Refuses a network that has names for more classes than there are: it would go on to answer with those names, whatever
+    /// it learns here. One that knows no names, only numbers, may have any number of outputs, and so may any network for
+    /// CIFAR-10, whose classes are always the same.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION`.
+    pub fn check_outputs(&self, classes: &[String]) -> Result<()> {
+        if self.splitting == Splitting::Course || only_numbers(classes) || classes.len() <= self.classes.len()
+        {
+            return Ok(());
+        }
+        let count = self.classes.len();
+        Err(Error::invalid_option(format!(
+            "the network has {} classes ({}), and {} has {count} ({}); begin with a network of {count} classes: one made with \
+             `from` has the same weights and a new classifier",
+            classes.len(),
+            folder::shortened(classes),
+            self.source,
+            folder::shortened(&self.classes)
+        )))
+    }
+
     /// Refuses a network that was trained on other classes, or has them in another order. One that knows no names, only
     /// numbers, may have any.
     ///
     /// # Errors
     /// `CHECKPOINT_MISMATCH`.
     pub fn check_classes(&self, classes: &[String]) -> Result<()> {
-        let numbers = classes.iter().enumerate().all(|(number, name)| *name == number.to_string());
-        if self.splitting == Splitting::Course || numbers || *classes == self.classes {
+        if self.splitting == Splitting::Course || only_numbers(classes) || *classes == self.classes {
             return Ok(());
         }
         Err(Error::new(
@@ -116,4 +137,9 @@ impl Dataset {
             ),
         ))
     }
+}
+
+/// Whether names are only places: those of a network that was given no others.
+fn only_numbers(classes: &[String]) -> bool {
+    classes.iter().enumerate().all(|(number, name)| *name == number.to_string())
 }

@@ -2,11 +2,11 @@
 
 use super::Control;
 use super::event::{EndedBy, Event, Report};
-use super::record::{Folder, keep_epochs};
+use super::record::{BEST, Folder, keep_epochs, same};
 use super::trainer::Trainer;
 use super::validation::Evaluated;
 use super::writer::Written;
-use crate::checkpoint::{TrainingState, write};
+use crate::checkpoint::{Checkpoint, TrainingState, read, write};
 use crate::engine::backend::EngineState;
 use crate::error::{Error, Result};
 use crate::mobilenet::Weights;
@@ -34,6 +34,39 @@ impl Trainer<'_> {
         let (model, published) = (self.model.clone(), self.published.clone());
         let written = Written { path: path.clone(), answers: None };
         self.writer.give(Some(written), move || write(&model.checkpoint(known(&published)?, None), &path));
+    }
+
+    /// A run that goes on in another folder than its own, or from an earlier state, brings the weights of its best epoch
+    /// along. Where they are gone, the best is looked for anew: without its weights nobody could use it.
+    pub(super) fn bring_best(&mut self) -> Result<()> {
+        let resumed = self.config.resumed_epochs.and_then(|_| self.model.origin());
+        let (Some(record), Some(origin), Some((epoch, _))) = (&self.record, resumed, self.progress.best)
+        else {
+            return Ok(());
+        };
+        if same(&record.folder.last(), origin) {
+            return Ok(());
+        }
+        let steps = self.parts.train.indices.len().div_ceil(self.config.train.batch_size) * epoch;
+        // Weights without a state tell by the steps that batch norm has seen of which epoch they are; of a network without
+        // batch norm nobody knows.
+        let fits = |found: &Checkpoint| match &found.training {
+            Some(state) => (state.progress.epoch, state.progress.step) == (epoch, 0),
+            None => found.batches_tracked == steps as u64 && found.config == self.config.model,
+        };
+        // The best may be the state itself.
+        let found = [origin.with_file_name(BEST), origin.to_path_buf()].into_iter().find_map(|path| {
+            let found = read(&path).ok().filter(fits)?;
+            Some((path, found))
+        });
+        match found {
+            Some((path, _)) if same(&path, &record.folder.best()) => Ok(()),
+            Some((_, found)) => write(&Checkpoint { training: None, ..found }, &record.folder.best()),
+            None => {
+                self.progress.best = None;
+                Ok(())
+            }
+        }
     }
 
     /// Has what was last published written, with the run's state, as the newest.
@@ -135,7 +168,7 @@ impl Trainer<'_> {
             ended_by,
             seconds: self.started.elapsed().as_secs_f64(),
             checkpoint: folder.map(Folder::last).filter(|path| path.exists()),
-            best: folder.map(Folder::best).filter(|path| path.exists()),
+            best: self.progress.best.and(folder).map(Folder::best).filter(|path| path.exists()),
         }
     }
 }

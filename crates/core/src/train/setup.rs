@@ -61,6 +61,8 @@ impl<'a> Trainer<'a> {
         data.check_resolution(model.config().resolution)?;
         if state.is_some() {
             data.check_classes(&weights.classes)?;
+        } else {
+            data.check_outputs(&weights.classes)?;
         }
         check_labels(&data.train, model.config().classes)?;
         check_labels(&data.test, model.config().classes)?;

@@ -5,6 +5,7 @@ use super::event::{EndedBy, Event, Metrics, Report, RunConfig};
 use super::frozen::{self, Frozen};
 use super::record::Record;
 use super::setup::{Parts, out_of_patience};
+use super::validation::check_evaluated;
 use super::writer::Writer;
 use crate::checkpoint::Progress;
 use crate::data::loader::{Feed, Loader, epoch_order};
@@ -78,6 +79,7 @@ impl Trainer<'_> {
     /// Everything between the events `start` and `done`, `start` included.
     pub fn run(&mut self, control: &Control, on_event: &mut (dyn FnMut(Event) + Send)) -> Result<Report> {
         self.tell(Event::Start { config: Box::new(self.config.clone()) }, on_event)?;
+        self.bring_best()?;
         // So that a run can go on whenever it is killed, and a disk that is too small is found out now.
         self.save_beginning()?;
         let mut ended_by = EndedBy::Epochs;
@@ -120,6 +122,7 @@ impl Trainer<'_> {
             return Ok(Outcome::Stopped);
         }
         let epoch = self.progress.epoch + 1;
+        check_evaluated(&evaluated, &state, epoch)?;
         let [validation, test] = evaluated.each_ref().map(|part| part.as_ref().map(|part| part.metrics));
         // Where epochs are shorter than the disk takes, files would pile up in memory.
         self.tell_written(true, control, on_event)?;

@@ -10,7 +10,7 @@ use crate::config::TestTimeAugmentation;
 use crate::data::Pictures;
 use crate::engine::backend::EngineState;
 use crate::engine::evaluate::{Answers, evaluate, evaluate_kept};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +29,32 @@ impl Evaluated {
         match self.tally {
             Some(tally) => tally.evaluation(epoch, self.split, self.metrics, &self.pictures)?.write(path),
             None => Ok(()),
+        }
+    }
+}
+
+/// Refuses an epoch whose last step was too large: the loss of a step is that of the weights before it. Nothing of such an
+/// epoch may be published or saved.
+pub(super) fn check_evaluated(
+    evaluated: &[Option<Evaluated>; 2],
+    state: &EngineState,
+    epoch: usize,
+) -> Result<()> {
+    let mut parts = evaluated.iter().flatten().peekable();
+    let what = if parts.peek().is_none() {
+        let (parameters, statistics) = network_of(state);
+        let broken = parameters.iter().chain(statistics).any(|value| !value.is_finite());
+        broken.then_some("some weights are no numbers any more")
+    } else {
+        parts.find(|part| !part.metrics.loss.is_finite()).map(|part| match part.split {
+            Split::Validation => "the loss of the validation pictures is no number any more",
+            Split::Test => "the loss of the test pictures is no number any more",
+        })
+    };
+    match what {
+        None => Ok(()),
+        Some(what) => {
+            Err(Error::invalid_option(format!("{what} at the end of epoch {epoch}; lower the learning rate")))
         }
     }
 }

@@ -11,6 +11,9 @@ use std::time::Duration;
 
 const LOCK: &str = ".lock";
 
+/// The weights of the best epoch.
+pub const BEST: &str = "best.safetensors";
+
 /// What a run writes besides, and others may have: its own files, and those that are made of its log.
 const WRITTEN: [&str; 5] = ["config.json", EVALUATION, "report.html", "results.csv", SAMPLES];
 
@@ -66,7 +69,7 @@ impl Folder {
 
     /// The weights of the best epoch.
     pub fn best(&self) -> PathBuf {
-        self.path.join("best.safetensors")
+        self.path.join(BEST)
     }
 
     /// What the network answers after the last epoch.

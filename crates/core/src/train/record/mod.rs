@@ -7,7 +7,7 @@ mod log;
 mod samples;
 
 pub use evaluation::Tally;
-pub use folder::{Folder, is_running, keep_epochs};
+pub use folder::{BEST, Folder, is_running, keep_epochs, same};
 
 use super::event::Event;
 use crate::checkpoint::Progress;

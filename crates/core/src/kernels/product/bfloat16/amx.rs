@@ -16,6 +16,7 @@ use std::arch::x86_64::{
     __cpuid_count, __m512i, _mm512_loadu_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512,
     _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
@@ -43,13 +44,9 @@ impl Amx {
         found.then_some(Self(()))
     }
 
-    /// Sets the registers' shapes.
-    pub fn configure(self) -> Configured {
-        // SAFETY: `self` proves the instruction, and only registers of AMX change.
-        unsafe {
-            asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(nostack, preserves_flags))
-        };
-        Configured(PhantomData)
+    /// The registers, for one pass.
+    pub fn begin(self) -> Registers {
+        Registers { rows: Cell::new(0), of_this_thread: PhantomData }
     }
 
     /// Turns groups of [`TILE`] pairs, each `[pair][row]`, into `[row][pair]`, as tiles have them.
@@ -62,7 +59,7 @@ impl Amx {
     }
 }
 
-/// What `ldtilecfg` reads: all eight registers have 16 rows of 64 bytes.
+/// What `ldtilecfg` reads.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -72,23 +69,55 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-static CONFIGURATION: Configuration = Configuration {
-    palette: 1,
-    start_row: 0,
-    reserved: [0; 14],
-    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
-    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+impl Configuration {
+    /// All eight registers have rows of 64 bytes: those of the right operand 16, those of the result and of the left operand
+    /// so many.
+    const fn new(rows: u8) -> Self {
+        let mut all = [0; 16];
+        let mut register = 0;
+        while register < 8 {
+            all[register] = if register < FIRST_OF_RIGHT { rows } else { TILE as u8 };
+            register += 1;
+        }
+        let mut row_bytes = [0; 16];
+        let mut register = 0;
+        while register < 8 {
+            row_bytes[register] = 64;
+            register += 1;
+        }
+        Self { palette: 1, start_row: 0, reserved: [0; 14], row_bytes, rows: all }
+    }
+}
+
+/// From this register on they hold the right operand: `tmm6` and `tmm7`.
+const FIRST_OF_RIGHT: usize = 6;
+
+/// For 1 to [`TILE`] rows.
+static CONFIGURATIONS: [Configuration; TILE] = {
+    let mut all = [const { Configuration::new(0) }; TILE];
+    let mut rows = 1;
+    while rows <= TILE {
+        all[rows - 1] = Configuration::new(rows as u8);
+        rows += 1;
+    }
+    all
 };
 
-/// The registers of AMX in this thread with their shapes set, until it is dropped. There is one at a time.
+/// The registers of AMX in this thread, until they are dropped. They are there once at a time.
 #[derive(Debug)]
-pub struct Configured(PhantomData<*const ()>);
+pub struct Registers {
+    /// The rows for which their shapes are set; 0 before.
+    rows: Cell<usize>,
+    of_this_thread: PhantomData<*const ()>,
+}
 
-impl Configured {
-    /// Products of whole tiles, as [`super::cpu::tiles`] has them, without what `to` has to be done at the end.
+impl Registers {
+    /// Products of tiles, as [`super::cpu::tiles`] has them, without what `to` has to be done at the end. Rows that fill no
+    /// tile are multiplied by the same instruction, in tiles of fewer rows: AVX512_BF16 adds in another order, and how many
+    /// rows come together may depend on the number of threads.
     ///
     /// # Safety
-    /// `rows` and `pairs` are multiples of [`TILE`] and not 0, `panel_width` is [`TILE`] or twice that. `left` is readable for
+    /// `pairs` is a multiple of [`TILE`] and not 0, `panel_width` is [`TILE`] or twice that. `left` is readable for
     /// rows x pairs, `right` for pairs x `panel_width`, `to` writable for rows x `panel_width`.
     pub unsafe fn tiles(
         &self,
@@ -99,34 +128,50 @@ impl Configured {
         right: *const f32,
         to: To<'_>,
     ) {
-        let wide = panel_width == 2 * TILE;
-        for tile in (0..rows / TILE).step_by(2) {
-            // SAFETY: the caller's promise, and `self` proves the instructions and the registers' shapes.
-            unsafe {
-                let block = Block {
-                    left: left.at.add(tile * left.tile),
-                    left_row_bytes: left.row * size_of::<f32>(),
-                    left_step_bytes: left.step * size_of::<f32>(),
-                    left_tile_bytes: left.tile * size_of::<f32>(),
-                    right,
-                    right_row_bytes: panel_width * size_of::<f32>(),
-                    steps: pairs / TILE,
-                    to: to.at.add(tile * TILE * to.row),
-                    to_row_bytes: to.row * size_of::<f32>(),
-                    add: to.add,
-                };
-                match (tile + 1 < rows / TILE, wide) {
-                    (true, true) => block.two_by_two(),
-                    (false, true) => block.one_by_two(),
-                    (true, false) => block.two_by_one(),
-                    (false, false) => block.one_by_one(),
+        let (whole, rest) = (rows / TILE, rows % TILE);
+        // SAFETY: the caller's promise: each tile lies in the rows. `self` proves the instructions, and the registers' shapes
+        // are those of the rows.
+        unsafe {
+            let block = |tile: usize| Block {
+                left: left.at.add(tile * left.tile),
+                left_row_bytes: left.row * size_of::<f32>(),
+                left_step_bytes: left.step * size_of::<f32>(),
+                left_tile_bytes: left.tile * size_of::<f32>(),
+                right,
+                right_row_bytes: panel_width * size_of::<f32>(),
+                steps: pairs / TILE,
+                to: to.at.add(tile * TILE * to.row),
+                to_row_bytes: to.row * size_of::<f32>(),
+                add: to.add,
+            };
+            let wide = panel_width == 2 * TILE;
+            for tile in (0..whole).step_by(2) {
+                self.shape(TILE);
+                match (tile + 1 < whole, wide) {
+                    (true, true) => block(tile).two_by_two(),
+                    (false, true) => block(tile).one_by_two(),
+                    (true, false) => block(tile).two_by_one(),
+                    (false, false) => block(tile).one_by_one(),
                 }
             }
+            if rest > 0 {
+                self.shape(rest);
+                if wide { block(whole).one_by_two() } else { block(whole).one_by_one() }
+            }
+        }
+    }
+
+    /// Sets the registers' shapes for so many rows, at most [`TILE`], unless they are.
+    fn shape(&self, rows: usize) {
+        if self.rows.replace(rows) != rows {
+            let configuration = &raw const CONFIGURATIONS[rows - 1];
+            // SAFETY: `self` proves the instruction, which reads the configuration and changes registers of AMX alone.
+            unsafe { asm!("ldtilecfg [{}]", in(reg) configuration, options(nostack, preserves_flags)) };
         }
     }
 }
 
-impl Drop for Configured {
+impl Drop for Registers {
     /// Gives the registers back, which the system need not save then.
     fn drop(&mut self) {
         // SAFETY: `self` proves the instruction, and only registers of AMX change.
@@ -154,7 +199,7 @@ macro_rules! kernel {
     };
     (@ $name:ident [$($zero:literal)*] [$($load:literal)*] [$($multiply:literal)*] [$($store:literal)*]) => {
         /// # Safety
-        /// The registers are configured; the operands are readable for whole tiles, the result is writable.
+        /// The registers are configured; the operands are readable for whole tiles of their shapes, the result is writable.
         #[inline(always)]
         unsafe fn $name(&self) {
             // SAFETY: the caller's promise. Registers of AMX are not the compiler's.
@@ -177,7 +222,7 @@ macro_rules! kernel {
                     "/* {second_to} */",
                     add = in(reg) u32::from(self.add),
                     left = inout(reg) self.left => _,
-                    second_left = inout(reg) self.left.byte_add(self.left_tile_bytes) => _,
+                    second_left = inout(reg) self.left.wrapping_byte_add(self.left_tile_bytes) => _,
                     left_row = in(reg) self.left_row_bytes,
                     left_step = in(reg) self.left_step_bytes,
                     right = inout(reg) self.right => _,
@@ -185,7 +230,7 @@ macro_rules! kernel {
                     right_step = in(reg) TILE * self.right_row_bytes,
                     steps = inout(reg) self.steps => _,
                     to = in(reg) self.to,
-                    second_to = in(reg) self.to.byte_add(TILE * self.to_row_bytes),
+                    second_to = in(reg) self.to.wrapping_byte_add(TILE * self.to_row_bytes),
                     to_row = in(reg) self.to_row_bytes,
                     options(nostack),
                 );

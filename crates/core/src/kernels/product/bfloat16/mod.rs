@@ -5,7 +5,8 @@
 //! everything here is as it is in float32, with half the depth. Where a buffer of floats holds pairs, it is said.
 //!
 //! Sapphire Rapids and later ones have AMX as well, whose instruction multiplies whole tiles; it takes the greater part of a
-//! product there, and AVX512_BF16 what doesn't fill a tile.
+//! product there, and AVX512_BF16 the end of a depth that doesn't fill a tile. The two add in different orders, so which of them
+//! multiplies what follows from the depth alone, never from how many rows come together: that may depend on the threads.
 
 #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "no_amx.rs")]
 mod amx;
@@ -19,7 +20,7 @@ use super::forward::block_stride;
 use super::tile::{Left, To};
 use crate::kernels::CHANNEL_BLOCK;
 use crate::kernels::simd::Isa;
-use amx::{Amx, Configured};
+use amx::{Amx, Registers};
 use rayon::prelude::*;
 
 /// Columns of a panel: two registers.
@@ -148,14 +149,14 @@ impl Bfloat16 {
 
     /// Gets the processor ready for products. Not while it is: what this gives lives as long as one pass.
     pub(in crate::kernels) fn begin(self) -> Products {
-        Products { amx: self.amx.map(Amx::configure) }
+        Products { amx: self.amx.map(Amx::begin) }
     }
 }
 
 /// The processor, ready for products.
 #[derive(Debug)]
 pub struct Products {
-    amx: Option<Configured>,
+    amx: Option<Registers>,
 }
 
 impl Products {
@@ -173,25 +174,20 @@ impl Products {
         right: *const f32,
         to: To<'_>,
     ) {
-        let (whole_rows, whole_pairs) = (rows - rows % TILE, pairs - pairs % TILE);
+        let whole_pairs = pairs - pairs % TILE;
         // SAFETY: `self` proves the instructions; the rest is the caller's promise.
         unsafe {
-            let Some(amx) = self.amx.as_ref().filter(|_| whole_rows > 0 && whole_pairs > 0) else {
+            let Some(amx) = self.amx.as_ref().filter(|_| whole_pairs > 0) else {
                 return cpu::tiles(rows, panel_width, pairs, left, right, to);
             };
             let tiled = Tiled { at: left.at, row: left.row, step: TILE, tile: TILE * left.row };
-            amx.tiles(whole_rows, panel_width, whole_pairs, tiled, right, to);
+            amx.tiles(rows, panel_width, whole_pairs, tiled, right, to);
             if whole_pairs < pairs {
                 let left = Left { at: left.at.add(whole_pairs), ..left };
                 let right = right.add(whole_pairs * panel_width);
-                cpu::tiles(whole_rows, panel_width, pairs - whole_pairs, left, right, To { add: true, ..to });
+                cpu::tiles(rows, panel_width, pairs - whole_pairs, left, right, To { add: true, ..to });
             } else {
-                cpu::finish(whole_rows, panel_width, to);
-            }
-            if whole_rows < rows {
-                let left = Left { at: left.at.add(whole_rows * left.row), ..left };
-                let to = To { at: to.at.add(whole_rows * to.row), ..to };
-                cpu::tiles(rows - whole_rows, panel_width, pairs, left, right, to);
+                cpu::finish(rows, panel_width, to);
             }
         }
     }

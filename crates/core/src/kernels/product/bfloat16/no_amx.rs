@@ -14,7 +14,7 @@ impl Amx {
     }
 
     /// Never called.
-    pub fn configure(self) -> Configured {
+    pub fn begin(self) -> Registers {
         match self {}
     }
 
@@ -27,9 +27,9 @@ impl Amx {
 
 /// None can be made.
 #[derive(Debug)]
-pub enum Configured {}
+pub enum Registers {}
 
-impl Configured {
+impl Registers {
     /// # Safety
     /// Never called.
     pub unsafe fn tiles(&self, _: usize, _: usize, _: usize, _: Tiled, _: *const f32, _: To<'_>) {

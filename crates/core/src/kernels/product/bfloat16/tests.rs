@@ -253,6 +253,39 @@ fn a_product_is_added_and_finished() {
     }
 }
 
+/// How many rows come together may depend on the threads: no row's bits may depend on it.
+#[test]
+fn a_row_has_the_same_bits_whatever_stands_beside_it() {
+    for (isa, bfloat16) in kernels() {
+        // Depths of whole steps of AMX, with an end that is none, and of none at all.
+        for (depth, columns) in [(64, 48), (1040, 32), (16, 16)] {
+            let rows = 53;
+            let single = |seed, count| numbers(seed, count).into_iter().map(|value| value as f32);
+            let left: Vec<f32> = single(1, rows * depth).collect();
+            let weight: Vec<f32> = single(2, columns * depth).collect();
+            let bias: Vec<f32> = single(3, columns).collect();
+            let (mut pairs, mut packed) = (vec![0.0; rows * depth / 2], vec![0.0; columns * depth / 2]);
+            bfloat16.round(&left, depth, &mut pairs, depth / 2);
+            bfloat16.pack_transposed(&weight, depth, &mut packed);
+            let multiply = |together: usize| {
+                let mut product = vec![0.0; rows * columns];
+                let groups = pairs.chunks(together * depth / 2).zip(product.chunks_mut(together * columns));
+                for (left, to) in groups {
+                    let finish = Finish { bias: &bias, curve: Curve::NONE };
+                    let size = [to.len() / columns, depth, columns];
+                    isa.run(Multiply { bfloat16, size, left, right: &packed, finish, to });
+                }
+                product.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let all = multiply(rows);
+            for together in [1, 3, 15, 16, 17, 32, 47] {
+                let name = bfloat16.name();
+                assert!(multiply(together) == all, "{name} {depth} x {columns}, {together} rows");
+            }
+        }
+    }
+}
+
 #[test]
 fn other_kernels_than_avx512_have_none() {
     for isa in Isa::all().into_iter().filter(|isa| isa.name() != "avx512") {
