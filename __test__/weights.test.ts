@@ -127,6 +127,17 @@ describe('a download', () => {
     expect((await failure(nobody)).message).toMatch(/ECONNREFUSED|bad port/)
   })
 
+  test.each(['download', 'verify'] as const)('ends with what who listens throws at %s', async (phase) => {
+    const reason = new Error('my bug')
+    const onProgress = vi.fn((progress: DownloadProgress) => {
+      if (progress.phase === phase) throw reason
+    })
+    await expect(fetchIt({ onProgress })).rejects.toBe(reason)
+    expect(server.requests).toHaveLength(1)
+    expect(onProgress.mock.calls.filter(([progress]) => progress.phase === phase)).toHaveLength(1)
+    expect(existsSync(cached())).toBe(false)
+  })
+
   test('can be aborted', async () => {
     server.answer = () => {}
     const call = fetchIt({ signal: AbortSignal.timeout(200), answerTimeout: 5000 })
