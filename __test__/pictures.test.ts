@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, openAsBlob, readFileSync, writeFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { findPictures, MobileNet, MobileNetError, nearest, type Picture } from 'mobilenet-native'
@@ -115,6 +115,21 @@ describe('many pictures', () => {
     })
     expect([first?.logits, third?.logits]).toEqual(await model.logits([cat, pixels(9)]))
     await expect(model.predict([cat, broken])).rejects.toEqual(failure('IMAGE_UNREADABLE', 'broken.png'))
+  })
+
+  it('go on behind a Blob that cannot be read', async () => {
+    const changed = scratch.at('changed.png')
+    copyFileSync(cat, changed)
+    const blob = await openAsBlob(changed)
+    writeFileSync(changed, 'of another length')
+    const broken = new Blob([Buffer.from('no picture')])
+    const answers = await all(model.predictEach([blob, cat, broken, pixels(9)]))
+    const error = failure('IMAGE_UNREADABLE', /^cannot read the picture given as a Blob: .*read/)
+    expect(answers[0]).toEqual({ picture: blob, predictions: null, logits: null, error })
+    expect(answers[2]?.error).toEqual(failure('IMAGE_UNREADABLE', 'no picture'))
+    expect([answers[1]?.logits, answers[3]?.logits]).toEqual(await model.logits([cat, pixels(9)]))
+    await expect(model.predict(blob)).rejects.toEqual(error)
+    await expect(model.embed([cat, blob])).rejects.toEqual(error)
   })
 
   it('have their bytes before the call returns', async () => {

@@ -8,6 +8,7 @@ import {
   findPictures,
   isSeveral,
   type LogitsOptions,
+  type NativePicture,
   type Picture,
   picturesOf,
   toNativePictures,
@@ -98,15 +99,23 @@ async function askAll(
   else checkReading(options)
   const made = toNativePictures(pictures)
   const list = Array.isArray(made) ? made : await made
+  const read = list.filter((picture) => !(picture instanceof MobileNetError)) as NativePicture[]
   const { values, width, failures } = await cancellable(
     (cancel) =>
       native(() =>
-        model.predict(list, question, withoutNulls({ ...reading, tta: reading.tta ?? null }), cancel),
+        model.predict(read, question, withoutNulls({ ...reading, tta: reading.tta ?? null }), cancel),
       ),
     signal,
   )
   const unread = new Map(
     failures.map(({ index, code, message }) => [index, new MobileNetError(code as ErrorCode, message)]),
   )
-  return pictures.map((picture, i) => [picture, unread.get(i) ?? values.slice(i * width, (i + 1) * width)])
+  // The native side counts only those that it was given.
+  let given = 0
+  return pictures.map((picture, i) => {
+    const made = list[i]
+    if (made instanceof MobileNetError) return [picture, made]
+    const n = given++
+    return [picture, unread.get(n) ?? values.slice(n * width, (n + 1) * width)]
+  })
 }
