@@ -2,7 +2,8 @@ import { copyFileSync, mkdirSync, openAsBlob, readFileSync, writeFileSync } from
 import { join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { findPictures, MobileNet, MobileNetError, nearest, type Picture } from 'mobilenet-native'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { binding } from '../dist/src/ts/native/load.js'
 import { images, Scratch } from './cli.js'
 import { network, openSample, recipe } from './tiny.js'
 
@@ -142,16 +143,35 @@ describe('many pictures', () => {
 
   it('end early when their reader or their signal wants it', async () => {
     let given = 0
-    const endless = (function* () {
+    const endless = function* () {
       for (;;) yield pixels(given++ % 256)
-    })()
-    for await (const { predictions } of model.predictEach(endless)) {
+    }
+    for await (const { predictions } of model.predictEach(endless())) {
       expect(predictions).toHaveLength(10)
       if (given > 300) break
     }
     const reason = new Error('enough')
+    const controller = new AbortController()
+    const each = model.predictEach(endless(), { signal: controller.signal })
+    await each.next()
+    controller.abort(reason)
+    await expect(all(each)).rejects.toBe(reason)
     await expect(all(model.predictEach([cat], { signal: AbortSignal.abort(reason) }))).rejects.toBe(reason)
   })
+})
+
+it('what is being decoded ahead is cancelled when whoever iterates leaves', async () => {
+  const cancel = vi.spyOn(binding().Cancel.prototype, 'cancel')
+  const list = Array.from({ length: 100 }, (_, i) => pixels(i))
+  for await (const { error } of model.predictEach(list)) {
+    expect(error).toBeNull()
+    break
+  }
+  expect(cancel).toHaveBeenCalledOnce()
+  cancel.mockClear()
+  for await (const { error } of model.embedEach(list.slice(0, 20))) expect(error).toBeNull()
+  expect(cancel).not.toHaveBeenCalled()
+  cancel.mockRestore()
 })
 
 describe('findPictures', () => {

@@ -1,5 +1,6 @@
 import { cancellable } from './abort.js'
 import { type ErrorCode, MobileNetError, native } from './errors.js'
+import { follow } from './follow.js'
 import type { Model as NativeModel } from './native/binding.js'
 import { withoutNulls } from './options/keys.js'
 import {
@@ -54,24 +55,41 @@ export async function ask(
   return several ? answers : (answers[0] as Float32Array)
 }
 
-/** Each picture with its answer, in order. While some are looked at, the next are being decoded. */
+/**
+ * Each picture with its answer, in order. While some are looked at, the next are being decoded; that is cancelled when
+ * whoever iterates leaves.
+ */
 export async function* askEach(
   model: NativeModel,
   pictures: string | URL | Iterable<Picture>,
   question: Question,
   options: LogitsOptions,
 ): AsyncGenerator<[Picture, Answer], void, undefined> {
+  checkAsked(question, options)
   const named = typeof pictures === 'string' || pictures instanceof URL
   const all = named ? await findPictures(pictures) : picturesOf(pictures)
+  const { controller, leave } = follow(options.signal)
+  const { signal } = controller
   let ahead: Promise<[Picture, Answer][]> | undefined
-  for (const batch of batches(all)) {
-    const next = askAll(model, batch, question, options)
-    // Heard when its turn comes; until then it must not count as unheard.
-    next.catch(() => {})
+  try {
+    for (const batch of batches(all)) {
+      const next = askAll(model, batch, question, { ...options, signal })
+      // Heard when its turn comes; until then it must not count as unheard.
+      next.catch(() => {})
+      if (ahead) yield* await ahead
+      ahead = next
+    }
     if (ahead) yield* await ahead
-    ahead = next
+  } finally {
+    leave()
+    controller.abort()
   }
-  if (ahead) yield* await ahead
+}
+
+/** Rejects options that don't exist. */
+function checkAsked(question: Question, options: LogitsOptions): void {
+  if (question === 'logits') checkLogits(options)
+  else checkReading(options)
 }
 
 function* batches(pictures: Iterable<Picture>): Generator<Picture[]> {
@@ -95,8 +113,7 @@ async function askAll(
   options: LogitsOptions,
 ): Promise<[Picture, Answer][]> {
   const { signal, ...reading } = options
-  if (question === 'logits') checkLogits(options)
-  else checkReading(options)
+  checkAsked(question, options)
   const made = toNativePictures(pictures)
   const list = Array.isArray(made) ? made : await made
   const read = list.filter((picture) => !(picture instanceof MobileNetError)) as NativePicture[]

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MobileNetError } from '../errors.js'
-import { listening } from '../listening.js'
+import { listening } from '../follow.js'
 import { cacheDirectory } from './cache.js'
 import { look } from './files.js'
 import { exclusively } from './lock.js'
@@ -41,11 +41,11 @@ export interface DownloadOptions {
  *   throws.
  */
 export async function downloadCifar10(options: DownloadOptions): Promise<string> {
-  const { tell, signal } = listening(options.onProgress, options.signal)
-  signal.throwIfAborted()
+  const { tell, signal, leave } = listening(options.onProgress, options.signal)
   const directory = options.directory ?? cacheDirectory()
   const destination = join(directory, 'cifar-10-batches-bin')
   try {
+    signal.throwIfAborted()
     for (const folder of [directory, destination]) {
       const { complete, differs } = await look(folder)
       if (complete) return folder
@@ -61,6 +61,8 @@ export async function downloadCifar10(options: DownloadOptions): Promise<string>
     if (error instanceof MobileNetError) throw error
     const { message } = error as Error
     throw new MobileNetError('IO', `cannot download CIFAR-10 into ${directory}: ${message}`, { cause: error })
+  } finally {
+    leave()
   }
 }
 

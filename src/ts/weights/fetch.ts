@@ -6,7 +6,7 @@ import { digest, fileSize } from '../dataset/files.js'
 import { fetchFile } from '../dataset/http.js'
 import { exclusively } from '../dataset/lock.js'
 import { MobileNetError } from '../errors.js'
-import { listening } from '../listening.js'
+import { listening } from '../follow.js'
 import type { Published } from './torchvision.js'
 
 /** What {@link fetchWeights} takes. */
@@ -32,12 +32,12 @@ export interface FetchWeightsOptions {
  *   saying where it can, or the file system refuses. `signal.reason` when the signal aborts, and what `onProgress` throws.
  */
 export async function fetchWeights(published: Published, options: FetchWeightsOptions = {}): Promise<string> {
-  const { tell, signal } = listening(options.onProgress, options.signal)
-  signal.throwIfAborted()
+  const { tell, signal, leave } = listening(options.onProgress, options.signal)
   const file = basename(new URL(published.url).pathname)
   const directory = options.directory ?? join(cacheDirectory(), 'weights')
   const path = join(directory, file)
   try {
+    signal.throwIfAborted()
     if ((await fileSize(path)) !== undefined) {
       const found = await digest(path, 'sha256', 'hex', signal)
       if (isRight(file, found)) return path
@@ -54,6 +54,8 @@ export async function fetchWeights(published: Published, options: FetchWeightsOp
     signal.throwIfAborted()
     if (error instanceof MobileNetError) throw error
     throw new MobileNetError('IO', `cannot use ${path}: ${(error as Error).message}`, { cause: error })
+  } finally {
+    leave()
   }
 }
 
