@@ -19,15 +19,15 @@ import type { Logits, Prediction } from './prediction.js'
 /** Pooled features: what the classifier reads. */
 export type Features = Float32Array
 
-/** What the network says of one of several pictures, or why it couldn't be read. */
-export type PictureAnswer =
-  | { picture: Picture; predictions: Prediction[]; logits: Logits; error: null }
-  | { picture: Picture; predictions: null; logits: null; error: MobileNetError }
+/** What the network says of one of several pictures, or why it couldn't be read. `P` is what pictures were given as. */
+export type PictureAnswer<P extends Picture = Picture> =
+  | { picture: P; predictions: Prediction[]; logits: Logits; error: null }
+  | { picture: P; predictions: null; logits: null; error: MobileNetError }
 
-/** The features of one of several pictures, or why it couldn't be read. */
-export type PictureFeatures =
-  | { picture: Picture; features: Features; error: null }
-  | { picture: Picture; features: null; error: MobileNetError }
+/** The features of one of several pictures, or why it couldn't be read. `P` is what pictures were given as. */
+export type PictureFeatures<P extends Picture = Picture> =
+  | { picture: P; features: Features; error: null }
+  | { picture: P; features: null; error: MobileNetError }
 
 type Question = 'logits' | 'features'
 

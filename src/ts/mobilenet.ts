@@ -304,6 +304,18 @@ export class MobileNet {
    * for await (const { picture, predictions, error } of model.predictEach('photos', { top: 1 }))
    *   console.log(picture, error ? error.message : predictions[0].label)
    */
+  predictEach(
+    pictures: string | URL | Iterable<string>,
+    options?: PredictOptions,
+  ): AsyncGenerator<PictureAnswer<string>, void, undefined>
+  predictEach<P extends Picture>(
+    pictures: Iterable<P>,
+    options?: PredictOptions,
+  ): AsyncGenerator<PictureAnswer<P>, void, undefined>
+  predictEach(
+    pictures: string | URL | Iterable<Picture>,
+    options?: PredictOptions,
+  ): AsyncGenerator<PictureAnswer, void, undefined>
   async *predictEach(
     pictures: string | URL | Iterable<Picture>,
     options: PredictOptions = {},
@@ -345,6 +357,18 @@ export class MobileNet {
   }
 
   /** The pooled features of any number of pictures, like `predictEach`. */
+  embedEach(
+    pictures: string | URL | Iterable<string>,
+    options?: ReadingOptions,
+  ): AsyncGenerator<PictureFeatures<string>, void, undefined>
+  embedEach<P extends Picture>(
+    pictures: Iterable<P>,
+    options?: ReadingOptions,
+  ): AsyncGenerator<PictureFeatures<P>, void, undefined>
+  embedEach(
+    pictures: string | URL | Iterable<Picture>,
+    options?: ReadingOptions,
+  ): AsyncGenerator<PictureFeatures, void, undefined>
   async *embedEach(
     pictures: string | URL | Iterable<Picture>,
     options: ReadingOptions = {},
