@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { ImageFolder, MobileNet, MobileNetError } from 'mobilenet-native'
 import { afterAll, describe, expect, it } from 'vitest'
 import { brief, data as cifar10, cli, filesBelow, type Json, jsonLines, Scratch, start } from './cli.js'
@@ -27,7 +28,7 @@ describe('ImageFolder.open', () => {
     expect(data.note).toContain('1 of 257 files could not be read')
     expect(heard.at(-1)).toEqual({ done: 257, total: 257, skipped: 1 })
     heard.length = 0
-    const again = await ImageFolder.open(photos, { ...options, onProgress })
+    const again = await ImageFolder.open(photos, { ...options, cache: pathToFileURL(cache), onProgress })
     expect(heard).toEqual([])
     expect(again.counts).toEqual(data.counts)
     expect(readdirSync(cache)).toHaveLength(1)

@@ -1,6 +1,7 @@
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { pathToFileURL } from 'node:url'
 import { type Dataset, MobileNet, readRun, writeReport } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli, jsonLines, Scratch } from './cli.js'
@@ -30,6 +31,13 @@ function cells(page: string, caption: string): string[][] {
     [...(row ?? '').matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/g)].map(([, cell]) => cell ?? ''),
   )
 }
+
+it('writeReport takes URLs, too', async () => {
+  const page = scratch.at('page.html')
+  expect(await writeReport(pathToFileURL(first))).toBe(join(first, 'report.html'))
+  expect(await writeReport([pathToFileURL(first), second], pathToFileURL(page))).toBe(page)
+  expect(readFileSync(page, 'utf8')).toContain('</html>')
+})
 
 describe('the page of a run', () => {
   it('has curves, classes, the pictures most wrong and the configuration', async () => {

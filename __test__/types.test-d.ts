@@ -46,6 +46,7 @@ import {
   type TrainOptions,
   type TrainRun,
   type Variant,
+  writeReport,
 } from 'mobilenet-native'
 import { describe, expectTypeOf, it } from 'vitest'
 
@@ -178,6 +179,9 @@ describe('options', () => {
 
   it('take the URL of a folder', () => {
     const out = new URL('file:///runs/first')
+    expectTypeOf(writeReport).toBeCallableWith(out, out)
+    expectTypeOf(writeReport).toBeCallableWith([out, 'runs/second'])
+    expectTypeOf(ImageFolder.open).toBeCallableWith(out, { cache: out })
     expectTypeOf(model.train).toBeCallableWith({ data, out })
     expectTypeOf(compare).toBeCallableWith({ data, out })
     expectTypeOf(readRun).toBeCallableWith(out)
