@@ -89,6 +89,7 @@ export class MobileNet {
    */
   static async create(options: ModelOptions = {}): Promise<MobileNet> {
     checkModelOptions(options)
+    options.signal?.throwIfAborted()
     const { device, seed, from, directory, onProgress, signal, ...network } = options
     const chosen = await selectDevice(device ?? 'auto')
     const drawn = seed ?? presets().course.train.seed
