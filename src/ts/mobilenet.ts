@@ -100,9 +100,9 @@ export class MobileNet {
       const model = await native(() => binding().Model.create(withoutNulls(network), seed))
       return new MobileNet(model, chosen, { seed: drawn })
     }
-    const { path } = await weightsFile(toPath(from, 'from'), { directory, onProgress, signal })
+    const { path, origin } = await weightsFile(toPath(from, 'from'), { directory, onProgress, signal })
     const begin = () => native(() => binding().Model.createFrom(path, withoutNulls(network), seed))
-    return new MobileNet(await abortable(begin, signal), chosen, { from: resolve(path), seed: drawn })
+    return new MobileNet(await abortable(begin, signal), chosen, { from: origin, seed: drawn })
   }
 
   /**
@@ -149,7 +149,7 @@ export class MobileNet {
     const file = await weightsFile(name, { directory, onProgress, signal })
     const resized = resize ?? file.resize
     const read = () => native(() => binding().Model.import(file.path, withoutNulls(network), resized))
-    return new MobileNet(await abortable(read, signal), chosen, { import: resolve(file.path) })
+    return new MobileNet(await abortable(read, signal), chosen, { import: file.origin })
   }
 
   /** Which network it is, complete. */

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import {
   type Dataset,
   fineTuning,
+  type ImportOptions,
   MobileNet,
   MobileNetError,
   modelCost,
@@ -146,7 +147,9 @@ async function open(
     return { model, data: await read(model.config.resolution) }
   }
   if (imported !== undefined) {
-    const model = await MobileNet.import(imported, network)
+    const model = await published(deps, flags, (found) =>
+      MobileNet.import(imported, { ...network, ...found }),
+    )
     return { model, data: await read(model.config.resolution) }
   }
   if (from !== undefined) return fineTuned(deps, flags, network, from, read)
@@ -170,27 +173,32 @@ async function fineTuned(
   from: string,
   read: (resolution: number) => Promise<Dataset>,
 ): Promise<{ model: MobileNet; data: Dataset }> {
-  const bar = new DownloadBar(deps.stderr)
-  const begin = async (more: { classes?: number }) => {
-    try {
-      return await MobileNet.create({
-        ...network,
-        ...more,
-        from,
-        ...(flags.weightsDir === undefined ? {} : { directory: flags.weightsDir }),
-        signal: deps.interrupt,
-        onProgress: (progress) => {
-          if (!flags.quiet && (!flags.json || deps.stderr.isTTY)) bar.update(progress)
-        },
-      })
-    } finally {
-      bar.stop()
-    }
-  }
+  const begin = (more: { classes?: number }) =>
+    published(deps, flags, (found) => MobileNet.create({ ...network, ...more, from, ...found }))
   const { config } = await begin({})
   const data = await read(config.resolution)
   const classes = flags.classes ?? data.classes.length
   return { model: await begin({ classes }), data }
+}
+
+/** Has `begin` take weights from the folder that is given, or download them with a bar. */
+async function published<T>(
+  deps: Deps,
+  flags: TrainFlags,
+  begin: (found: Pick<ImportOptions, 'directory' | 'signal' | 'onProgress'>) => Promise<T>,
+): Promise<T> {
+  const bar = new DownloadBar(deps.stderr)
+  try {
+    return await begin({
+      ...(flags.weightsDir === undefined ? {} : { directory: flags.weightsDir }),
+      signal: deps.interrupt,
+      onProgress: (progress) => {
+        if (!flags.quiet && (!flags.json || deps.stderr.isTTY)) bar.update(progress)
+      },
+    })
+  } finally {
+    bar.stop()
+  }
 }
 
 function viewOf(deps: Deps, flags: TrainFlags, facts: RunFacts): View {
