@@ -312,6 +312,15 @@ describe('Ctrl-C', () => {
   })
 })
 
+it.each([
+  ['a device that is not there', ['--device', 'foo'], /^device must be one of auto, cpu, cuda/],
+  ["the course's layout for V2", ['--variant', 'v2', '--layout', 'unpadded'], /^layout unpadded is V1's/],
+])('train refuses %s before it looks for the pictures', async (_, args, message) => {
+  const { status, stderr } = await cli(['train', ...args, '--data', scratch.at('nowhere'), '--json'])
+  expect(status).toBe(2)
+  expect(jsonLines(stderr)[0].message).toMatch(message)
+})
+
 /** Sends `signal` after the third step. */
 async function interrupted(args: string[], signal: NodeJS.Signals) {
   const child = start(['train', ...args])

@@ -150,6 +150,14 @@ describe('train --data FOLDER', () => {
     const missing = await cli(['train', ...brief, '--data', bare])
     expect(missing).toMatchObject({ status: 1, stderr: expect.stringContaining('no CIFAR-10 in') })
     expect(missing.stderr).toContain('no folders of pictures, one a class')
+    // With an empty cache, and no word of a download.
+    const empty = await cli(['train', ...brief, '--cache-dir', cache], {
+      env: { MOBILENET_NATIVE_CACHE: scratch.at('empty') },
+    })
+    const without = expect.stringMatching(
+      /^error INVALID_OPTION --cache-dir is for a folder of pictures, which --data names\s*$/,
+    )
+    expect(empty).toMatchObject({ status: 2, stdout: '', stderr: without })
     const cached = await cli(['train', ...brief, '--data', cifar10, '--cache-dir', cache])
     expect(cached).toMatchObject({
       status: 2,

@@ -5,12 +5,11 @@ import {
   type ImportOptions,
   MobileNet,
   MobileNetError,
-  modelCost,
   readConfig,
   resolveRecipe,
   type TrainRun,
 } from '../../../../index.js'
-import { cacheHelp, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { tellDevice } from '../device.js'
 import { isUnread, outputFailure } from '../interrupt.js'
@@ -96,6 +95,7 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   const plan = planOf(flags, flags.config === undefined ? undefined : await readConfig(flags.config))
   // A wrong call is told before anything is read or downloaded. (A resumed run's recipe is in its checkpoint.)
   if (!plan.resume) resolveRecipe(plan.options)
+  checkSource({ directory: plan.data, cacheDir: flags.cacheDir })
   const { model, data } = await open(deps, flags, plan)
   deps.interrupt.throwIfAborted()
   tellDevice(deps, model.deviceNote, flags)
@@ -153,16 +153,13 @@ async function open(
     return { model, data: await read(model.config.resolution) }
   }
   if (from !== undefined) return fineTuned(deps, flags, network, from, read)
-  const { device, seed, ...options } = network
-  // A wrong network is told before anything is read or downloaded.
-  const data = await read(modelCost(options).config.resolution)
-  return { model: await MobileNet.create({ ...network, ...classesOf(data, flags) }), data }
-}
-
-/** Of a folder, the pictures say how many classes a new classifier has. */
-function classesOf(data: Dataset, flags: TrainFlags): { classes?: number } {
+  // A wrong network or device is told before anything is read or downloaded.
+  const model = await MobileNet.create(network)
+  const data = await read(model.config.resolution)
+  // Of a folder, the pictures say how many classes there are.
   const classes = flags.classes ?? (data.resolution === null ? undefined : data.classes.length)
-  return classes === undefined ? {} : { classes }
+  if (classes === undefined || classes === model.config.classes) return { model, data }
+  return { model: await MobileNet.create({ ...network, classes }), data }
 }
 
 /** A network that begins with the weights of `from`, which say for what resolution it is. */
