@@ -321,6 +321,17 @@ it.each([
   expect(jsonLines(stderr)[0].message).toMatch(message)
 })
 
+it.each([
+  ['train', ['--augment', 'flip', '--no-augment'], '--augment or --no-augment'],
+  ['train', ['--no-nesterov', '--nesterov'], '--nesterov or --no-nesterov'],
+  ['compare', ['--no-augment', '--epochs', '1', '--augment', 'flip'], '--augment or --no-augment'],
+])('%s refuses an option and its opposite: %j', async (command, args, names) => {
+  const { status, stdout, stderr } = await cli([command, ...args, '--json'])
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+  const message = `give ${names}, not both`
+  expect(jsonLines(stderr)).toEqual([{ type: 'error', code: 'INVALID_OPTION', message }])
+})
+
 /** Sends `signal` after the third step. */
 async function interrupted(args: string[], signal: NodeJS.Signals) {
   const child = start(['train', ...args])
