@@ -87,6 +87,7 @@ export {
 export {
   findPictures,
   isPictureName,
+  type LogitsOptions,
   type Picture,
   type PredictOptions,
   type RawPicture,

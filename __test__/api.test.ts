@@ -54,6 +54,11 @@ describe('a network', () => {
     },
   )
 
+  it('is not made when its signal has aborted', async () => {
+    const reason = new Error('enough')
+    await expect(MobileNet.create({ ...network, signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+  })
+
   it('begins with the weights that its seed decides', async () => {
     const [same, other] = [
       await MobileNet.create({ ...network, seed: 1 }),

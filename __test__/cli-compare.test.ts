@@ -73,6 +73,18 @@ describe('compare', () => {
     expect(filesBelow(out)).toEqual([])
   })
 
+  it.each([
+    ['a variant that is not there', ['--variants', 'v1,v9'], /not v9$/],
+    ["the course's layout for V2", ['--layout', 'unpadded'], /^layout unpadded is V1's/],
+    ['a device that is not there', ['--device', 'foo'], /^device must be one of auto, cpu, cuda/],
+    ['no threads', ['--threads', '0'], /^threads must be from 1/],
+  ])('refuses %s before it looks for the pictures', async (_, args, message) => {
+    const call = ['compare', '--train', ...args, '--data', scratch.at('nowhere'), '--json']
+    const { status, stderr } = await cli(call)
+    expect(status).toBe(2)
+    expect(jsonLines(stderr)[0].message).toMatch(message)
+  })
+
   it.skipIf(process.platform === 'win32')('ends at Ctrl-C without a word', async () => {
     const out = scratch.at('interrupted')
     const child = start([...two, '--seconds', '3600', '--out', out])

@@ -320,6 +320,26 @@ describe('Ctrl-C', () => {
   })
 })
 
+it.each([
+  ['a device that is not there', ['--device', 'foo'], /^device must be one of auto, cpu, cuda/],
+  ["the course's layout for V2", ['--variant', 'v2', '--layout', 'unpadded'], /^layout unpadded is V1's/],
+])('train refuses %s before it looks for the pictures', async (_, args, message) => {
+  const { status, stderr } = await cli(['train', ...args, '--data', scratch.at('nowhere'), '--json'])
+  expect(status).toBe(2)
+  expect(jsonLines(stderr)[0].message).toMatch(message)
+})
+
+it.each([
+  ['train', ['--augment', 'flip', '--no-augment'], '--augment or --no-augment'],
+  ['train', ['--no-nesterov', '--nesterov'], '--nesterov or --no-nesterov'],
+  ['compare', ['--no-augment', '--epochs', '1', '--augment', 'flip'], '--augment or --no-augment'],
+])('%s refuses an option and its opposite: %j', async (command, args, names) => {
+  const { status, stdout, stderr } = await cli([command, ...args, '--json'])
+  expect({ status, stdout }).toEqual({ status: 2, stdout: '' })
+  const message = `give ${names}, not both`
+  expect(jsonLines(stderr)).toEqual([{ type: 'error', code: 'INVALID_OPTION', message }])
+})
+
 /** Sends `signal` after the third step. */
 async function interrupted(args: string[], signal: NodeJS.Signals) {
   const child = start(['train', ...args])

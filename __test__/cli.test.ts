@@ -1,4 +1,5 @@
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli, data, filesBelow, images, type Json, jsonLines, Scratch, small } from './cli.js'
@@ -200,6 +201,28 @@ describe('doctor', () => {
     expect(byName.data).toMatchObject({ status: 'note', fix: expect.stringContaining('download') })
     expect(byName['space for data'].detail).toMatch(/GB free in/)
     expect(filesBelow(cache)).toEqual([])
+  })
+
+  it.skipIf(process.platform === 'win32')('works for a user whom the system does not know', async () => {
+    // As for a number without a line in /etc/passwd; those of Linux on ARM call no processor by its name, either.
+    const strange = scratch.at('strange.cjs')
+    writeFileSync(
+      strange,
+      `const os = require('node:os')
+      os.homedir = () => { throw Object.assign(new Error('uv_os_homedir returned ENOENT'), { code: 'ERR_SYSTEM_ERROR' }) }
+      const { cpus } = os
+      os.cpus = () => cpus().map((cpu) => ({ ...cpu, model: 'unknown' }))`,
+    )
+    const none = { HOME: undefined, XDG_CACHE_HOME: undefined, MOBILENET_NATIVE_CACHE: undefined }
+    const env = { ...none, NODE_OPTIONS: `--require=${strange}` }
+    const { status, stdout, stderr } = await cli(['doctor', '--json'], { env })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    const [{ checks }] = jsonLines(stdout)
+    const details = (name: string) => checks.find((check: Json) => check.name === name).detail
+    expect(details('data')).toContain(join(tmpdir(), `cache-${process.getuid?.()}`, 'mobilenet-native'))
+    expect(details('processor')).toMatch(new RegExp(`^${process.arch} processor, `))
+    const help = await cli(['train', '--help'], { env })
+    expect({ status: help.status, stderr: help.stderr }).toEqual({ status: 0, stderr: '' })
   })
 
   it('finds pictures that are there', async () => {

@@ -5,6 +5,7 @@ import {
   type CompareProgress,
   type Comparison,
   compare,
+  ImageFolder,
   MobileNet,
   MobileNetError,
 } from 'mobilenet-native'
@@ -12,6 +13,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { filesOfRun, runFiles, Scratch } from './cli.js'
 import { courseRecipe } from './events.js'
 import { positive, share } from './measured.js'
+import { writePhotos } from './photos.js'
 import { openSample } from './tiny.js'
 
 // Two networks as small and as briefly as possible: how fast they are, no test can say.
@@ -219,10 +221,25 @@ describe('compare with data', () => {
     await expect(compare({ ...short, data, onProgress: fail })).rejects.toBe(reason)
   })
 
-  it('refuses pictures of more classes before anything is measured', async () => {
+  it('refuses what it could not train before anything is measured', async () => {
+    const photos = scratch.at('photos')
+    writePhotos(photos, ['cat', 'dog', 'ship'])
+    const folder = await ImageFolder.open(photos, { resolution: 64, cache: scratch.at('cache') })
+    const data = await openSample()
     const onProgress = () => expect.unreachable()
-    const options = { ...short, classes: 5, data: await openSample(), onProgress }
-    await expect(compare(options)).rejects.toThrow("the pictures are of 10 classes, so classes can't be 5")
+    const refused = async (options: object, message: string) =>
+      expect(compare({ ...short, ...options, onProgress })).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+        message: expect.stringContaining(message),
+      })
+    await refused({ data, classes: 5 }, "the pictures are of 10 classes, so classes can't be 5")
+    await refused({ data: folder, classes: 2 }, "the pictures are of 3 classes, so classes can't be 2")
+    await refused(
+      { data: folder },
+      `the networks take pictures of 32x32 pixels, and ${photos} was opened for 64x64`,
+    )
+    await refused({ data, out: 5 }, 'out must be a string or a file: URL, not 5')
+    await refused({ out: scratch.at('nothing') }, 'without data nothing is trained')
   })
 })
 

@@ -356,6 +356,40 @@ describe('aborting', () => {
   })
 })
 
+describe('what who listens throws ends it, and is what it rejects with', () => {
+  const reason = new Error('my bug')
+  const throwing = (phase: DownloadProgress['phase'], seen: string[]) => (progress: DownloadProgress) => {
+    seen.push(progress.phase)
+    if (progress.phase === phase && progress.receivedBytes > 0) throw reason
+  }
+
+  test.each(['download', 'verify', 'unpack'] as const)('at %s, by HTTP', async (phase) => {
+    const seen: string[] = []
+    const native = fakeNative()
+    const sources = [http(), await npm(goodNpm)]
+    const call = downloadCifar10({ directory, native, sources, onProgress: throwing(phase, seen) })
+    await expect(call).rejects.toBe(reason)
+    expect(server.requests).toHaveLength(1)
+    // It hears nothing more, and no other source is asked.
+    expect(seen.filter((name) => name === phase)).toHaveLength(1)
+    expect(seen.at(-1)).toBe(phase)
+    expect(native.extractArchive).not.toHaveBeenCalled()
+    expect(await left()).toEqual(phase === 'unpack' ? [] : ['cifar-10-binary.tar.gz.part'])
+  })
+
+  test.each(['download', 'verify', 'unpack'] as const)('at %s, by npm', async (phase) => {
+    const seen: string[] = []
+    const slow = `writeFileSync('part', content); setTimeout(() => { ${goodNpm} }, ${phase === 'download' ? 60_000 : 0})`
+    const sources = [await npm(slow)]
+    const onProgress = throwing(phase, seen)
+    await expect(downloadCifar10({ directory, native: fakeNative(), sources, onProgress })).rejects.toBe(
+      reason,
+    )
+    expect(seen.at(-1)).toBe(phase)
+    expect(await left()).toEqual([])
+  })
+})
+
 test('the cache folder', () => {
   expect(cacheDirectory({ MOBILENET_NATIVE_CACHE: '/a' }, 'linux')).toBe('/a')
   expect(cacheDirectory({ XDG_CACHE_HOME: '/b' }, 'linux')).toBe(join('/b', 'mobilenet-native'))

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { ImageFolder, MobileNet, MobileNetError } from 'mobilenet-native'
 import { afterAll, describe, expect, it } from 'vitest'
 import { brief, data as cifar10, cli, filesBelow, type Json, jsonLines, Scratch, start } from './cli.js'
@@ -27,7 +28,7 @@ describe('ImageFolder.open', () => {
     expect(data.note).toContain('1 of 257 files could not be read')
     expect(heard.at(-1)).toEqual({ done: 257, total: 257, skipped: 1 })
     heard.length = 0
-    const again = await ImageFolder.open(photos, { ...options, onProgress })
+    const again = await ImageFolder.open(photos, { ...options, cache: pathToFileURL(cache), onProgress })
     expect(heard).toEqual([])
     expect(again.counts).toEqual(data.counts)
     expect(readdirSync(cache)).toHaveLength(1)
@@ -149,6 +150,14 @@ describe('train --data FOLDER', () => {
     const missing = await cli(['train', ...brief, '--data', bare])
     expect(missing).toMatchObject({ status: 1, stderr: expect.stringContaining('no CIFAR-10 in') })
     expect(missing.stderr).toContain('no folders of pictures, one a class')
+    // With an empty cache, and no word of a download.
+    const empty = await cli(['train', ...brief, '--cache-dir', cache], {
+      env: { MOBILENET_NATIVE_CACHE: scratch.at('empty') },
+    })
+    const without = expect.stringMatching(
+      /^error INVALID_OPTION --cache-dir is for a folder of pictures, which --data names\s*$/,
+    )
+    expect(empty).toMatchObject({ status: 2, stdout: '', stderr: without })
     const cached = await cli(['train', ...brief, '--data', cifar10, '--cache-dir', cache])
     expect(cached).toMatchObject({
       status: 2,

@@ -1,8 +1,9 @@
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, openAsBlob, readFileSync, writeFileSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { findPictures, MobileNet, MobileNetError, nearest, type Picture } from 'mobilenet-native'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { binding } from '../dist/src/ts/native/load.js'
 import { images, Scratch } from './cli.js'
 import { network, openSample, recipe } from './tiny.js'
 
@@ -117,6 +118,21 @@ describe('many pictures', () => {
     await expect(model.predict([cat, broken])).rejects.toEqual(failure('IMAGE_UNREADABLE', 'broken.png'))
   })
 
+  it('go on behind a Blob that cannot be read', async () => {
+    const changed = scratch.at('changed.png')
+    copyFileSync(cat, changed)
+    const blob = await openAsBlob(changed)
+    writeFileSync(changed, 'of another length')
+    const broken = new Blob([Buffer.from('no picture')])
+    const answers = await all(model.predictEach([blob, cat, broken, pixels(9)]))
+    const error = failure('IMAGE_UNREADABLE', /^cannot read the picture given as a Blob: .*read/)
+    expect(answers[0]).toEqual({ picture: blob, predictions: null, logits: null, error })
+    expect(answers[2]?.error).toEqual(failure('IMAGE_UNREADABLE', 'no picture'))
+    expect([answers[1]?.logits, answers[3]?.logits]).toEqual(await model.logits([cat, pixels(9)]))
+    await expect(model.predict(blob)).rejects.toEqual(error)
+    await expect(model.embed([cat, blob])).rejects.toEqual(error)
+  })
+
   it('have their bytes before the call returns', async () => {
     const picture = { data: new Uint8Array(32 * 32 * 3).fill(200), width: 32, height: 32 }
     const expected = await model.logits({ ...picture, data: picture.data.slice() })
@@ -127,16 +143,35 @@ describe('many pictures', () => {
 
   it('end early when their reader or their signal wants it', async () => {
     let given = 0
-    const endless = (function* () {
+    const endless = function* () {
       for (;;) yield pixels(given++ % 256)
-    })()
-    for await (const { predictions } of model.predictEach(endless)) {
+    }
+    for await (const { predictions } of model.predictEach(endless())) {
       expect(predictions).toHaveLength(10)
       if (given > 300) break
     }
     const reason = new Error('enough')
+    const controller = new AbortController()
+    const each = model.predictEach(endless(), { signal: controller.signal })
+    await each.next()
+    controller.abort(reason)
+    await expect(all(each)).rejects.toBe(reason)
     await expect(all(model.predictEach([cat], { signal: AbortSignal.abort(reason) }))).rejects.toBe(reason)
   })
+})
+
+it('what is being decoded ahead is cancelled when whoever iterates leaves', async () => {
+  const cancel = vi.spyOn(binding().Cancel.prototype, 'cancel')
+  const list = Array.from({ length: 100 }, (_, i) => pixels(i))
+  for await (const { error } of model.predictEach(list)) {
+    expect(error).toBeNull()
+    break
+  }
+  expect(cancel).toHaveBeenCalledOnce()
+  cancel.mockClear()
+  for await (const { error } of model.embedEach(list.slice(0, 20))) expect(error).toBeNull()
+  expect(cancel).not.toHaveBeenCalled()
+  cancel.mockRestore()
 })
 
 describe('findPictures', () => {

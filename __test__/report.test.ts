@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { type Dataset, MobileNet, readRun, writeReport } from 'mobilenet-native'
 import { build } from 'rolldown'
@@ -33,6 +34,13 @@ function cells(page: string, caption: string): string[][] {
     [...(row ?? '').matchAll(/<t[hd][^>]*>(.*?)<\/t[hd]>/g)].map(([, cell]) => cell ?? ''),
   )
 }
+
+it('writeReport takes URLs, too', async () => {
+  const page = scratch.at('page.html')
+  expect(await writeReport(pathToFileURL(first))).toBe(join(first, 'report.html'))
+  expect(await writeReport([pathToFileURL(first), second], pathToFileURL(page))).toBe(page)
+  expect(readFileSync(page, 'utf8')).toContain('</html>')
+})
 
 describe('the page of a run', () => {
   it('has curves, classes, the pictures most wrong and the configuration', async () => {

@@ -436,4 +436,22 @@ describe('what is refused', () => {
     // An unhandled rejection of `result` would come now, and fail this file.
     await wait(10)
   })
+
+  it.each(['events', 'epochs'])(
+    'a failure that comes between the call and a loop over its %s',
+    async (what) => {
+      const run = (await create()).train({ ...recipe, data, epochs: 0 })
+      const events = what === 'events' ? run[Symbol.asyncIterator]() : run.epochs()
+      await wait(10)
+      await expect(events.next()).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    },
+  )
+
+  it('a failure that is listened to later, where one says so', async () => {
+    const run = (await create()).train({ ...recipe, data, epochs: 0 })
+    run.result.catch(() => {})
+    await wait(10)
+    await expect(read(run)).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+    await expect(run.result).rejects.toMatchObject({ code: 'INVALID_OPTION' })
+  })
 })

@@ -20,6 +20,7 @@ import {
   type Features,
   findPictures,
   ImageFolder,
+  type LogitsOptions,
   type Metrics,
   MobileNet,
   MobileNetError,
@@ -32,6 +33,7 @@ import {
   type Part,
   type Picture,
   type PictureAnswer,
+  type PictureFeatures,
   type Prediction,
   type PresetName,
   presets,
@@ -44,6 +46,7 @@ import {
   type TrainOptions,
   type TrainRun,
   type Variant,
+  writeReport,
 } from 'mobilenet-native'
 import { describe, expectTypeOf, it } from 'vitest'
 
@@ -176,6 +179,9 @@ describe('options', () => {
 
   it('take the URL of a folder', () => {
     const out = new URL('file:///runs/first')
+    expectTypeOf(writeReport).toBeCallableWith(out, out)
+    expectTypeOf(writeReport).toBeCallableWith([out, 'runs/second'])
+    expectTypeOf(ImageFolder.open).toBeCallableWith(out, { cache: out })
     expectTypeOf(model.train).toBeCallableWith({ data, out })
     expectTypeOf(compare).toBeCallableWith({ data, out })
     expectTypeOf(readRun).toBeCallableWith(out)
@@ -307,6 +313,7 @@ describe('the network', () => {
     expectTypeOf(model.logits(either)).resolves.toEqualTypeOf<Float32Array | Float32Array[]>()
     expectTypeOf(model.embed(list)).resolves.toEqualTypeOf<Features[]>()
     expectTypeOf(model.logits('cat.png')).resolves.toEqualTypeOf<Float32Array>()
+    expectTypeOf(model.logits).toBeCallableWith('cat.png', {} as LogitsOptions)
     expectTypeOf(model.train).toBeCallableWith({ data, epochs: 3, signal: new AbortController().signal })
   })
 
@@ -318,6 +325,7 @@ describe('the network', () => {
     else expectTypeOf(answer.error).toEqualTypeOf<MobileNetError>()
     // @ts-expect-error it may not have been read
     answer.predictions.length
+    expectTypeOf<PictureAnswer['picture']>().toEqualTypeOf<Picture>()
     expectTypeOf(model.embed(['a.png', 'b.png'])).resolves.toEqualTypeOf<Features[]>()
     const [best] = nearest(new Float32Array(2), [['a.png', new Float32Array(2)]])
     expectTypeOf(best).toEqualTypeOf<Neighbour<string> | undefined>()
@@ -325,6 +333,20 @@ describe('the network', () => {
     expectTypeOf(model.exportOnnx).toBeCallableWith('x.onnx', { softmax: true, preprocess: null })
     // @ts-expect-error no such option
     model.predict('cat.png', { maxPixel: 1 })
+  })
+
+  it('gives each picture back as it was given', async () => {
+    for await (const answer of model.predictEach('photos'))
+      expectTypeOf(answer.picture).toEqualTypeOf<string>()
+    for await (const { picture } of model.predictEach(['a.png']))
+      expectTypeOf(picture).toEqualTypeOf<string>()
+    for await (const { picture } of model.embedEach(new URL('file:///photos')))
+      expectTypeOf(picture).toEqualTypeOf<string>()
+    for await (const { picture } of model.embedEach([new Blob([])]))
+      expectTypeOf(picture).toEqualTypeOf<Blob>()
+    const either = {} as string | Picture[]
+    for await (const { picture } of model.predictEach(either)) expectTypeOf(picture).toEqualTypeOf<Picture>()
+    for await (const answer of model.embedEach(either)) expectTypeOf(answer).toEqualTypeOf<PictureFeatures>()
   })
 
   it('is not made by new, and shows nothing of the native side', () => {

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { MobileNet } from 'mobilenet-native'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { MobileNet, readConfig } from 'mobilenet-native'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { DownloadProgress } from '../src/ts/dataset/download.js'
 import { MobileNetError } from '../src/ts/errors.js'
@@ -9,7 +10,12 @@ import { type FetchWeightsOptions, fetchWeights } from '../src/ts/weights/fetch.
 import { publishedWeights } from '../src/ts/weights/torchvision.js'
 import { cli, filesBelow, Scratch } from './cli.js'
 import { FileServer } from './server.js'
-import { network } from './tiny.js'
+import { network, openSample, recipe } from './tiny.js'
+
+/** The module that the package itself uses. */
+const torchvision = createRequire(import.meta.url)(
+  '../dist/src/ts/weights/torchvision.js',
+) as typeof import('../src/ts/weights/torchvision.js')
 
 const content = randomBytes(300_000)
 const sha256 = createHash('sha256').update(content).digest('hex')
@@ -127,6 +133,17 @@ describe('a download', () => {
     expect((await failure(nobody)).message).toMatch(/ECONNREFUSED|bad port/)
   })
 
+  test.each(['download', 'verify'] as const)('ends with what who listens throws at %s', async (phase) => {
+    const reason = new Error('my bug')
+    const onProgress = vi.fn((progress: DownloadProgress) => {
+      if (progress.phase === phase) throw reason
+    })
+    await expect(fetchIt({ onProgress })).rejects.toBe(reason)
+    expect(server.requests).toHaveLength(1)
+    expect(onProgress.mock.calls.filter(([progress]) => progress.phase === phase)).toHaveLength(1)
+    expect(existsSync(cached())).toBe(false)
+  })
+
   test('can be aborted', async () => {
     server.answer = () => {}
     const call = fetchIt({ signal: AbortSignal.timeout(200), answerTimeout: 5000 })
@@ -171,6 +188,51 @@ describe("torchvision's weights", () => {
     expect(publishedWeights('torchvision:mobilenet_v3_large')?.url).toMatch(/v3_large-5c1a4163\.pth$/)
     expect(publishedWeights('torchvision:mobilenet_v3_small')?.url).toMatch(/v3_small-047dcff4\.pth$/)
     expect(publishedWeights('weights.pth')).toBeUndefined()
+  })
+
+  test('are remembered by a run by their name, which --config finds again', async () => {
+    const weights = scratch.at('weights.safetensors')
+    await (await MobileNet.create(network)).save(weights)
+    const sha256 = createHash('sha256')
+      .update(await readFile(weights))
+      .digest('hex')
+    const file = `tiny-${sha256.slice(0, 8)}.safetensors`
+    await rename(weights, scratch.at(file))
+    const name = 'torchvision:tiny:IMAGENET1K_V1'
+    const known = vi.spyOn(torchvision, 'publishedWeights')
+    known.mockReturnValue({ name, url: `https://example.org/${file}`, resize: 36 })
+    const directory = scratch.path
+    const from = await MobileNet.create({ from: 'torchvision:tiny', directory })
+    const imported = await MobileNet.import('torchvision:tiny', { directory, layout: 'cifar' })
+    known.mockRestore()
+    const origins: unknown[] = []
+    for (const [i, model] of [from, imported].entries()) {
+      const out = scratch.at(`run-${i}`)
+      await model.train({ ...recipe, data: await openSample(), out }).result
+      origins.push((await readConfig(out)).weights)
+    }
+    expect(origins).toEqual([{ from: name, seed: 1 }, { import: name }])
+
+    const config = scratch.at('run-1', 'config.json')
+    const repeat = async (weights: object, args: string[] = []) => {
+      await writeFile(config, JSON.stringify({ ...(await readConfig(config)), weights }))
+      const { status, stderr } = await cli(['train', '--config', config, ...args, '--quiet'])
+      return { status, stderr: stderr.split('\n')[0] ?? '' }
+    }
+    const small = 'torchvision:mobilenet_v3_small:IMAGENET1K_V1'
+    const missing = expect.stringContaining(`there is no mobilenet_v3_small-047dcff4.pth in ${directory};`)
+    for (const weights of [{ import: small }, { from: small, seed: 1 }]) {
+      expect(await repeat(weights, ['--weights-dir', directory])).toEqual({ status: 1, stderr: missing })
+    }
+    // What an earlier version wrote, and what has no published weights.
+    expect(await repeat({ from: scratch.at(file), seed: 1 }, ['--weights-dir', directory])).toEqual({
+      status: 2,
+      stderr: expect.stringContaining('directory is for published weights'),
+    })
+    expect(await repeat({ seed: 1 }, ['--weights-dir', directory])).toEqual({
+      status: 2,
+      stderr: expect.stringContaining('--weights-dir is for published weights, and the run of --config'),
+    })
   })
 
   test.each(['resnet18', 'mobilenet_v2:IMAGENET1K_V3', 'mobilenet_v2:IMAGENET1K_V1:x', ''])(

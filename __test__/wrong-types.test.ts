@@ -159,6 +159,7 @@ describe('a signal that is none', () => {
       model.predict('x.png', { signal }),
       model.embed('x.png', { signal }),
       model.predictEach(['x.png'], { signal }).next(),
+      model.embedEach(['x.png'], { signal }).next(),
       model.exportOnnx('x.onnx', { quantize: 'int8', calibration: data, signal }),
       MobileNet.create({ signal }),
       MobileNet.import('x.pth', { signal }),

@@ -10,9 +10,9 @@ const require = createRequire(import.meta.url)
 /** What `--help` says of every command. dist must be built, and the native library, which knows the defaults. */
 export function cliReference() {
   const { createProgram } = require(join(root, 'dist', 'src', 'ts', 'cli', 'main.js'))
-  const { stdout, stderr, env } = process
+  const { stdout, stderr } = process
   const program = createProgram(
-    { stdout, stderr, env, command: ['mobilenet-native'], interrupt: new AbortController().signal },
+    { stdout, stderr, command: ['mobilenet-native'], interrupt: new AbortController().signal },
     undefined,
   )
   const help = program.createHelp()

@@ -1,5 +1,6 @@
 import { cancellable } from './abort.js'
 import { type ErrorCode, MobileNetError, native } from './errors.js'
+import { follow } from './follow.js'
 import type { Model as NativeModel } from './native/binding.js'
 import { withoutNulls } from './options/keys.js'
 import {
@@ -8,6 +9,7 @@ import {
   findPictures,
   isSeveral,
   type LogitsOptions,
+  type NativePicture,
   type Picture,
   picturesOf,
   toNativePictures,
@@ -17,15 +19,15 @@ import type { Logits, Prediction } from './prediction.js'
 /** Pooled features: what the classifier reads. */
 export type Features = Float32Array
 
-/** What the network says of one of several pictures, or why it couldn't be read. */
-export type PictureAnswer =
-  | { picture: Picture; predictions: Prediction[]; logits: Logits; error: null }
-  | { picture: Picture; predictions: null; logits: null; error: MobileNetError }
+/** What the network says of one of several pictures, or why it couldn't be read. `P` is what pictures were given as. */
+export type PictureAnswer<P extends Picture = Picture> =
+  | { picture: P; predictions: Prediction[]; logits: Logits; error: null }
+  | { picture: P; predictions: null; logits: null; error: MobileNetError }
 
-/** The features of one of several pictures, or why it couldn't be read. */
-export type PictureFeatures =
-  | { picture: Picture; features: Features; error: null }
-  | { picture: Picture; features: null; error: MobileNetError }
+/** The features of one of several pictures, or why it couldn't be read. `P` is what pictures were given as. */
+export type PictureFeatures<P extends Picture = Picture> =
+  | { picture: P; features: Features; error: null }
+  | { picture: P; features: null; error: MobileNetError }
 
 type Question = 'logits' | 'features'
 
@@ -53,24 +55,41 @@ export async function ask(
   return several ? answers : (answers[0] as Float32Array)
 }
 
-/** Each picture with its answer, in order. While some are looked at, the next are being decoded. */
+/**
+ * Each picture with its answer, in order. While some are looked at, the next are being decoded; that is cancelled when
+ * whoever iterates leaves.
+ */
 export async function* askEach(
   model: NativeModel,
   pictures: string | URL | Iterable<Picture>,
   question: Question,
   options: LogitsOptions,
 ): AsyncGenerator<[Picture, Answer], void, undefined> {
+  checkAsked(question, options)
   const named = typeof pictures === 'string' || pictures instanceof URL
   const all = named ? await findPictures(pictures) : picturesOf(pictures)
+  const { controller, leave } = follow(options.signal)
+  const { signal } = controller
   let ahead: Promise<[Picture, Answer][]> | undefined
-  for (const batch of batches(all)) {
-    const next = askAll(model, batch, question, options)
-    // Heard when its turn comes; until then it must not count as unheard.
-    next.catch(() => {})
+  try {
+    for (const batch of batches(all)) {
+      const next = askAll(model, batch, question, { ...options, signal })
+      // Heard when its turn comes; until then it must not count as unheard.
+      next.catch(() => {})
+      if (ahead) yield* await ahead
+      ahead = next
+    }
     if (ahead) yield* await ahead
-    ahead = next
+  } finally {
+    leave()
+    controller.abort()
   }
-  if (ahead) yield* await ahead
+}
+
+/** Rejects options that don't exist. */
+function checkAsked(question: Question, options: LogitsOptions): void {
+  if (question === 'logits') checkLogits(options)
+  else checkReading(options)
 }
 
 function* batches(pictures: Iterable<Picture>): Generator<Picture[]> {
@@ -94,19 +113,26 @@ async function askAll(
   options: LogitsOptions,
 ): Promise<[Picture, Answer][]> {
   const { signal, ...reading } = options
-  if (question === 'logits') checkLogits(options)
-  else checkReading(options)
+  checkAsked(question, options)
   const made = toNativePictures(pictures)
   const list = Array.isArray(made) ? made : await made
+  const read = list.filter((picture) => !(picture instanceof MobileNetError)) as NativePicture[]
   const { values, width, failures } = await cancellable(
     (cancel) =>
       native(() =>
-        model.predict(list, question, withoutNulls({ ...reading, tta: reading.tta ?? null }), cancel),
+        model.predict(read, question, withoutNulls({ ...reading, tta: reading.tta ?? null }), cancel),
       ),
     signal,
   )
   const unread = new Map(
     failures.map(({ index, code, message }) => [index, new MobileNetError(code as ErrorCode, message)]),
   )
-  return pictures.map((picture, i) => [picture, unread.get(i) ?? values.slice(i * width, (i + 1) * width)])
+  // The native side counts only those that it was given.
+  let given = 0
+  return pictures.map((picture, i) => {
+    const made = list[i]
+    if (made instanceof MobileNetError) return [picture, made]
+    const n = given++
+    return [picture, unread.get(n) ?? values.slice(n * width, (n + 1) * width)]
+  })
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { modelCost } from './cost.js'
 import { checkDataset, type Dataset } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError } from './errors.js'
@@ -15,7 +16,7 @@ import type {
 } from './native/binding.js'
 import { binding } from './native/load.js'
 import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
-import type { DeviceName, ModelConfig, ModelOptions } from './options/network.js'
+import type { DeviceName, ModelConfig, ModelOptions, NetworkOptions } from './options/network.js'
 import { checkRecipe, type RecipeOptions, resolveRecipe, type TrainConfig } from './options/train.js'
 import { isIterable, mustBe } from './options/types.js'
 import { toPath } from './paths.js'
@@ -157,6 +158,7 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
     mustBe(isIterable(options.variants), 'variants must be an array of names', options.variants)
   }
   if (options.recipe) checkRecipe('recipe', options.recipe)
+  checkTraining(options)
   const recipe = resolveRecipe(options.recipe ?? {})
   const device = await selectDevice(options.device ?? 'auto')
   const started = performance.now()
@@ -188,13 +190,32 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
   }
 }
 
-/** What the native side is asked for. */
-function speedOptions(options: CompareOptions): ComparisonOptions {
-  const { variants, seconds, threads, layout, width, resolution, classes, dropout, recipe, data } = options
-  if (data && classes != null && classes < data.classes.length) {
-    const message = `the pictures are of ${data.classes.length} classes, so classes can't be ${classes}`
+/** Finds what would only come to light when the networks are trained, after the measuring. */
+function checkTraining({ data, out, layout, resolution, classes }: CompareOptions): void {
+  if (out != null) toPath(out, 'out')
+  if (!data) {
+    if (out == null) return
+    throw new MobileNetError('INVALID_OPTION', 'without data nothing is trained, so out can not be given')
+  }
+  // All variants have the same defaults of both, and V1 has every layout.
+  const { config } = modelCost(
+    withoutNulls({ layout: layout ?? 'cifar', resolution, classes }) as NetworkOptions,
+  )
+  const [size, count] = [config.resolution, data.classes.length]
+  if (config.classes < count) {
+    const message = `the pictures are of ${count} classes, so classes can't be ${config.classes}`
     throw new MobileNetError('INVALID_OPTION', message)
   }
+  if (data.resolution !== null && data.resolution !== size) {
+    const opened = `${data.source} was opened for ${data.resolution}x${data.resolution}`
+    const message = `the networks take pictures of ${size}x${size} pixels, and ${opened}; open it with resolution ${size}`
+    throw new MobileNetError('INVALID_OPTION', message)
+  }
+}
+
+/** What the native side is asked for. */
+function speedOptions(options: CompareOptions): ComparisonOptions {
+  const { variants, seconds, threads, layout, width, resolution, classes, dropout, recipe } = options
   const model = { layout, width, resolution, classes, dropout }
   const asked = withoutNulls({ model, recipe: recipe ?? {}, seconds, threads }) as ComparisonOptions
   return variants ? { ...asked, variants: [...variants] } : asked

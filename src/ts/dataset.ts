@@ -18,7 +18,7 @@ export interface Cifar10Options {
   directory?: string
   /** When it is not there, download it to there (140 to 170 MB); default false. */
   download?: boolean
-  /** Hears how the download goes. */
+  /** Hears how the download goes. What it throws ends the download. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
   signal?: AbortSignal | undefined

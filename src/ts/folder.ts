@@ -8,12 +8,12 @@ import { checkKeys, type Keys, withoutNulls } from './options/keys.js'
 import { toPath } from './paths.js'
 
 /** How a folder of pictures becomes a data set. */
-export interface ImageFolderOptions extends NativeFolderOptions {
+export interface ImageFolderOptions extends Omit<NativeFolderOptions, 'cache'> {
   /**
    * The folder where decoded pictures are kept, so that they need not be decoded again; default: in this package's cache
    * folder. They take `3 * resolution * resolution` bytes each and a little more.
    */
-  cache?: string | null
+  cache?: string | URL | null
   /** Hears how the decoding goes, if there is any to do. */
   onProgress?: ((progress: FolderProgress) => void) | undefined
   /** Ends the decoding. */
@@ -56,7 +56,8 @@ export class ImageFolder {
     checkKeys('ImageFolder.open', options, keys)
     const { onProgress, signal, cache, ...rest } = options
     const path = toPath(directory, 'the folder of pictures')
-    const asked = withoutNulls({ ...rest, cache: cache ?? ImageFolder.defaultCache }) as NativeFolderOptions
+    const place = toPath(cache ?? ImageFolder.defaultCache, 'cache')
+    const asked = withoutNulls({ ...rest, cache: place }) as NativeFolderOptions
     const data = await measured(
       (cancel, listener: (progress: FolderProgress) => void) =>
         binding().openFolder(path, asked, cancel, listener),

@@ -89,6 +89,7 @@ export class MobileNet {
    */
   static async create(options: ModelOptions = {}): Promise<MobileNet> {
     checkModelOptions(options)
+    options.signal?.throwIfAborted()
     const { device, seed, from, directory, onProgress, signal, ...network } = options
     const chosen = await selectDevice(device ?? 'auto')
     const drawn = seed ?? presets().course.train.seed
@@ -99,9 +100,9 @@ export class MobileNet {
       const model = await native(() => binding().Model.create(withoutNulls(network), seed))
       return new MobileNet(model, chosen, { seed: drawn })
     }
-    const { path } = await weightsFile(toPath(from, 'from'), { directory, onProgress, signal })
+    const { path, origin } = await weightsFile(toPath(from, 'from'), { directory, onProgress, signal })
     const begin = () => native(() => binding().Model.createFrom(path, withoutNulls(network), seed))
-    return new MobileNet(await abortable(begin, signal), chosen, { from: resolve(path), seed: drawn })
+    return new MobileNet(await abortable(begin, signal), chosen, { from: origin, seed: drawn })
   }
 
   /**
@@ -148,7 +149,7 @@ export class MobileNet {
     const file = await weightsFile(name, { directory, onProgress, signal })
     const resized = resize ?? file.resize
     const read = () => native(() => binding().Model.import(file.path, withoutNulls(network), resized))
-    return new MobileNet(await abortable(read, signal), chosen, { import: resolve(file.path) })
+    return new MobileNet(await abortable(read, signal), chosen, { import: file.origin })
   }
 
   /** Which network it is, complete. */
@@ -304,6 +305,18 @@ export class MobileNet {
    * for await (const { picture, predictions, error } of model.predictEach('photos', { top: 1 }))
    *   console.log(picture, error ? error.message : predictions[0].label)
    */
+  predictEach(
+    pictures: string | URL | Iterable<string>,
+    options?: PredictOptions,
+  ): AsyncGenerator<PictureAnswer<string>, void, undefined>
+  predictEach<P extends Picture>(
+    pictures: Iterable<P>,
+    options?: PredictOptions,
+  ): AsyncGenerator<PictureAnswer<P>, void, undefined>
+  predictEach(
+    pictures: string | URL | Iterable<Picture>,
+    options?: PredictOptions,
+  ): AsyncGenerator<PictureAnswer, void, undefined>
   async *predictEach(
     pictures: string | URL | Iterable<Picture>,
     options: PredictOptions = {},
@@ -345,6 +358,18 @@ export class MobileNet {
   }
 
   /** The pooled features of any number of pictures, like `predictEach`. */
+  embedEach(
+    pictures: string | URL | Iterable<string>,
+    options?: ReadingOptions,
+  ): AsyncGenerator<PictureFeatures<string>, void, undefined>
+  embedEach<P extends Picture>(
+    pictures: Iterable<P>,
+    options?: ReadingOptions,
+  ): AsyncGenerator<PictureFeatures<P>, void, undefined>
+  embedEach(
+    pictures: string | URL | Iterable<Picture>,
+    options?: ReadingOptions,
+  ): AsyncGenerator<PictureFeatures, void, undefined>
   async *embedEach(
     pictures: string | URL | Iterable<Picture>,
     options: ReadingOptions = {},

@@ -69,24 +69,36 @@ export function isSeveral(pictures: Picture | readonly Picture[]): pictures is r
 }
 
 /** A picture as the native side takes it. */
-type NativePicture = string | Uint8Array | NativeRawPicture
+export type NativePicture = string | Uint8Array | NativeRawPicture
 
 /**
- * Pictures as the native side takes them. Not later than now, unless a Blob has to be waited for: so the native side copies
- * bytes before whoever gave them can change them.
+ * Pictures as the native side takes them, and for a Blob that can't be read why. Not later than now, unless a Blob has to be
+ * waited for: so the native side copies bytes before whoever gave them can change them.
  */
-export function toNativePictures(pictures: readonly Picture[]): NativePicture[] | Promise<NativePicture[]> {
+export function toNativePictures(pictures: readonly Picture[]): MadePicture[] | Promise<MadePicture[]> {
   const made = pictures.map(toNativePicture)
-  return made.some((picture) => picture instanceof Promise) ? Promise.all(made) : (made as NativePicture[])
+  return made.some((picture) => picture instanceof Promise) ? Promise.all(made) : (made as MadePicture[])
 }
 
-function toNativePicture(picture: Picture): NativePicture | Promise<NativePicture> {
+type MadePicture = NativePicture | MobileNetError
+
+function toNativePicture(picture: Picture): NativePicture | Promise<MadePicture> {
   if (picture instanceof URL) return toPath(picture)
-  if (picture instanceof Blob) return picture.arrayBuffer().then((bytes) => new Uint8Array(bytes))
+  if (picture instanceof Blob) return bytesOf(picture)
   if (typeof picture === 'string' || picture instanceof Uint8Array) return picture
   const kinds = 'a path, a file: URL, the bytes of a file (Uint8Array or Blob) or { data, width, height }'
   mustBe(isObject(picture) && 'data' in picture, `a picture must be ${kinds}`, picture)
   return toNativePixels(picture)
+}
+
+/** A Blob of a file can't be read once the file was changed. */
+async function bytesOf(blob: Blob): Promise<Uint8Array | MobileNetError> {
+  try {
+    return new Uint8Array(await blob.arrayBuffer())
+  } catch (error) {
+    const message = `cannot read the picture given as a Blob: ${(error as Error).message}`
+    return new MobileNetError('IMAGE_UNREADABLE', message, { cause: error })
+  }
 }
 
 function toNativePixels({ data, width, height, channels }: RawPicture): NativeRawPicture {

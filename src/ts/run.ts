@@ -32,6 +32,10 @@ export type StartNative = (onMessage: (message: NativeMessage) => void) => Nativ
  * A training run. It goes on whether or not anyone looks; iterate over it for its events, await `result` for its end,
  * or both.
  *
+ * A failure that nobody hears of when it comes is an unhandled rejection, which ends the program, as of every promise. It
+ * comes at once where the options are wrong. So iterate, or take `result`, before you wait for anything else; to do so
+ * later, put `run.result.catch(() => {})` behind the call, and the loop or `result` still tell of the failure.
+ *
  * @example
  * const run = model.train({ data, epochs: 3 })
  * for await (const event of run) if (event.type === 'epoch') console.log(event.test?.accuracy)
@@ -133,14 +137,19 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
    *
    * @example for await (const { epoch, test } of run.epochs()) console.log(epoch, test?.accuracy)
    */
-  async *epochs(): AsyncGenerator<EpochEvent, void, undefined> {
-    for await (const event of this) if (event.type === 'epoch') yield event
+  epochs(): AsyncGenerator<EpochEvent, void, undefined> {
+    return epochsOf(this[Symbol.asyncIterator]())
   }
 
   /** The run's events. Leaving the loop early stops the run, and waits until it has ended. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<TrainEvent, void, undefined> {
-    // Whoever iterates hears of a failure from the loop, and need not await `result`, too.
+  [Symbol.asyncIterator](): AsyncGenerator<TrainEvent, void, undefined> {
+    // Whoever iterates hears of a failure from the loop, and need not await `result`, too. Already now, because a generator
+    // does nothing before its first event is asked for.
     this.result.catch(() => {})
+    return this.#events()
+  }
+
+  async *#events(): AsyncGenerator<TrainEvent, void, undefined> {
     try {
       yield* this.#queue
     } finally {
@@ -199,6 +208,10 @@ export class TrainRun implements AsyncIterable<TrainEvent> {
     // Lets go of the network and the pictures, even if someone keeps the run for its report.
     this.#native = undefined
   }
+}
+
+async function* epochsOf(events: AsyncIterable<TrainEvent>): AsyncGenerator<EpochEvent, void, undefined> {
+  for await (const event of events) if (event.type === 'epoch') yield event
 }
 
 /** Something that the run was asked for. */

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { MobileNetError } from './errors.js'
 import { toPath } from './paths.js'
 import type { FetchWeightsOptions } from './weights/fetch.js'
@@ -6,6 +7,8 @@ import { publishedWeights } from './weights/torchvision.js'
 /** A file of weights, and what is known of them beside it. */
 export interface WeightsFile {
   path: string
+  /** By what they are found again: published ones by their name, on every machine; others by their whole path. */
+  origin: string
   /** What they expect a picture's shorter side to be resized to, in pixels. */
   resize: number | undefined
 }
@@ -20,9 +23,10 @@ export async function weightsFile(name: string, options: FetchWeightsOptions): P
     // Loaded when it is needed, with the cryptography that it needs.
     const { fetchWeights } = require('./weights/fetch.js') as typeof import('./weights/fetch.js')
     const directory = options.directory && toPath(options.directory, 'directory')
-    return { path: await fetchWeights(published, { ...options, directory }), resize: published.resize }
+    const path = await fetchWeights(published, { ...options, directory })
+    return { path, origin: published.name, resize: published.resize }
   }
-  if (options.directory === undefined) return { path: name, resize: undefined }
+  if (options.directory === undefined) return { path: name, origin: resolve(name), resize: undefined }
   throw new MobileNetError(
     'INVALID_OPTION',
     `directory is for published weights (torchvision:mobilenet_v2, ...), and ${name} is a path`,

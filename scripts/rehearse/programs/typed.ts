@@ -22,4 +22,4 @@ async function main(sample: string, picture: string): Promise<void> {
   await MobileNet.create({ layout: 'padded' }).catch(() => {})
 }
 
-void main(process.env['SAMPLE'] ?? '', process.env['PICTURE'] ?? '')
+void main(process.env.SAMPLE ?? '', process.env.PICTURE ?? '')

@@ -33,9 +33,16 @@ export const cacheHelp = `where decoded pictures of a --data folder are kept (de
 /** Unreadable files that are named in a text; the rest are counted. */
 const mostNamed = 20
 
+/** Refuses a place for a folder's decoded pictures where there is no folder, before anything is read or downloaded. */
+export function checkSource({ directory, cacheDir }: Pick<Source, 'directory' | 'cacheDir'>): void {
+  if (cacheDir === undefined || directory !== undefined) return
+  throw new MobileNetError('INVALID_OPTION', '--cache-dir is for a folder of pictures, which --data names')
+}
+
 /** Opens the data set in a folder: CIFAR-10, or pictures. Without one, CIFAR-10 is downloaded if it is not in the cache. */
 export async function openData(deps: Deps, source: Source, output: Output): Promise<Dataset> {
   const { directory, cacheDir } = source
+  checkSource(source)
   const data = await (directory === undefined
     ? downloadData(deps, undefined, output)
     : openDirectory(deps, { ...source, directory }, output))

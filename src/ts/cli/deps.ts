@@ -2,7 +2,6 @@
 export interface Deps {
   stdout: NodeJS.WriteStream
   stderr: NodeJS.WriteStream
-  env: NodeJS.ProcessEnv
   /** How this program was called: the first words of a command to type. */
   command: string[]
   /** Aborts when the user wants the command to end. */

@@ -26,8 +26,8 @@ export async function main(process: NodeJS.Process): Promise<void> {
 
 async function run(process: NodeJS.Process, interrupt: Interrupt): Promise<Failure> {
   try {
-    const { stdout, stderr, env } = process
-    const deps = { stdout, stderr, env, command: commandOf(process), interrupt: interrupt.signal }
+    const { stdout, stderr } = process
+    const deps = { stdout, stderr, command: commandOf(process), interrupt: interrupt.signal }
     await createProgram(deps, process.argv[2]).parseAsync(process.argv)
     return { status: interrupt.byUser ? 130 : 0, code: '', message: '' }
   } catch (error) {

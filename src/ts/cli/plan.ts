@@ -104,6 +104,9 @@ function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions
   }
   const { model, train, device, data } = saved
   const { seed, checkpoint, import: imported, from } = weightsOf(saved)
+  if (flags.weightsDir !== undefined && (imported ?? from) === undefined) {
+    throw invalid('--weights-dir is for published weights, and the run of --config did not begin with such')
+  }
   return {
     checkpoint,
     ...(imported === undefined ? {} : { imported }),

@@ -56,6 +56,27 @@ export function createProgram(deps: Deps, called: string | undefined): Command {
         outputError: () => {},
       })
       .configureHelp({ showGlobalOptions: false })
+    refuseBoth(command)
   }
   return program
+}
+
+/**
+ * Refuses an option together with its `--no-` twin, of which the last would silently win. Not by commander's `conflicts`,
+ * which tells options apart by the names of their values, and these two have one.
+ */
+function refuseBoth(command: Command): void {
+  for (const negative of command.options.filter(({ negate }) => negate)) {
+    const twin = command.options.find(
+      (option) => !option.negate && option.attributeName() === negative.attributeName(),
+    )
+    if (!twin) continue
+    const given = new Set<string>()
+    for (const option of [twin, negative]) {
+      command.on(`option:${option.name()}`, () => {
+        given.add(option.name())
+        if (given.size > 1) command.error(`give --${twin.name()} or --${negative.name()}, not both`)
+      })
+    }
+  }
 }

@@ -1,4 +1,4 @@
-import { homedir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
@@ -14,6 +14,14 @@ export function cacheDirectory(
 
 function systemCache(env: NodeJS.ProcessEnv, platform: NodeJS.Platform): string {
   if (env.XDG_CACHE_HOME) return env.XDG_CACHE_HOME
-  if (platform === 'win32') return env.LOCALAPPDATA || join(homedir(), 'AppData', 'Local')
-  return platform === 'darwin' ? join(homedir(), 'Library', 'Caches') : join(homedir(), '.cache')
+  if (platform === 'win32' && env.LOCALAPPDATA) return env.LOCALAPPDATA
+  let home: string
+  try {
+    home = homedir()
+  } catch {
+    // A user whom the system doesn't know, as in some containers. Everybody writes there, so it is of this user alone.
+    return join(tmpdir(), `cache-${process.getuid?.() ?? 'unknown'}`)
+  }
+  if (platform === 'win32') return join(home, 'AppData', 'Local')
+  return platform === 'darwin' ? join(home, 'Library', 'Caches') : join(home, '.cache')
 }

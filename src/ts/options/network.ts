@@ -42,7 +42,7 @@ export type ImportOptions = LoadOptions & {
   resize?: number
   /** Of published weights: the folder that holds their file; default: they are downloaded into the cache. */
   directory?: string
-  /** Hears how the download goes. */
+  /** Hears how the download goes. What it throws ends the download. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
   signal?: AbortSignal | undefined
@@ -60,7 +60,7 @@ export type ModelOptions = LoadOptions & {
   from?: string | URL
   /** Of published weights: the folder that holds their file; default: they are downloaded into the cache. */
   directory?: string
-  /** Hears how the download goes. */
+  /** Hears how the download goes. What it throws ends the download. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Ends the download; the part that has come is kept for the next time. */
   signal?: AbortSignal | undefined

@@ -14,9 +14,9 @@ export type WeightsOrigin =
   | { seed: number }
   /** A checkpoint's. */
   | { checkpoint: string }
-  /** Another program's: a file, or published ones by their name. */
+  /** Another program's: a file, or published ones by their name, as in `torchvision:mobilenet_v2:IMAGENET1K_V2`. */
   | { import: string }
-  /** Those of a file, with a new classifier drawn from the seed. */
+  /** Those of a file, or published ones by their name, with a new classifier drawn from the seed. */
   | { from: string; seed: number }
 
 /** What `config.json` holds: everything that decides a run, and where it ran. */

@@ -17,10 +17,13 @@ import type { ReportTask } from './write.js'
  * @param file Where the page goes; default `report.html`, of one run in its folder, of several in the working directory.
  * @example await writeReport(['runs/first', 'runs/second'], 'compared.html')
  */
-export async function writeReport(folders: string | readonly string[], file?: string): Promise<string> {
-  const several = typeof folders !== 'string'
+export async function writeReport(
+  folders: string | URL | readonly (string | URL)[],
+  file?: string | URL,
+): Promise<string> {
+  const several = typeof folders !== 'string' && !(folders instanceof URL)
   if (several) mustBe(isIterable(folders), 'a report takes the folder of a run, or an array of them', folders)
-  const list = several ? [...folders].map((folder) => toPath(folder, 'the folder of a run')) : [folders]
+  const list = [...(several ? folders : [folders])].map((folder) => toPath(folder, 'the folder of a run'))
   const [first] = list
   if (first === undefined) throw new MobileNetError('INVALID_OPTION', 'a report takes at least one run')
   const asked = file === undefined ? undefined : toPath(file, 'the page')

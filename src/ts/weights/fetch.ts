@@ -6,12 +6,14 @@ import { digest, fileSize } from '../dataset/files.js'
 import { fetchFile } from '../dataset/http.js'
 import { exclusively } from '../dataset/lock.js'
 import { MobileNetError } from '../errors.js'
+import { listening } from '../follow.js'
 import type { Published } from './torchvision.js'
 
 /** What {@link fetchWeights} takes. */
 export interface FetchWeightsOptions {
   /** A folder that holds the file already; default: it is downloaded into the cache. */
   directory?: string | undefined
+  /** What it throws ends the download. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
   /** Stops the download; what has come is gone on with next time. */
   signal?: AbortSignal | undefined
@@ -27,15 +29,15 @@ export interface FetchWeightsOptions {
  *
  * @returns the file's path.
  * @throws {MobileNetError} `CHECKPOINT_CORRUPT` when the content has another digest; `IO` when the file can't be had,
- *   saying where it can, or the file system refuses. `signal.reason` when the signal aborts.
+ *   saying where it can, or the file system refuses. `signal.reason` when the signal aborts, and what `onProgress` throws.
  */
 export async function fetchWeights(published: Published, options: FetchWeightsOptions = {}): Promise<string> {
-  const signal = options.signal ?? new AbortController().signal
-  signal.throwIfAborted()
+  const { tell, signal, leave } = listening(options.onProgress, options.signal)
   const file = basename(new URL(published.url).pathname)
   const directory = options.directory ?? join(cacheDirectory(), 'weights')
   const path = join(directory, file)
   try {
+    signal.throwIfAborted()
     if ((await fileSize(path)) !== undefined) {
       const found = await digest(path, 'sha256', 'hex', signal)
       if (isRight(file, found)) return path
@@ -45,20 +47,23 @@ export async function fetchWeights(published: Published, options: FetchWeightsOp
     }
     await mkdir(directory, { recursive: true })
     return await exclusively(directory, signal, async () => {
-      await download(published, path, options, signal)
+      await download(published, path, options, tell, signal)
       return path
     })
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof MobileNetError) throw error
     throw new MobileNetError('IO', `cannot use ${path}: ${(error as Error).message}`, { cause: error })
+  } finally {
+    leave()
   }
 }
 
 async function download(
   published: Published,
   path: string,
-  { onProgress, answerTimeout = 5_000, stallTimeout = 20_000 }: FetchWeightsOptions,
+  { answerTimeout = 5_000, stallTimeout = 20_000 }: FetchWeightsOptions,
+  tell: (progress: DownloadProgress) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const file = basename(path)
@@ -69,7 +74,7 @@ async function download(
   const part = `${path}.part`
   let size = 0
   const report = (phase: 'download' | 'verify', receivedBytes: number, totalBytes?: number) =>
-    onProgress?.({ source: published.name, phase, receivedBytes, ...(totalBytes && { totalBytes }) })
+    tell({ source: published.name, phase, receivedBytes, ...(totalBytes && { totalBytes }) })
   // An earlier call may have been ended when all had come.
   if (!(await good(part))) {
     try {

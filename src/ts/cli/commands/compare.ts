@@ -7,11 +7,16 @@ import {
   type CompareProgress,
   type Comparison,
   compare,
+  MobileNet,
   MobileNetError,
+  type ModelOptions,
+  modelCost,
+  type NetworkOptions,
   resolveRecipe,
   type Variant,
 } from '../../../../index.js'
 import { comparisonMarkdown } from '../comparison/markdown.js'
+import { names } from '../comparison/tables.js'
 import { ComparisonView } from '../comparison/view.js'
 import { openCifar10 } from '../data.js'
 import type { Deps } from '../deps.js'
@@ -57,9 +62,8 @@ export function compareCommand(deps: Deps): Command {
 
 async function run(deps: Deps, flags: Flags): Promise<void> {
   const out = flags.out ?? newFolder('compare')
-  const options = optionsOf(flags, out)
-  // A wrong call is told before anything is downloaded.
-  resolveRecipe(options.recipe ?? {})
+  const options = optionsOf(flags)
+  if (flags.train) await checkCall(options)
   const data = flags.train ? await openCifar10(deps, flags.data, { json: flags.json }) : undefined
   const call = { json: Boolean(flags.json), note: data?.note ?? null, flags, out }
   const view = new ComparisonView(deps, call)
@@ -67,7 +71,7 @@ async function run(deps: Deps, flags: Flags): Promise<void> {
     const comparison = await interruptible(deps.interrupt, (signals) =>
       compare({
         ...options,
-        ...(data ? { data } : {}),
+        ...(data ? { data, out } : {}),
         signal: signals.signal,
         stop: deps.interrupt,
         onProgress: (progress) => {
@@ -94,7 +98,20 @@ async function run(deps: Deps, flags: Flags): Promise<void> {
   }
 }
 
-function optionsOf(flags: Flags, out: string): CompareOptions {
+/** A wrong call is told before anything is read or downloaded. */
+async function checkCall({ variants, threads, recipe, device, ...network }: CompareOptions): Promise<void> {
+  resolveRecipe({ ...recipe, ...(threads == null ? {} : { threads }) })
+  const { width, resolution, classes, dropout, layout } = network
+  const [first, ...others] = (variants ?? (Object.keys(names) as Variant[])).map(
+    (variant) =>
+      ({ variant, layout: layout ?? 'cifar', width, resolution, classes, dropout }) as NetworkOptions,
+  )
+  for (const other of others) modelCost(other)
+  // What is wrong with a device, only a network on it tells.
+  await MobileNet.create({ ...first, ...(device === undefined ? {} : { device }) } as ModelOptions)
+}
+
+function optionsOf(flags: Flags): CompareOptions {
   if (flags.data !== undefined && !flags.train) {
     throw new MobileNetError('INVALID_OPTION', 'without --train nothing is read, so --data can not be given')
   }
@@ -107,7 +124,6 @@ function optionsOf(flags: Flags, out: string): CompareOptions {
     ...(threads === undefined ? {} : { threads }),
     ...(device === undefined ? {} : { device }),
     recipe: { ...presetOf(flags.preset ?? usualPreset).train, ...recipe },
-    out,
   } as unknown as CompareOptions
 }
 

@@ -59,8 +59,8 @@ async function predict(deps: Deps, checkpoint: string, images: string[], flags: 
   const view = new PredictionView(deps.stdout, formatOf(flags), files, model.classes)
   const options = { top, tta, resize: resize ?? null, signal: deps.interrupt }
   const failures: MobileNetError[] = []
-  const show = (answer: PictureAnswer) => {
-    if (!answer.error) return view.show(String(answer.picture), answer.predictions, answer.logits)
+  const show = (answer: PictureAnswer<string>) => {
+    if (!answer.error) return view.show(answer.picture, answer.predictions, answer.logits)
     failures.push(answer.error)
     // A single picture's failure is the command's own.
     if (files.length !== 1 || watch !== undefined) {

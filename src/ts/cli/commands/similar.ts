@@ -49,7 +49,7 @@ async function similar(
   const files = await findPictures(images)
   const candidates: [string, Features][] = []
   for await (const answer of model.embedEach(files, options)) {
-    if (!answer.error) candidates.push([String(answer.picture), answer.features])
+    if (!answer.error) candidates.push([answer.picture, answer.features])
     else tellFailure(deps.stderr, answer.error, Boolean(json))
   }
   for (const { item, similarity } of nearest(features, candidates, { top })) {

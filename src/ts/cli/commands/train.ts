@@ -2,14 +2,14 @@ import { Command } from 'commander'
 import {
   type Dataset,
   fineTuning,
+  type ImportOptions,
   MobileNet,
   MobileNetError,
-  modelCost,
   readConfig,
   resolveRecipe,
   type TrainRun,
 } from '../../../../index.js'
-import { cacheHelp, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { tellDevice } from '../device.js'
 import { isUnread, outputFailure } from '../interrupt.js'
@@ -95,6 +95,7 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   const plan = planOf(flags, flags.config === undefined ? undefined : await readConfig(flags.config))
   // A wrong call is told before anything is read or downloaded. (A resumed run's recipe is in its checkpoint.)
   if (!plan.resume) resolveRecipe(plan.options)
+  checkSource({ directory: plan.data, cacheDir: flags.cacheDir })
   const { model, data } = await open(deps, flags, plan)
   deps.interrupt.throwIfAborted()
   tellDevice(deps, model.deviceNote, flags)
@@ -146,20 +147,19 @@ async function open(
     return { model, data: await read(model.config.resolution) }
   }
   if (imported !== undefined) {
-    const model = await MobileNet.import(imported, network)
+    const model = await published(deps, flags, (found) =>
+      MobileNet.import(imported, { ...network, ...found }),
+    )
     return { model, data: await read(model.config.resolution) }
   }
   if (from !== undefined) return fineTuned(deps, flags, network, from, read)
-  const { device, seed, ...options } = network
-  // A wrong network is told before anything is read or downloaded.
-  const data = await read(modelCost(options).config.resolution)
-  return { model: await MobileNet.create({ ...network, ...classesOf(data, flags) }), data }
-}
-
-/** Of a folder, the pictures say how many classes a new classifier has. */
-function classesOf(data: Dataset, flags: TrainFlags): { classes?: number } {
+  // A wrong network or device is told before anything is read or downloaded.
+  const model = await MobileNet.create(network)
+  const data = await read(model.config.resolution)
+  // Of a folder, the pictures say how many classes there are.
   const classes = flags.classes ?? (data.resolution === null ? undefined : data.classes.length)
-  return classes === undefined ? {} : { classes }
+  if (classes === undefined || classes === model.config.classes) return { model, data }
+  return { model: await MobileNet.create({ ...network, classes }), data }
 }
 
 /** A network that begins with the weights of `from`, which say for what resolution it is. */
@@ -170,27 +170,32 @@ async function fineTuned(
   from: string,
   read: (resolution: number) => Promise<Dataset>,
 ): Promise<{ model: MobileNet; data: Dataset }> {
-  const bar = new DownloadBar(deps.stderr)
-  const begin = async (more: { classes?: number }) => {
-    try {
-      return await MobileNet.create({
-        ...network,
-        ...more,
-        from,
-        ...(flags.weightsDir === undefined ? {} : { directory: flags.weightsDir }),
-        signal: deps.interrupt,
-        onProgress: (progress) => {
-          if (!flags.quiet && (!flags.json || deps.stderr.isTTY)) bar.update(progress)
-        },
-      })
-    } finally {
-      bar.stop()
-    }
-  }
+  const begin = (more: { classes?: number }) =>
+    published(deps, flags, (found) => MobileNet.create({ ...network, ...more, from, ...found }))
   const { config } = await begin({})
   const data = await read(config.resolution)
   const classes = flags.classes ?? data.classes.length
   return { model: await begin({ classes }), data }
+}
+
+/** Has `begin` take weights from the folder that is given, or download them with a bar. */
+async function published<T>(
+  deps: Deps,
+  flags: TrainFlags,
+  begin: (found: Pick<ImportOptions, 'directory' | 'signal' | 'onProgress'>) => Promise<T>,
+): Promise<T> {
+  const bar = new DownloadBar(deps.stderr)
+  try {
+    return await begin({
+      ...(flags.weightsDir === undefined ? {} : { directory: flags.weightsDir }),
+      signal: deps.interrupt,
+      onProgress: (progress) => {
+        if (!flags.quiet && (!flags.json || deps.stderr.isTTY)) bar.update(progress)
+      },
+    })
+  } finally {
+    bar.stop()
+  }
 }
 
 function viewOf(deps: Deps, flags: TrainFlags, facts: RunFacts): View {

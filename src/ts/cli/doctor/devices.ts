@@ -1,5 +1,4 @@
 import { execFile } from 'node:child_process'
-import { cpus } from 'node:os'
 import { promisify } from 'node:util'
 import { cudaStatus, devices } from '../../../../index.js'
 import { type Check, note, ok } from './check.js'
@@ -11,10 +10,9 @@ const patience = 10_000
 export function processorCheck(): Check {
   const rows = devices()
     .filter(({ name }) => name === 'cpu')
-    .map(({ simd, bfloat16, threads }) => {
-      const model = cpus()[0]?.model.trim() ?? 'processor of unknown model'
+    .map(({ description, simd, bfloat16, threads }) => {
       const kernels = `${simd} in use, ${bfloat16 === null ? 'no bfloat16' : `bfloat16 by ${bfloat16}`}`
-      return `${model}, ${kernels}, ${threads} thread${threads === 1 ? '' : 's'}`
+      return `${description}, ${kernels}, ${threads} thread${threads === 1 ? '' : 's'}`
     })
   return ok('processor', rows.join('\n'))
 }
