@@ -262,13 +262,13 @@ fn a_file_for_people_that_cannot_be_written_is_told_and_the_run_goes_on() {
     std::fs::create_dir(out.join("evaluation.json")).unwrap();
     let model = MobileNet::load(&out.join("last.safetensors")).unwrap();
     let mut warnings = Vec::new();
-    let options = TrainOptions { epochs: Some(2), out: Some(out), ..Default::default() };
+    let options = TrainOptions { epochs: Some(4), out: Some(out), ..Default::default() };
     let report = train::run(&model, &data(), &options, true, &Control::default(), &mut |event| {
         if let Event::Warning { message } = event {
             warnings.push(message);
         }
     });
-    assert_eq!(report.unwrap().epochs, 2);
+    assert_eq!(report.unwrap().epochs, 4);
     assert!(warnings.len() == 1 && warnings[0].contains("evaluation.json"), "{warnings:?}");
 }
 

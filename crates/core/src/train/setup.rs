@@ -158,6 +158,7 @@ impl<'a> Trainer<'a> {
             frozen,
             evaluation,
             writer: Writer::start()?,
+            evaluation_warned: false,
             started,
         })
     }

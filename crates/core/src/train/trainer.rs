@@ -38,6 +38,8 @@ pub(super) struct Trainer<'a> {
     pub(super) frozen: Option<Frozen>,
     pub(super) evaluation: Box<dyn InferenceEngine>,
     pub(super) writer: Writer,
+    /// Whether it was told that `evaluation.json` can't be written.
+    pub(super) evaluation_warned: bool,
     pub(super) started: Instant,
 }
 
@@ -123,7 +125,11 @@ impl Trainer<'_> {
         let [validation, test] = evaluated.each_ref().map(|part| part.as_ref().map(|part| part.metrics));
         // Where epochs are shorter than the disk takes, files would pile up in memory.
         self.tell_written(true, control, on_event)?;
-        warn_of(self.save_evaluation(evaluated, epoch), on_event);
+        let saved = self.save_evaluation(evaluated, epoch);
+        // Once: a disk that is full would be told after every epoch.
+        if saved.is_ok() || !std::mem::replace(&mut self.evaluation_warned, true) {
+            warn_of(saved, on_event);
+        }
         let accuracy = validation.or(test).unwrap_or(train).accuracy;
         let improved = self.progress.best.is_none_or(|(_, best)| accuracy > best);
         if improved {
