@@ -50,6 +50,16 @@ fn warn_of(written: Result<()>, on_event: &mut (dyn FnMut(Event) + Send)) {
     }
 }
 
+/// The learning rate of a step: the schedule's, or in proportion to it since one was `set`, and what was scheduled then.
+fn rate(scheduled: f64, set: Option<(f64, f64)>) -> f64 {
+    match set {
+        // A schedule that fell below what a number holds is in no proportion to anything: what was set stays.
+        Some((set, then)) if then > 0.0 => set * (scheduled / then),
+        Some((set, _)) => set,
+        None => scheduled,
+    }
+}
+
 /// How an epoch or a part of it ended.
 enum Outcome {
     Complete,
@@ -184,10 +194,7 @@ impl Trainer<'_> {
                 let (epoch, step) = (epoch + 1, step + 1);
                 self.tell(Event::LearningRate { epoch, step, learning_rate, scheduled }, on_event)?;
             }
-            let rate = match self.progress.learning_rate {
-                Some((set, then)) => set * (scheduled / then),
-                None => scheduled,
-            };
+            let rate = rate(scheduled, self.progress.learning_rate);
             step += 1;
             let number = (self.progress.steps + begun.steps.len()) as u64;
             let log = step.is_multiple_of(train.log_every) || step == steps;
@@ -321,5 +328,18 @@ impl Trainer<'_> {
             // A frozen backbone is asked about pixels.
             drawn: self.keeps_pictures && self.frozen.is_none(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn a_learning_rate_that_was_set_moves_with_the_schedule_or_stays_where_that_has_ended() {
+        assert_eq!(rate(0.5, None), 0.5);
+        assert_eq!(rate(0.25, Some((0.1, 0.5))), 0.05);
+        assert_eq!(rate(0.0, Some((0.1, 0.5))), 0.0);
+        assert_eq!(rate(0.0, Some((0.1, 0.0))), 0.1);
     }
 }
