@@ -157,10 +157,9 @@ fn decode(
         let done = chunk.last().map_or(0, |last| last + 1);
         on_progress(Progress { done, total: files.len(), skipped: writer.skipped() });
     }
-    let refused = listing.refused.iter().cloned().map(|(file, reason)| Skipped { file, reason });
     // A file that couldn't be read today may be readable tomorrow, without looking different. So this is not found again.
     let key = if all_read { listing.key } else { listing.key.map(|byte| !byte) };
-    writer.finish(&key, refused)?;
+    writer.finish(&key)?;
     Ok(key)
 }
 
@@ -185,12 +184,14 @@ fn dataset(path: &Path, listing: Listing, cache: Arc<Cache>, config: &FolderConf
         let (_, range) = listing.parts.iter().find(|(other, _)| *other == part)?;
         Some(readable(range.clone()))
     };
+    // The file system's refusals are today's: what they are about was not decoded, so no cache knows of it.
+    let refused = listing.refused.iter().cloned().map(|(file, reason)| Skipped { file, reason });
+    let skipped: Vec<Skipped> = cache.skipped().iter().cloned().chain(refused).collect();
     let (mut files, mut labels) = part(Part::Train).unwrap_or_default();
     let mut seen = vec![false; listing.classes.len()];
     labels.iter().for_each(|label| seen[*label as usize] = true);
     if let Some(unseen) = seen.iter().position(|seen| !seen) {
-        let reasons = cache
-            .skipped()
+        let reasons = skipped
             .iter()
             .find(|skipped| skipped.file.split('/').any(|name| name == listing.classes[unseen]));
         return Err(corrupt(format!(
@@ -225,14 +226,14 @@ fn dataset(path: &Path, listing: Listing, cache: Arc<Cache>, config: &FolderConf
         let ordered = |values: &[u32]| order.iter().map(|place| values[*place as usize]).collect();
         *part = (ordered(&part.0), ordered(&part.1));
     }
-    let note = note(&listing, cache.skipped(), cache.files());
+    let note = note(&listing, &skipped, cache.files());
     Ok(Dataset {
         train: pictures(files, labels),
         validation: validation.map(|(files, labels)| pictures(files, labels)),
         test: test.map_or_else(Arc::default, |(files, labels)| pictures(files, labels)),
         splitting: Splitting::ByClass { seed: config.seed },
         resolution: Some(config.resolution),
-        skipped: cache.skipped().to_vec(),
+        skipped,
         classes: listing.classes,
         source: path.display().to_string(),
         official: false,
