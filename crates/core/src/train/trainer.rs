@@ -181,9 +181,10 @@ impl Trainer<'_> {
             }
             self.tell_written(false, control, on_event)?;
             let batch = batch?;
-            // (Of a frozen backbone that was asked once, a batch has features in the place of pictures.)
-            if (self.progress.steps + begun.steps.len(), kept) == (0, false) {
-                warn_of(self.write_samples(&batch), on_event);
+            if self.progress.steps + begun.steps.len() == 0 {
+                // Of a frozen backbone that was asked once, a batch has features in the place of pictures.
+                let shown = (!kept).then_some(&batch);
+                warn_of(self.write_samples(shown), on_event);
             }
             let place = Place { epoch, step, epochs: train.epochs, steps };
             let scheduled = learning_rate(&train.schedule, train.optimizer.learning_rate, place);
@@ -267,11 +268,11 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Leaves the run's first batch in its folder, as pictures.
-    fn write_samples(&self, batch: &Batch) -> Result<()> {
+    /// Leaves the run's first batch in its folder, as pictures; they are made anew unless `batch` has them.
+    fn write_samples(&self, batch: Option<&Batch>) -> Result<()> {
         let Some(record) = &self.record else { return Ok(()) };
         let (side, normalization) = (self.config.model.resolution, &self.config.normalization);
-        if batch.drawn.is_none() {
+        if let Some(batch) = batch.filter(|batch| batch.drawn.is_none()) {
             return record.write_samples(batch, side, normalization);
         }
         let pixels = Loader::start(Feed { drawn: false, ..self.feed() })?.next();
