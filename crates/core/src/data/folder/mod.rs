@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Files that are decoded before the next progress is told: some megabytes of memory, and a fraction of a second.
+/// Files that are decoded at most before they are written and the next progress is told: a fraction of a second.
 const AT_A_TIME: usize = 128;
+/// Bytes that the decoded pictures of that time may take, as long as there is one for each thread.
+const MOST_HELD: usize = 128 << 20;
 /// Of files, classes and reasons that a message names.
 const MOST_NAMED: usize = 5;
 
@@ -117,6 +119,12 @@ fn untouched(entry: &std::fs::DirEntry) -> bool {
     changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age.as_secs() > 3600))
 }
 
+/// How many files are decoded before they are written, where their shorter sides become `resize`; the longer ones are mostly
+/// not more than half as long again.
+fn at_a_time(resize: usize, threads: usize) -> usize {
+    (MOST_HELD / (resize * resize * 3 * 3 / 2)).clamp(threads.min(AT_A_TIME), AT_A_TIME)
+}
+
 /// Decodes every file of the listing into the cache file; gives the key under which that is found.
 fn decode(
     folder: &Path,
@@ -132,7 +140,7 @@ fn decode(
     let files: Vec<usize> = (0..listing.len()).collect();
     on_progress(Progress { done: 0, total: files.len(), skipped: 0 });
     let mut all_read = true;
-    for chunk in files.chunks(AT_A_TIME) {
+    for chunk in files.chunks(at_a_time(config.resize, threads)) {
         let limits = Limits::default();
         // A picture, or why there is none and whether that is the file's own fault.
         let one = |file: &usize| {
@@ -271,4 +279,16 @@ fn not_found(what: String) -> Error {
 
 fn corrupt(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::DatasetCorrupt, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at_a_time;
+
+    #[test]
+    fn large_pictures_are_decoded_in_smaller_groups_that_have_work_for_every_thread() {
+        assert_eq!([32, 224, 256, 400].map(|resize| at_a_time(resize, 8)), [128; 4]);
+        assert_eq!(at_a_time(1024, 8), 28);
+        assert_eq!([1, 8, 64, 1024].map(|threads| at_a_time(4096, threads)), [1, 8, 64, 128]);
+    }
 }
