@@ -1,4 +1,4 @@
-import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -230,6 +230,27 @@ describe('doctor', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
     expect(stdout).toContain('256 + 128 pictures')
   })
+
+  // A superuser may write anywhere.
+  it.skipIf(process.platform === 'win32' || process.getuid?.() === 0)(
+    'says where files can not be written',
+    async () => {
+      const closed = scratch.at('closed')
+      mkdirSync(closed)
+      chmodSync(closed, 0o555)
+      // The folder of the cache would be made in one that is closed.
+      const env = { MOBILENET_NATIVE_CACHE: join(closed, 'cache') }
+      const { status, stdout } = await cli(['doctor', '--json'], { env, cwd: closed })
+      expect(status).toBe(0)
+      const [{ checks }] = jsonLines(stdout)
+      for (const name of ['space for data', 'space for runs'])
+        expect(checks.find((check: Json) => check.name === name)).toMatchObject({
+          status: 'note',
+          detail: expect.stringMatching(/GB free in .*closed, which can't be written to$/),
+          fix: expect.stringContaining(`may write to ${closed}`),
+        })
+    },
+  )
 
   it.skipIf(process.platform === 'win32')('asks the NVIDIA driver what cards there are', async () => {
     const card = async (script: string) => {

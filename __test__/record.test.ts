@@ -229,6 +229,38 @@ describe('a record that can not be written', () => {
   })
 })
 
+/** How often a tag is in a run's file for TensorBoard. */
+function shown(folder: string, tag: string): number {
+  const name = readdirSync(folder).find((name) => name.startsWith('events')) ?? ''
+  return readFileSync(join(folder, name)).toString('latin1').split(tag).length - 1
+}
+
+describe('a run whose first pictures are in another folder', () => {
+  it('is recorded without them, and without a step missing', async () => {
+    const [first, second] = [scratch.at('begun'), scratch.at('went-on')]
+    const options = { ...recipe, data, epochs: 2 }
+    await (await MobileNet.create(network)).train({ ...options, saveEvery: 1, out: first }).result
+    const model = await MobileNet.load(join(first, 'epoch-1.safetensors'))
+    const events: TrainEvent[] = []
+    for await (const event of model.train({ data, resume: true, out: second })) events.push(event)
+    expect(events.filter(({ type }) => type === 'warning')).toEqual([])
+    expect([first, second].map((folder) => shown(folder, 'step/loss'))).toEqual([8, 8])
+    expect([first, second].map((folder) => shown(folder, 'samples'))).toEqual([1, 0])
+  })
+})
+
+describe('a run whose backbone is asked once', () => {
+  it('is recorded with its first pictures', async () => {
+    const out = scratch.at('asked-once')
+    const frozen = { augment: false as const, freeze: 'backbone' as const }
+    const events: TrainEvent[] = []
+    const model = await MobileNet.create(network)
+    for await (const event of model.train({ ...recipe, ...frozen, data, out })) events.push(event)
+    expect(events.filter(({ type }) => type === 'warning')).toEqual([])
+    expect([shown(out, 'step/loss'), shown(out, 'samples')]).toEqual([4, 1])
+  })
+})
+
 describe('runs', () => {
   const runs = scratch.at('runs')
   beforeAll(async () => {

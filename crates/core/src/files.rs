@@ -27,16 +27,16 @@ pub fn write_unflushed(path: &Path, bytes: &[u8]) -> Result<()> {
 fn put(path: &Path, bytes: &[u8], flushed: bool) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Error::io("write", path, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(UNFINISHED.0)
-        .suffix(UNFINISHED.1)
-        .tempfile_in(folder)
-        .map_err(|error| failed(&error))?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
+    // Temporary files are for their owner alone; this one is for whom the system's mask says, like others in the folder.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(|error| failed(&error))?;
     file.write_all(bytes).map_err(|error| failed(&error))?;
     if flushed {
         file.as_file().sync_all().map_err(|error| failed(&error))?;
     }
-    share(file.path()).map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error.error))?;
     Ok(())
 }
@@ -71,14 +71,28 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Temporary files are for their owner alone; what is written is for whom the folder is for.
-fn share(path: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644))?;
+#[cfg(all(test, unix))]
+mod tests {
+    use super::write_whole;
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
+    /// In a process of its own, as the mask is the whole process's.
+    #[test]
+    fn a_file_is_for_whom_the_mask_says() {
+        if let Some(path) = std::env::var_os("MOBILENET_TEST_MASKED") {
+            return write_whole(path.as_ref(), b"content").unwrap();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        for (mask, mode) in [("002", 0o664), ("022", 0o644), ("027", 0o640), ("077", 0o600)] {
+            let path = folder.path().join(mask);
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("umask {mask} && exec \"$0\" \"$@\"")]);
+            command.arg(std::env::current_exe().unwrap());
+            command.args(["--exact", "files::tests::a_file_is_for_whom_the_mask_says"]);
+            assert!(command.env("MOBILENET_TEST_MASKED", &path).output().unwrap().status.success());
+            let found = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{found:o} under {mask}");
+        }
     }
-    #[cfg(not(unix))]
-    let _ = path;
-    Ok(())
 }

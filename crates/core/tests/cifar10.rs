@@ -7,6 +7,7 @@ use mobilenet_core::data::{Dataset, Pictures};
 use mobilenet_core::{Error, ErrorCode};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 const RECORD: usize = 3073;
@@ -268,6 +269,41 @@ fn only_the_official_files_are_put_in_place() {
 
     let missing = extract_archive(&home.path().join("x.tar.gz"), &destination, &mut ignore).unwrap_err();
     assert_eq!(missing.code, ErrorCode::Io);
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed() {
+    let home = folder(&[
+        ("a.tar.gz", &archive(&[("x", b"y")])),
+        (".cifar-10-killed.partial/lock", b""),
+        (".cifar-10-killed.partial/files/data_batch_1.bin", b"half"),
+        (".cifar-10-running.partial/lock", b""),
+        (".cifar-10-running.partial/files/data_batch_1.bin", b"half"),
+        // Killed, or not yet locked.
+        (".cifar-10-begun.partial/lock", b""),
+        // Of a version without locks.
+        (".cifar-10-young.partial/files/data_batch_1.bin", b"half"),
+        ("mine.partial/lock", b""),
+    ]);
+    let running = fs::File::create(home.path().join(".cifar-10-running.partial/lock")).unwrap();
+    running.lock().unwrap();
+    let unpack = || {
+        extract_archive(&home.path().join("a.tar.gz"), &home.path().join("set"), &mut |_, _| {}).unwrap_err();
+        let mut left: Vec<String> = fs::read_dir(&home)
+            .unwrap()
+            .filter_map(|entry| {
+                entry.unwrap().file_name().into_string().unwrap().strip_suffix(".partial").map(Into::into)
+            })
+            .collect();
+        left.sort();
+        left
+    };
+    assert_eq!(unpack(), [".cifar-10-begun", ".cifar-10-running", ".cifar-10-young", "mine"]);
+    if cfg!(unix) {
+        let young = fs::File::open(home.path().join(".cifar-10-young.partial")).unwrap();
+        young.set_modified(SystemTime::now() - Duration::from_secs(25 * 3600)).unwrap();
+        assert_eq!(unpack(), [".cifar-10-begun", ".cifar-10-running", "mine"]);
+    }
 }
 
 #[test]

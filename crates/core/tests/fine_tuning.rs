@@ -149,6 +149,18 @@ fn a_frozen_backbone_stays_and_the_classifier_learns() {
     }
 }
 
+/// Of a backbone that was asked once, batches are features; the pictures are shown all the same.
+#[test]
+fn the_first_pictures_are_shown_also_where_features_are_kept() {
+    let sheet = |options: TrainOptions| {
+        let folder = tempfile::tempdir().unwrap();
+        let out = Some(folder.path().to_path_buf());
+        run(&MobileNet::create(&self::options(Variant::V1), 1).unwrap(), &TrainOptions { out, ..options });
+        std::fs::read(folder.path().join("samples.png")).unwrap()
+    };
+    assert!(sheet(frozen(None)) == sheet(recipe()));
+}
+
 #[test]
 fn augmented_pictures_go_through_the_frozen_backbone_anew() {
     let train = |augment: Vec<Augmentation>, seed| {

@@ -188,6 +188,27 @@ fn what_could_not_be_read_once_is_tried_again() {
     assert_eq!(photos.cached().len(), 1);
 }
 
+/// What the file system refuses is not decoded, so whether it does can change while the decoded pictures stay the same.
+#[cfg(unix)]
+#[test]
+fn what_the_file_system_refuses_is_named_as_it_is_now() {
+    let photos = Photos::cifar10();
+    let open = || {
+        let (data, progress) = photos.open(&photos.options()).unwrap();
+        let files: Vec<String> = data.skipped.into_iter().map(|skipped| skipped.file).collect();
+        (files, data.note.is_some(), progress.is_empty())
+    };
+    let link = |name: &str| std::os::unix::fs::symlink("nowhere", photos.at(name)).unwrap();
+    link("cat/gone.png");
+    assert_eq!(open(), (vec!["cat/gone.png".into()], true, false));
+    assert_eq!(open(), (vec!["cat/gone.png".into()], true, true));
+    link("dog/gone.png");
+    assert_eq!(open(), (vec!["cat/gone.png".into(), "dog/gone.png".into()], true, true));
+    std::fs::remove_file(photos.at("cat/gone.png")).unwrap();
+    std::fs::remove_file(photos.at("dog/gone.png")).unwrap();
+    assert_eq!(open(), (vec![], false, true));
+}
+
 fn first_in(folder: &Path) -> String {
     let entry = folder.read_dir().unwrap().next().unwrap();
     entry.unwrap().file_name().into_string().unwrap()

@@ -211,9 +211,78 @@ fn a_run_that_goes_on_elsewhere_brings_its_best_weights_along() {
     assert!(branch("gone") == (Some(3), state(&out.join("last.safetensors"))));
 }
 
+/// The newest state may have been removed or moved elsewhere: what is left is still a run's.
+#[test]
+fn what_is_left_of_a_run_is_not_written_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, elsewhere) = (folder.path().join("out"), folder.path().join("elsewhere.safetensors"));
+    let kept = TrainOptions { save_every: Some(1), limit: Some(32), ..recipe(&out) };
+    run(&small(), &kept, false).unwrap();
+    std::fs::rename(out.join("last.safetensors"), &elsewhere).unwrap();
+    let files = || {
+        ["log.jsonl", "best.safetensors", "epoch-2.safetensors"]
+            .map(|name| std::fs::read(out.join(name)).ok())
+    };
+    for left in ["best.safetensors", "epoch-2.safetensors"] {
+        let before = files();
+        let error = run(&small(), &kept, false).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidOption);
+        assert!(error.message.contains(&format!("holds the {left} of a run already")), "{error}");
+        // Nor does another run go on in there.
+        let model = MobileNet::load(&elsewhere).unwrap();
+        let more = TrainOptions { epochs: Some(3), out: Some(out.clone()), ..Default::default() };
+        let error = run(&model, &more, true).unwrap_err();
+        assert!(error.message.contains(&format!("holds the {left} of a run already")), "{error}");
+        assert!(files() == before);
+        std::fs::remove_file(out.join(left)).unwrap();
+    }
+    std::fs::remove_file(out.join("epoch-1.safetensors")).unwrap();
+    run(&small(), &kept, false).unwrap();
+}
+
+#[test]
+fn a_state_that_a_run_has_left_behind_does_not_go_on_in_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, other) = (folder.path().join("out"), folder.path().join("other"));
+    run(&small(), &TrainOptions { limit: Some(32), ..recipe(&out) }, false).unwrap();
+    let last = out.join("last.safetensors");
+    let [first, second] = [(); 2].map(|()| MobileNet::load(&last).unwrap());
+    let more =
+        |out: &Path| TrainOptions { epochs: Some(4), out: Some(out.to_path_buf()), ..Default::default() };
+    run(&first, &more(&out), true).unwrap();
+    let whole = (told(&out), std::fs::read(&last).unwrap());
+    let error = run(&second, &more(&out), true).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidOption);
+    let words =
+        "is a state after 8 steps by now, and after 4 when this network was loaded from it; load it again";
+    assert!(error.message.contains(words), "{error}");
+    assert!((told(&out), std::fs::read(&last).unwrap()) == whole);
+    run(&second, &more(&other), true).unwrap();
+    assert!(bits(&second) == bits(&first));
+}
+
+#[test]
+fn a_run_goes_on_without_its_log() {
+    for (state, kept) in [("last", None), ("epoch-1", Some(1))] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = TrainOptions { save_every: kept, limit: Some(32), ..recipe(folder.path()) };
+        run(&small(), &options, false).unwrap();
+        // As a run that is begun from TypeScript leaves one.
+        std::fs::write(folder.path().join("config.json"), "{}").unwrap();
+        std::fs::remove_file(folder.path().join("log.jsonl")).unwrap();
+        let model = MobileNet::load(&folder.path().join(format!("{state}.safetensors"))).unwrap();
+        if kept.is_some() {
+            std::fs::remove_file(folder.path().join("last.safetensors")).unwrap();
+        }
+        let more = TrainOptions { epochs: Some(3), out: Some(folder.path().into()), ..Default::default() };
+        assert_eq!(run(&model, &more, true).unwrap().epochs, 3);
+        assert_eq!(log(folder.path())[0]["type"], "start");
+    }
+}
+
 #[test]
 fn somebody_elses_files_are_not_written_over() {
-    for name in ["config.json", "results.csv", "report.html"] {
+    for name in ["config.json", "results.csv", "report.html", "best.safetensors", "epoch-3.safetensors"] {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(name), "mine").unwrap();
         let error = run(&small(), &recipe(folder.path()), false).unwrap_err();
@@ -232,13 +301,13 @@ fn a_file_for_people_that_cannot_be_written_is_told_and_the_run_goes_on() {
     std::fs::create_dir(out.join("evaluation.json")).unwrap();
     let model = MobileNet::load(&out.join("last.safetensors")).unwrap();
     let mut warnings = Vec::new();
-    let options = TrainOptions { epochs: Some(2), out: Some(out), ..Default::default() };
+    let options = TrainOptions { epochs: Some(4), out: Some(out), ..Default::default() };
     let report = train::run(&model, &data(), &options, true, &Control::default(), &mut |event| {
         if let Event::Warning { message } = event {
             warnings.push(message);
         }
     });
-    assert_eq!(report.unwrap().epochs, 2);
+    assert_eq!(report.unwrap().epochs, 4);
     assert!(warnings.len() == 1 && warnings[0].contains("evaluation.json"), "{warnings:?}");
 }
 

@@ -124,7 +124,8 @@ export class Recorder {
     this.#last = event
     if (!this.#samplesShown) {
       this.#samplesShown = true
-      this.#events?.picture('samples', await readFile(join(this.#folder, files.samples)), 0, time)
+      const samples = await this.#samples()
+      if (samples) this.#events?.picture('samples', samples, 0, time)
     }
     await this.#events?.step({ ...step, time })
   }
@@ -142,6 +143,16 @@ export class Recorder {
       }
     }
     await this.#events?.flush()
+  }
+
+  /** The first pictures of the run; none where it goes on in another folder than it began in. */
+  async #samples(): Promise<Buffer | undefined> {
+    try {
+      return await readFile(join(this.#folder, files.samples))
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+      throw error
+    }
   }
 
   #write(name: string, text: string): Promise<void> {

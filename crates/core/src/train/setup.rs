@@ -160,6 +160,7 @@ impl<'a> Trainer<'a> {
             frozen,
             evaluation,
             writer: Writer::start()?,
+            evaluation_warned: false,
             started,
         })
     }

@@ -39,6 +39,8 @@ pub(super) struct Trainer<'a> {
     pub(super) frozen: Option<Frozen>,
     pub(super) evaluation: Box<dyn InferenceEngine>,
     pub(super) writer: Writer,
+    /// Whether it was told that `evaluation.json` can't be written.
+    pub(super) evaluation_warned: bool,
     pub(super) started: Instant,
 }
 
@@ -46,6 +48,16 @@ pub(super) struct Trainer<'a> {
 fn warn_of(written: Result<()>, on_event: &mut (dyn FnMut(Event) + Send)) {
     if let Err(Error { message, .. }) = written {
         on_event(Event::Warning { message });
+    }
+}
+
+/// The learning rate of a step: the schedule's, or in proportion to it since one was `set`, and what was scheduled then.
+fn rate(scheduled: f64, set: Option<(f64, f64)>) -> f64 {
+    match set {
+        // A schedule that fell below what a number holds is in no proportion to anything: what was set stays.
+        Some((set, then)) if then > 0.0 => set * (scheduled / then),
+        Some((set, _)) => set,
+        None => scheduled,
     }
 }
 
@@ -126,7 +138,11 @@ impl Trainer<'_> {
         let [validation, test] = evaluated.each_ref().map(|part| part.as_ref().map(|part| part.metrics));
         // Where epochs are shorter than the disk takes, files would pile up in memory.
         self.tell_written(true, control, on_event)?;
-        warn_of(self.save_evaluation(evaluated, epoch), on_event);
+        let saved = self.save_evaluation(evaluated, epoch);
+        // Once: a disk that is full would be told after every epoch.
+        if saved.is_ok() || !std::mem::replace(&mut self.evaluation_warned, true) {
+            warn_of(saved, on_event);
+        }
         let accuracy = validation.or(test).unwrap_or(train).accuracy;
         let improved = self.progress.best.is_none_or(|(_, best)| accuracy > best);
         if improved {
@@ -168,9 +184,10 @@ impl Trainer<'_> {
             }
             self.tell_written(false, control, on_event)?;
             let batch = batch?;
-            // (Of a frozen backbone that was asked once, a batch has features in the place of pictures.)
-            if (self.progress.steps + begun.steps.len(), kept) == (0, false) {
-                warn_of(self.write_samples(&batch), on_event);
+            if self.progress.steps + begun.steps.len() == 0 {
+                // Of a frozen backbone that was asked once, a batch has features in the place of pictures.
+                let shown = (!kept).then_some(&batch);
+                warn_of(self.write_samples(shown), on_event);
             }
             let place = Place { epoch, step, epochs: train.epochs, steps };
             let scheduled = learning_rate(&train.schedule, train.optimizer.learning_rate, place);
@@ -181,10 +198,7 @@ impl Trainer<'_> {
                 let (epoch, step) = (epoch + 1, step + 1);
                 self.tell(Event::LearningRate { epoch, step, learning_rate, scheduled }, on_event)?;
             }
-            let rate = match self.progress.learning_rate {
-                Some((set, then)) => set * (scheduled / then),
-                None => scheduled,
-            };
+            let rate = rate(scheduled, self.progress.learning_rate);
             step += 1;
             let number = (self.progress.steps + begun.steps.len()) as u64;
             let log = step.is_multiple_of(train.log_every) || step == steps;
@@ -257,11 +271,11 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Leaves the run's first batch in its folder, as pictures.
-    fn write_samples(&self, batch: &Batch) -> Result<()> {
+    /// Leaves the run's first batch in its folder, as pictures; they are made anew unless `batch` has them.
+    fn write_samples(&self, batch: Option<&Batch>) -> Result<()> {
         let Some(record) = &self.record else { return Ok(()) };
         let (side, normalization) = (self.config.model.resolution, &self.config.normalization);
-        if batch.drawn.is_none() {
+        if let Some(batch) = batch.filter(|batch| batch.drawn.is_none()) {
             return record.write_samples(batch, side, normalization);
         }
         let pixels = Loader::start(Feed { drawn: false, ..self.feed() })?.next();
@@ -318,5 +332,18 @@ impl Trainer<'_> {
             // A frozen backbone is asked about pixels.
             drawn: self.keeps_pictures && self.frozen.is_none(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn a_learning_rate_that_was_set_moves_with_the_schedule_or_stays_where_that_has_ended() {
+        assert_eq!(rate(0.5, None), 0.5);
+        assert_eq!(rate(0.25, Some((0.1, 0.5))), 0.05);
+        assert_eq!(rate(0.0, Some((0.1, 0.5))), 0.0);
+        assert_eq!(rate(0.0, Some((0.1, 0.0))), 0.1);
     }
 }

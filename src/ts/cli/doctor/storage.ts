@@ -1,4 +1,4 @@
-import { statfs } from 'node:fs/promises'
+import { access, constants, statfs } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { Cifar10, MobileNetError } from '../../../../index.js'
 import type { Deps } from '../deps.js'
@@ -30,12 +30,21 @@ export async function dataCheck({ command, interrupt }: Deps): Promise<Check> {
   }
 }
 
-/** Whether there is room where files will be written. */
+async function isWritable(folder: string): Promise<boolean> {
+  return access(folder, constants.W_OK | constants.X_OK).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Whether there is room where files will be written, and whether they may be. */
 export async function spaceCheck(name: string, folder: string): Promise<Check> {
   try {
     const { bavail, bsize } = await statfs(folder)
     const free = bavail * bsize
     const detail = `${(free / 1e9).toFixed(1)} GB free in ${folder}`
+    if (!(await isWritable(folder)))
+      return note(name, `${detail}, which can't be written to`, `see that this user may write to ${folder}`)
     return free >= bytesNeeded
       ? ok(name, detail)
       : note(name, detail, `make room: ${bytesNeeded / 1e9} GB may be needed`)

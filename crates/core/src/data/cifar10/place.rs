@@ -8,6 +8,13 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
+/// What the names of folders begin and end with while they are filled.
+const TEMPORARY: [&str; 2] = [".cifar-10-", ".partial"];
+/// What is filled, in such a folder.
+const FILES_IN: &str = "files";
+/// Beside it, there earlier than it, and held by the process that fills it: the system lets go of it when that process is killed.
+const LOCK: &str = "lock";
+
 /// Unpacks the official `cifar-10-binary.tar.gz` into the folder `destination`: six record files and
 /// `batches.meta.txt`. `progress` gets the bytes read so far, and all.
 ///
@@ -57,13 +64,18 @@ pub fn place(destination: &Path, fill: impl FnOnce(&Staging) -> Result<()>) -> R
         _ => Path::new("."),
     };
     fs::create_dir_all(parent).map_err(|error| Error::io("create the folder", parent, error))?;
+    remove_left(parent);
     let temporary = tempfile::Builder::new()
-        .prefix(".cifar-10-")
-        .suffix(".partial")
+        .prefix(TEMPORARY[0])
+        .suffix(TEMPORARY[1])
         .tempdir_in(parent)
         .map_err(|error| Error::io("create a temporary folder in", parent, error))?;
+    let lock = temporary.path().join(LOCK);
+    let lock = fs::File::create(&lock).map_err(|error| Error::io("write", &lock, error))?;
+    // Where the file system has no locks, the folder's age says enough.
+    let _ = lock.try_lock();
     // One level deeper, because the temporary folder itself is for its owner's eyes only.
-    let folder = temporary.path().join("files");
+    let folder = temporary.path().join(FILES_IN);
     fs::create_dir(&folder).map_err(|error| Error::io("create the folder", &folder, error))?;
 
     let staging = Staging { folder: &folder };
@@ -77,6 +89,30 @@ pub fn place(destination: &Path, fill: impl FnOnce(&Staging) -> Result<()>) -> R
     }
     // A folder is there already: the user's, or another process was quicker.
     move_into(&folder, destination)
+}
+
+/// Removes what processes that were killed have left in the folder. Room is lost, and nothing else, where that fails.
+fn remove_left(parent: &Path) {
+    let Ok(entries) = parent.read_dir() else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(TEMPORARY[0]) && name.ends_with(TEMPORARY[1]) && is_left(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether nobody fills the folder any more.
+fn is_left(folder: &Path) -> bool {
+    let age = |path: &Path| path.metadata().and_then(|data| data.modified()).ok()?.elapsed().ok();
+    let old = || age(folder).is_some_and(|age| age.as_secs() > 24 * 3600);
+    match fs::OpenOptions::new().write(true).open(folder.join(LOCK)).map(|lock| lock.try_lock()) {
+        Ok(Ok(())) if folder.join(FILES_IN).exists() => true,
+        Ok(Err(fs::TryLockError::WouldBlock)) => false,
+        // There are no locks here, or the folder was made a moment ago and is not locked yet.
+        _ => old(),
+    }
 }
 
 /// Moves the files that `destination` doesn't have yet. Each move is one step.

@@ -2,7 +2,7 @@
 //! however many pictures there are, and a second run finds them decoded.
 //!
 //! The file: a header, the pictures' bytes one after the other, 16 bytes a picture that say where each lies, and as JSON
-//! which files could not be read. Numbers are little-endian.
+//! which of these files are no pictures. Numbers are little-endian.
 
 use super::Skipped;
 use crate::data::Rgb;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// The first bytes; the last is the version of this layout, and of how pictures are made smaller.
-const MAGIC: [u8; 8] = *b"MNPIX\0\0\x01";
+const MAGIC: [u8; 8] = *b"MNPIX\0\0\x02";
 /// Bytes of the header: magic, key, number of pictures, begin of the index, begin of the JSON, length of the file.
 const HEADER_BYTES: usize = 8 + 32 + 4 * 8;
 /// Bytes of a picture's line in the index: begin, width, height.
@@ -70,7 +70,7 @@ impl Cache {
         self.count
     }
 
-    /// The files that could not be read.
+    /// Those of the files that could not be read.
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
     }
@@ -152,16 +152,15 @@ impl Writer {
         self.skipped.len()
     }
 
-    /// Gives the file its name. `refused` are files that can't be pictures, and were not added.
+    /// Gives the file its name.
     ///
     /// # Errors
     /// `IO`.
-    pub fn finish(mut self, key: &[u8; 32], refused: impl IntoIterator<Item = Skipped>) -> Result<()> {
+    pub fn finish(mut self, key: &[u8; 32]) -> Result<()> {
         let (index, count) = (self.written, self.index.len() / ENTRY_BYTES);
         let lines = std::mem::take(&mut self.index);
         self.write(&lines)?;
         let notes = self.written;
-        self.skipped.extend(refused);
         let json = serde_json::to_vec(&self.skipped).map_err(Error::internal)?;
         self.write(&json)?;
         let mut header = MAGIC.to_vec();

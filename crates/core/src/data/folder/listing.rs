@@ -108,20 +108,19 @@ impl Listing {
                 self.empty.push(prefix);
                 continue;
             }
-            let label = match (part, self.classes.iter().position(|known| *known == class)) {
-                (_, Some(label)) => label,
-                (Part::Train, None) => {
-                    self.classes.push(class);
-                    self.classes.len() - 1
-                }
-                (_, None) => {
-                    return Err(corrupt(format!(
+            let label = if part == Part::Train {
+                // They come sorted, each once.
+                self.classes.push(class);
+                self.classes.len() - 1
+            } else {
+                self.classes.binary_search(&class).map_err(|_| {
+                    corrupt(format!(
                         "{} has pictures of a class {class} that there are no training pictures of; the classes are \
                          the folders of the training pictures ({}), so rename or remove it",
                         place.display(),
                         shortened(&self.classes)
-                    )));
-                }
+                    ))
+                })?
             };
             for (directory, file, size, changed) in files {
                 if !directory.is_empty() {

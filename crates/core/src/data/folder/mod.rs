@@ -21,8 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Files that are decoded before the next progress is told: some megabytes of memory, and a fraction of a second.
+/// Files that are decoded at most before they are written and the next progress is told: a fraction of a second.
 const AT_A_TIME: usize = 128;
+/// Bytes that the decoded pictures of that time may take, as long as there is one for each thread.
+const MOST_HELD: usize = 128 << 20;
 /// Of files, classes and reasons that a message names.
 const MOST_NAMED: usize = 5;
 
@@ -117,6 +119,12 @@ fn untouched(entry: &std::fs::DirEntry) -> bool {
     changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age.as_secs() > 3600))
 }
 
+/// How many files are decoded before they are written, where their shorter sides become `resize`; the longer ones are mostly
+/// not more than half as long again.
+fn at_a_time(resize: usize, threads: usize) -> usize {
+    (MOST_HELD / (resize * resize * 3 * 3 / 2)).clamp(threads.min(AT_A_TIME), AT_A_TIME)
+}
+
 /// Decodes every file of the listing into the cache file; gives the key under which that is found.
 fn decode(
     folder: &Path,
@@ -132,7 +140,7 @@ fn decode(
     let files: Vec<usize> = (0..listing.len()).collect();
     on_progress(Progress { done: 0, total: files.len(), skipped: 0 });
     let mut all_read = true;
-    for chunk in files.chunks(AT_A_TIME) {
+    for chunk in files.chunks(at_a_time(config.resize, threads)) {
         let limits = Limits::default();
         // A picture, or why there is none and whether that is the file's own fault.
         let one = |file: &usize| {
@@ -157,10 +165,9 @@ fn decode(
         let done = chunk.last().map_or(0, |last| last + 1);
         on_progress(Progress { done, total: files.len(), skipped: writer.skipped() });
     }
-    let refused = listing.refused.iter().cloned().map(|(file, reason)| Skipped { file, reason });
     // A file that couldn't be read today may be readable tomorrow, without looking different. So this is not found again.
     let key = if all_read { listing.key } else { listing.key.map(|byte| !byte) };
-    writer.finish(&key, refused)?;
+    writer.finish(&key)?;
     Ok(key)
 }
 
@@ -185,12 +192,14 @@ fn dataset(path: &Path, listing: Listing, cache: Arc<Cache>, config: &FolderConf
         let (_, range) = listing.parts.iter().find(|(other, _)| *other == part)?;
         Some(readable(range.clone()))
     };
+    // The file system's refusals are today's: what they are about was not decoded, so no cache knows of it.
+    let refused = listing.refused.iter().cloned().map(|(file, reason)| Skipped { file, reason });
+    let skipped: Vec<Skipped> = cache.skipped().iter().cloned().chain(refused).collect();
     let (mut files, mut labels) = part(Part::Train).unwrap_or_default();
     let mut seen = vec![false; listing.classes.len()];
     labels.iter().for_each(|label| seen[*label as usize] = true);
     if let Some(unseen) = seen.iter().position(|seen| !seen) {
-        let reasons = cache
-            .skipped()
+        let reasons = skipped
             .iter()
             .find(|skipped| skipped.file.split('/').any(|name| name == listing.classes[unseen]));
         return Err(corrupt(format!(
@@ -225,14 +234,14 @@ fn dataset(path: &Path, listing: Listing, cache: Arc<Cache>, config: &FolderConf
         let ordered = |values: &[u32]| order.iter().map(|place| values[*place as usize]).collect();
         *part = (ordered(&part.0), ordered(&part.1));
     }
-    let note = note(&listing, cache.skipped(), cache.files());
+    let note = note(&listing, &skipped, cache.files());
     Ok(Dataset {
         train: pictures(files, labels),
         validation: validation.map(|(files, labels)| pictures(files, labels)),
         test: test.map_or_else(Arc::default, |(files, labels)| pictures(files, labels)),
         splitting: Splitting::ByClass { seed: config.seed },
         resolution: Some(config.resolution),
-        skipped: cache.skipped().to_vec(),
+        skipped,
         classes: listing.classes,
         source: path.display().to_string(),
         official: false,
@@ -270,4 +279,16 @@ fn not_found(what: String) -> Error {
 
 fn corrupt(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::DatasetCorrupt, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::at_a_time;
+
+    #[test]
+    fn large_pictures_are_decoded_in_smaller_groups_that_have_work_for_every_thread() {
+        assert_eq!([32, 224, 256, 400].map(|resize| at_a_time(resize, 8)), [128; 4]);
+        assert_eq!(at_a_time(1024, 8), 28);
+        assert_eq!([1, 8, 64, 1024].map(|threads| at_a_time(4096, threads)), [1, 8, 64, 128]);
+    }
 }

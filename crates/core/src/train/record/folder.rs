@@ -1,11 +1,10 @@
 //! The folder itself: who may write to it, and what lies where.
 
 use super::LOG;
-use crate::checkpoint;
+use crate::checkpoint::{self, Progress};
 use crate::error::{Error, Result};
 use crate::files::remove_unfinished;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,27 +34,78 @@ impl Folder {
     /// Makes the folder where it is missing, and finds out now, not after an epoch, whether it can be written to.
     /// A run doesn't go into a folder that holds another: only the run that `resumed` is the state of may be there, or one
     /// that has nothing to lose, because no step of it was kept.
-    pub fn open(path: &Path, resumed: Option<&Path>) -> Result<Self> {
+    pub fn open(path: &Path, resumed: Option<(&Path, &Progress)>) -> Result<Self> {
         std::fs::create_dir_all(path).map_err(|error| Error::io("make the folder", path, error))?;
         tempfile::tempfile_in(path).map_err(|error| Error::io("write to the folder", path, error))?;
         let folder = Self { path: path.to_path_buf(), _lock: lock(path)? };
-        let last = folder.last();
-        if last.exists() && !resumed.is_some_and(|resumed| same(&last, resumed)) && !unbegun(&last) {
-            return Err(Error::invalid_option(format!(
-                "{} holds a run already; go on with that run by resume, or choose another folder",
-                path.display()
-            )));
-        }
-        // Of a run there is always its log; without one these are somebody else's.
-        let stranger = WRITTEN.iter().find(|name| path.join(name).is_file());
-        if let (false, Some(name)) = (path.join(LOG).exists(), stranger) {
-            return Err(Error::invalid_option(format!(
-                "{} holds a {name} that is no run's, and a run would write over it; choose another folder",
-                path.display()
-            )));
+        folder.check_newest(resumed)?;
+        if !resumed.is_some_and(|(state, _)| folder.has(state)) {
+            folder.check_others()?;
         }
         remove_unfinished(path)?;
         Ok(folder)
+    }
+
+    /// Refuses to write over the newest state of a run, unless that is the state which is `resumed`.
+    fn check_newest(&self, resumed: Option<(&Path, &Progress)>) -> Result<()> {
+        let last = self.last();
+        if !last.exists() {
+            return Ok(());
+        }
+        let there = checkpoint::read(&last).ok().and_then(|checkpoint| checkpoint.training);
+        let steps = there.map(|state| state.progress.steps);
+        match resumed {
+            _ if steps == Some(0) => Ok(()),
+            Some((state, progress)) if same(&last, state) => match steps {
+                // In the meantime another network may have been loaded from it and gone on.
+                Some(steps) if steps != progress.steps => Err(Error::invalid_option(format!(
+                    "{} is a state after {steps} steps by now, and after {} when this network was loaded from it; load it \
+                     again to go on from there, or choose another folder",
+                    last.display(),
+                    progress.steps
+                ))),
+                // What no run can go on from any more is no loss.
+                _ => Ok(()),
+            },
+            _ => Err(Error::invalid_option(format!(
+                "{} holds a run already; go on with that run by resume, or choose another folder",
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// Refuses to write over files that a run leaves and that are not of the run which goes on.
+    fn check_others(&self) -> Result<()> {
+        let path = &self.path;
+        let best = self.best();
+        let kept = epochs_in(path)?.last().map(|epoch| self.epoch(*epoch));
+        let state = [Some(best).filter(|best| best.is_file()), kept].into_iter().flatten().next();
+        let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+        // Of a run there is always its log; without one these are somebody else's.
+        let of_a_run = path.join(LOG).exists();
+        match (state.and_then(name), WRITTEN.iter().find(|name| path.join(name).is_file())) {
+            (Some(name), _) if of_a_run => Err(Error::invalid_option(format!(
+                "{} holds the {name} of a run already; choose another folder",
+                path.display()
+            ))),
+            (Some(name), _) => Err(self.stranger(&name)),
+            (None, Some(name)) if !of_a_run => Err(self.stranger(name)),
+            _ => Ok(()),
+        }
+    }
+
+    fn stranger(&self, name: &str) -> Error {
+        Error::invalid_option(format!(
+            "{} holds a {name} that is no run's, and a run would write over it; choose another folder",
+            self.path.display()
+        ))
+    }
+
+    /// Whether a state is in this folder.
+    pub fn has(&self, state: &Path) -> bool {
+        // Where a link leads here, or from here.
+        let beside = state.parent().filter(|folder| !folder.as_os_str().is_empty());
+        same(&self.last(), state) || same(&self.path, beside.unwrap_or(Path::new(".")))
     }
 
     pub fn path(&self) -> &Path {
@@ -92,8 +142,8 @@ fn epoch_in(folder: &Path, epoch: usize) -> PathBuf {
     folder.join(format!("epoch-{epoch}.safetensors"))
 }
 
-/// Removes the oldest of the states after epochs in a folder, so that `keep` are left.
-pub fn keep_epochs(folder: &Path, keep: usize) -> Result<()> {
+/// Of which epochs a folder holds the states, the oldest first.
+fn epochs_in(folder: &Path) -> Result<Vec<usize>> {
     let entries = folder.read_dir().map_err(|error| Error::io("read the folder", folder, error))?;
     let number = |name: &str| name.strip_prefix("epoch-")?.strip_suffix(".safetensors")?.parse().ok();
     let epoch_of = |path: PathBuf| {
@@ -103,6 +153,12 @@ pub fn keep_epochs(folder: &Path, keep: usize) -> Result<()> {
     };
     let mut epochs: Vec<usize> = entries.filter_map(|entry| epoch_of(entry.ok()?.path())).collect();
     epochs.sort_unstable();
+    Ok(epochs)
+}
+
+/// Removes the oldest of the states after epochs in a folder, so that `keep` are left.
+pub fn keep_epochs(folder: &Path, keep: usize) -> Result<()> {
+    let epochs = epochs_in(folder)?;
     for epoch in &epochs[..epochs.len().saturating_sub(keep)] {
         let path = epoch_in(folder, *epoch);
         std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
@@ -124,10 +180,8 @@ fn lock(path: &Path) -> Result<File> {
     // Somebody who asks whether a run is going on holds it, too, for a moment.
     for _ in 0..20 {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
-            // Some network file systems have no locks: better no lock than no run.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(file),
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            // Some network file systems have no locks, and each says so in its own words: better no lock than no run.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
             Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
         }
     }
@@ -138,13 +192,6 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// By their resolved paths, because the same file can be named in many ways.
-pub fn same(a: &Path, b: &Path) -> bool {
+fn same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Whether this is the state of a run of which no step was kept: one that failed at once, or was killed before its first
-/// checkpoint.
-fn unbegun(last: &Path) -> bool {
-    let state = checkpoint::read(last).ok().and_then(|checkpoint| checkpoint.training);
-    state.is_some_and(|state| state.progress.steps == 0)
 }

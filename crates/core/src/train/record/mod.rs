@@ -34,16 +34,15 @@ impl Record {
     /// # Errors
     /// `INVALID_OPTION` when another run is in the folder, `IO` when it can't be written to.
     pub fn open(path: &Path, resumed: Option<(&Path, &Progress)>) -> Result<Self> {
-        let folder = Folder::open(path, resumed.map(|(checkpoint, _)| checkpoint))?;
+        let folder = Folder::open(path, resumed)?;
         let own = path.join(LOG);
         let log = match resumed {
             None => Log::create(&own)?,
             Some((checkpoint, progress)) => {
-                let other = checkpoint.with_file_name(LOG);
                 // Also an earlier state of the same folder goes on with its log.
-                match folder::same(&folder.last(), checkpoint) || folder::same(&own, &other) {
+                match folder.has(checkpoint) {
                     true => Log::resume(&own, progress)?,
-                    false => Log::branch(&own, &other, progress)?,
+                    false => Log::branch(&own, &checkpoint.with_file_name(LOG), progress)?,
                 }
             }
         };
