@@ -788,9 +788,10 @@ export interface TrainOptions {
   /** How many of these stay, the newest; default all. */
   keep?: number | null
   /**
-   * What products multiply: `float32` (default), in full precision on every device; `tf32`, which cards have, and only they:
-   * their tensor cores multiply float32 values rounded to 11 bits; or `bfloat16`, on cards, where maps are stored in it,
-   * too, and on processors with AVX512_BF16. DEVICE_UNAVAILABLE elsewhere. Weights, sums and all else are float32.
+   * What products multiply: `float32` (default), in full precision on every device; `tf32`, which cards have, and only they
+   * (INVALID_OPTION on a processor): their tensor cores multiply float32 values rounded to 11 bits; or `bfloat16`, on
+   * cards, where maps are stored in it, too, and on processors with AVX512_BF16 (DEVICE_UNAVAILABLE on others). Weights,
+   * sums and all else are float32.
    */
   precision?: 'float32' | 'tf32' | 'bfloat16' | null
   /** Averages the weights, and takes the average as the network; default none. */

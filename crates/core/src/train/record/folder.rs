@@ -192,6 +192,6 @@ fn lock(path: &Path) -> Result<File> {
 }
 
 /// By their resolved paths, because the same file can be named in many ways.
-fn same(a: &Path, b: &Path) -> bool {
+pub fn same(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
