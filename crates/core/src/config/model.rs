@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The most that a picture's shorter side may be resized to: four times the largest resolution.
-const MAX_RESIZE: usize = 4096;
+pub(super) const MAX_RESIZE: usize = 4096;
 
 /// Which MobileNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,6 +24,11 @@ impl<T: Element> Upload<T> {
         Ok(Self { stream: stream.clone(), from, copied })
     }
 
+    /// For how many values there is room.
+    pub fn length(&self) -> usize {
+        self.from.values().len()
+    }
+
     /// Has `fill` set the values, and copies the first ones, as many as it says, to the first of `to` when the stream comes
     /// to it. Waits before only for the copy before.
     ///

@@ -66,7 +66,9 @@ pub struct Staging {
     places: Places,
     holes_per_picture: usize,
     device: DeviceBuffer<u8>,
+    /// At first without room for pictures: most are larger than everything else, and where the card keeps them none is sent.
     slots: Vec<Upload<u8>>,
+    stream: Arc<Stream>,
     next: usize,
 }
 
@@ -105,10 +107,11 @@ impl Staging {
     /// An area with room for so much.
     pub fn new(stream: &Arc<Stream>, room: Room) -> Result<Self> {
         let places = Places::new(room);
-        let bytes = places.pictures.end;
+        let numbers = places.pictures.start;
         Ok(Self {
-            device: DeviceBuffer::zeros(stream, bytes)?,
-            slots: (0..SLOTS).map(|_| Upload::new(stream, bytes)).collect::<Result<_>>()?,
+            device: DeviceBuffer::zeros(stream, places.pictures.end)?,
+            slots: (0..SLOTS).map(|_| Upload::new(stream, numbers)).collect::<Result<_>>()?,
+            stream: stream.clone(),
             places,
             holes_per_picture: room.holes_per_picture,
             next: 0,
@@ -117,8 +120,11 @@ impl Staging {
 
     /// Puts a batch's copy at the stream's end. Waits only where the card is that far behind.
     pub fn send(&mut self, parts: &Parts<'_>) -> Result<()> {
-        let Self { places, device, slots, next, .. } = self;
+        let Self { places, device, slots, stream, next, .. } = self;
         let slot = &mut slots[*next];
+        if !parts.pictures.is_empty() && slot.length() < places.pictures.end {
+            *slot = Upload::new(stream, places.pictures.end)?;
+        }
         *next = (*next + 1) % SLOTS;
         slot.send(device, |bytes| {
             bytes[..STEP_BYTES].copy_from_slice(&parts.scalars.bytes());
@@ -127,7 +133,7 @@ impl Staging {
             fill(&mut bytes[places.kept_bits.clone()], parts.kept_bits, u32::to_ne_bytes);
             fill(&mut bytes[places.choices.clone()], parts.choices, i32::to_ne_bytes);
             fill(&mut bytes[places.holes.clone()], parts.holes, i32::to_ne_bytes);
-            fill(&mut bytes[places.pictures.clone()], parts.pictures, f32::to_ne_bytes);
+            fill(&mut bytes[places.pictures.start..], parts.pictures, f32::to_ne_bytes);
             places.pictures.start + size_of_val(parts.pictures)
         })
     }

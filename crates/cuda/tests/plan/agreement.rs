@@ -7,7 +7,7 @@ use mobilenet_core::config::{
     TrainConfig, Variant,
 };
 use mobilenet_core::data::Pictures;
-use mobilenet_core::data::prepare::{Place, Preparer};
+use mobilenet_core::data::prepare::{Batch, Place, Preparer};
 use mobilenet_core::engine::TrainingPlan;
 use mobilenet_core::engine::backend::{Backend, EngineState, KeptPictures, Update, Wait};
 use mobilenet_core::engine::processor::Processor;
@@ -264,6 +264,38 @@ fn batches_made_on_the_card_are_those_that_are_sent() {
     let (sent, kept) = (TrainConfig::default(), Pictures::default());
     let mut engine = engine(&card, &network, &sent, beginning(&network, &sent)).unwrap();
     assert!(!engine.keep(&kept, &Normalization::default()).unwrap(), "of another size");
+}
+
+/// Where the card keeps the pictures, no room is locked in the machine's memory for sending any.
+#[test]
+fn only_pictures_that_are_sent_have_room_in_locked_memory() {
+    let Some(mock) = mock() else { return };
+    let Some(books) = mock.books() else { return };
+    let locked = || {
+        let report: serde_json::Value = serde_json::from_str(&books.report()).unwrap();
+        report["left"]["hostBytes"].as_u64().unwrap() as usize
+    };
+    let (network, config, card) = (every_layer(), TrainConfig::default(), mock.card());
+    let pictures = Pictures::of_one_size(vec![7; 4 * 8 * 8 * 3], vec![0, 1, 2, 3], (8, 8));
+    let normalization = Normalization::default();
+    let preparer = Preparer::new(&normalization, 8, &[]);
+    let (indices, place) = ([0, 1, 2, 3], Place { seed: 1, epoch: 0, position: 0 });
+    let before = locked();
+    let mut engine = engine(&card, &network, &config, beginning(&network, &config)).unwrap();
+    assert!(engine.keep(&pictures, &normalization).unwrap());
+    let mut takes = |batches: [Batch; 3]| {
+        for (step, batch) in batches.into_iter().enumerate() {
+            engine.step(batch, update(0.01, step as u64)).unwrap();
+        }
+        engine.losses(Wait::ForAll).unwrap();
+        locked() - before
+    };
+    let numbers = takes([(); 3].map(|()| preparer.draw(&pictures, &indices, place)));
+    let batch = || preparer.batch(&pictures, &indices, place).unwrap();
+    let all = takes([(); 3].map(|()| batch()));
+    // Two batches are on their way at most.
+    assert!(all - numbers >= 2 * size_of_val(&batch().input[..]), "{numbers} and {all}");
+    assert_eq!(takes([(); 3].map(|()| batch())), all);
 }
 
 /// Pictures that are kept for evaluations are those that are sent, to the bit, in batches as large as there is room for.
