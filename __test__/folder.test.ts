@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ImageFolder, MobileNet, MobileNetError } from 'mobilenet-native'
+import { ImageFolder, MobileNet, MobileNetError, readConfig } from 'mobilenet-native'
 import { afterAll, describe, expect, it } from 'vitest'
 import { brief, data as cifar10, cli, filesBelow, type Json, jsonLines, Scratch, start } from './cli.js'
 import { writePhotos } from './photos.js'
@@ -141,6 +141,14 @@ describe('train --data FOLDER', () => {
     ])
     const begin: Json = jsonLines(json.stdout)[0]
     expect(begin.config).toMatchObject({ skipped: 1, model: { classes: 10 } })
+  })
+
+  it('is repeated with its own augmentation', async () => {
+    const [first, again] = [scratch.at('as-they-are'), scratch.at('as-they-are-again')]
+    await cli(['train', ...args, '--no-augment', '--out', first, '--quiet'])
+    await cli(['train', '--config', first, '--cache-dir', cache, '--out', again, '--quiet'])
+    expect((await readConfig(again)).train.augment).toEqual([])
+    expect((await readConfig(again)).train).toEqual((await readConfig(first)).train)
   })
 
   it('says what a folder without pictures lacks, and what options have no place', async () => {

@@ -107,9 +107,10 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
     resume: resumeCommand(deps, flags, plan),
     interrupt: deps.interrupt,
   }
-  // A preset's crop and flip are for CIFAR-10; what photographs take, the core knows.
+  // A preset's crop and flip are for CIFAR-10; what photographs take, the core knows. A run that is repeated had its own.
   const { augment, ...rest } = plan.options
-  const options = data.resolution !== null && flags.augment === undefined ? rest : plan.options
+  const ofPreset = flags.augment === undefined && flags.config === undefined
+  const options = data.resolution !== null && ofPreset ? rest : plan.options
   const view = viewOf(deps, flags, facts)
   const evaluationEvents = view instanceof TtyView
   const run = model.train({ ...options, resume: plan.resume, data, evaluationEvents })
