@@ -69,6 +69,12 @@ describe('a wrong call of train', () => {
     ],
     ['no list', ['--milestones', '3;4'], /'3;4' is invalid. It must be numbers with commas between/],
     [
+      'a list with a gap',
+      ['--milestones', '1,,2'],
+      /'1,,2' is invalid. It must be numbers with commas between/,
+    ],
+    ['weights with a gap', ['--class-weights', '1, ,2'], /It must be numbers with commas between/],
+    [
       'a warm-up as long as the run',
       ['--warmup-epochs', '1'],
       /^warmup.epochs must be below the run's 1 epochs, not 1$/,

@@ -8,7 +8,7 @@ import {
 } from '../../../index.js'
 import { augmentation, augmentationHelp } from './augment.js'
 import { addOptimOptions, type OptimFlags, optimizerOf, scheduleOf } from './optim.js'
-import { defaultOf, defaultText, number } from './options.js'
+import { defaultOf, defaultText, number, numbers } from './options.js'
 import { augmentationText } from './render/recipe.js'
 
 /** The options that describe a recipe, as commander gives them. */
@@ -91,7 +91,7 @@ export function addRecipeOptions(command: Command): Command {
 }
 
 function classWeights(text: string): 'balanced' | number[] {
-  return text === 'balanced' ? text : text.split(',').map(number)
+  return text === 'balanced' ? text : numbers(text)
 }
 
 /** Its default for the help. */
