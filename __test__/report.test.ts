@@ -160,6 +160,28 @@ describe('report', () => {
     expect(cells(page, 'Recall of each class')).toHaveLength(11)
   })
 
+  it('draws a line for each run, also of more than there are colours', async () => {
+    const file = scratch.at('many.html')
+    await writeReport([first, second, first, first, first, first, second], file)
+    const page = checked(readFileSync(file, 'utf8'))
+    const [drawing = ''] = page.match(/<svg.*?<\/svg>/s) ?? []
+    const description = /<desc[^>]*>(.*?)<\/desc>/.exec(drawing)?.[1] ?? ''
+    expect(description.match(/run \d+ goes from/g)).toEqual(
+      [1, 2, 3, 4, 5, 6, 7].map((run) => `run ${run} goes from`),
+    )
+    const lines = [
+      ...drawing.matchAll(/<path [^>]*stroke="(var\(--s\d\))"[^>]*>|<g [^>]*stroke="(var\(--s\d\))"[^>]*>/g),
+    ]
+    const drawn = lines.map(([tag]) => [
+      /var\(--(s\d)\)/.exec(tag)?.[1],
+      /stroke-dasharray="([^"]*)"/.exec(tag)?.[1] ?? 'none',
+    ])
+    expect(drawn).toEqual([
+      ...['s1', 's2', 's3', 's4', 's5', 's6'].map((color) => [color, 'none']),
+      ['s1', '7 3'],
+    ])
+  })
+
   it('of one run is that in its folder', async () => {
     const { stdout } = await cli(['report', first, '--json'])
     expect(jsonLines(stdout)).toEqual([{ type: 'report', file: join(first, 'report.html') }])
