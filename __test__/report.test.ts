@@ -134,6 +134,20 @@ describe('the page of a run', () => {
 })
 
 describe('report', () => {
+  it('writes lists of a configuration as lists', async () => {
+    const rows = async (name: string, options: object) => {
+      const out = scratch.at(name)
+      await (await MobileNet.create(network)).train({ ...recipe, ...options, data, out }).result
+      return new Map(cells(read(out), 'Configuration').map(([name, value]) => [name, value]))
+    }
+    const schedule = { type: 'multi-step', milestones: [1, 2] } as const
+    const some = await rows('lists', { schedule, augment: [{ type: 'crop', padding: 4 }, { type: 'flip' }] })
+    expect(some.get('recipe: augment')).toBe('crop, padding 4; flip')
+    expect(some.get('recipe: schedule')).toBe('multi-step, milestones 1 2, gamma 0.1')
+    const none = await rows('no-lists', { augment: false, validationFraction: 0 })
+    expect(none.get('recipe: augment')).toBe('none')
+  })
+
   it('puts several runs on one page', async () => {
     const file = scratch.at('both.html')
     const { status, stdout, stderr } = await cli(['report', first, second, '--out', file])
