@@ -1,10 +1,11 @@
 import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type Dataset, MobileNet, readRun, writeReport } from 'mobilenet-native'
+import { type Dataset, ImageFolder, MobileNet, readRun, writeReport } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli, jsonLines, Scratch } from './cli.js'
 import { checked } from './page.js'
+import { writePhotos } from './photos.js'
 import { network, openSample, recipe } from './tiny.js'
 
 const scratch = new Scratch()
@@ -172,6 +173,31 @@ describe('report', () => {
       ['recipe: seed', '1', '2'],
     ])
     expect(cells(page, 'Recall of each class')).toHaveLength(11)
+  })
+
+  it('says when a run is judged by the pictures that it was trained on', async () => {
+    const [photos, out] = [scratch.at('photos'), scratch.at('nothing-kept')]
+    writePhotos(join(photos, 'train'), ['dog', 'frog'])
+    writePhotos(join(photos, 'validation'), ['dog', 'frog'])
+    const open = (path: string, testFraction?: number) =>
+      ImageFolder.open(path, {
+        resolution: 32,
+        testFraction: testFraction ?? null,
+        cache: scratch.at('cache'),
+      })
+    const train = async (data: Dataset, out: string) =>
+      (await MobileNet.create({ ...network, classes: 2 })).train({
+        ...recipe,
+        validationFraction: 0,
+        data,
+        out,
+      }).result
+    await train(await open(join(photos, 'train'), 0), out)
+    expect(titles(read(out), 'dt')).toContain('best training')
+    const file = scratch.at('mixed.html')
+    await writeReport([out, first], file)
+    const page = checked(readFileSync(file, 'utf8'))
+    expect(titles(page, 'figcaption')[1]).toBe('Accuracy on the held-back or training pictures')
   })
 
   it('draws a line for each run, also of more than there are colours', async () => {

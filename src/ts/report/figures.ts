@@ -110,7 +110,10 @@ export function judged({ validation, test, train }: EpochRecord): { loss: number
 export function judgedBy(runs: RunRecord[]): string {
   const epochs = runs.flatMap(({ epochs }) => epochs.slice(0, 1))
   if (epochs.every(({ validation }) => validation)) return 'validation'
-  return epochs.every(({ validation, test }) => !validation && test) ? 'test' : 'held-back'
+  if (epochs.every(({ validation, test }) => !validation && test)) return 'test'
+  // A run that kept nothing back is judged by what it was trained on.
+  if (epochs.every(({ validation, test }) => validation || test)) return 'held-back'
+  return epochs.every(({ validation, test }) => !validation && !test) ? 'training' : 'held-back or training'
 }
 
 /** The page's style has so many colours: the next run begins again, with another dash. */
