@@ -1,4 +1,12 @@
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Dataset, ImageFolder, MobileNet, readRun, writeReport } from 'mobilenet-native'
@@ -198,6 +206,27 @@ describe('report', () => {
     await writeReport([out, first], file)
     const page = checked(readFileSync(file, 'utf8'))
     expect(titles(page, 'figcaption')[1]).toBe('Accuracy on the held-back or training pictures')
+  })
+
+  it('takes no markup from what a folder says', async () => {
+    const folder = scratch.at('malicious')
+    cpSync(first, folder, { recursive: true })
+    const path = join(folder, 'evaluation.json')
+    const evaluation = JSON.parse(readFileSync(path, 'utf8'))
+    const markup = '"><script>alert(1)</script>'
+    evaluation.split = markup
+    for (const row of evaluation.confusion) row.fill(markup)
+    for (const wrong of evaluation.mostWrong)
+      Object.assign(wrong, { png: markup, index: markup, label: markup })
+    writeFileSync(path, JSON.stringify(evaluation))
+    const page = () => readFileSync(join(folder, 'report.html'), 'utf8')
+    await writeReport(folder)
+    expect(page()).toContain('alert(1)')
+    expect(page()).not.toContain('<script>alert')
+    evaluation.mostWrong = []
+    writeFileSync(path, JSON.stringify(evaluation))
+    await writeReport(folder)
+    expect(page()).not.toContain('<script>alert')
   })
 
   it('draws a line for each run, also of more than there are colours', async () => {
