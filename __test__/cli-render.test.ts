@@ -37,6 +37,12 @@ describe('text', () => {
     )
   })
 
+  it('quotes backslashes where a shell would read them', () => {
+    const words = ['train', '--resume', 'runs\\first']
+    expect(shell(words, 'linux')).toBe("train --resume 'runs\\first'")
+    expect(shell(words, 'win32')).toBe('train --resume runs\\first')
+  })
+
   it('shows control characters, and what turns the direction of writing', () => {
     const name = 'a\u001b[31m\n\r\t\u007f\u009b\u202e.png'
     expect(printable(name)).toBe('a\\x1b[31m\\n\\r\\t\\x7f\\x9b\\u202e.png')
@@ -45,7 +51,7 @@ describe('text', () => {
   })
 
   it.skipIf(process.platform === 'win32')('makes words of control characters that a shell reads', () => {
-    const names = ["it's \u001b[31m\n", 'a\\b\tc', '\u0007']
+    const names = ["it's \u001b[31m\n", 'a\\b\tc', '\u0007', 'runs\\first', '\\']
     const text = execFileSync('bash', ['-c', `printf '%s\\0' ${shell(names)}`], { encoding: 'utf8' })
     expect(text.split('\0').slice(0, -1)).toEqual(names)
   })

@@ -62,10 +62,12 @@ function quoted(word: string): string {
   return `$'${printable(word.replaceAll('\\', '\\\\').replaceAll("'", "\\'"))}'`
 }
 
-/** A command to type, with what a shell would read quoted. */
-export function shell(words: string[]): string {
-  const quote = process.platform === 'win32' ? (word: string) => `"${printable(word)}"` : quoted
-  return words.map((word) => (/^[\w@%+=:,./\\-]+$/.test(word) ? word : quote(word))).join(' ')
+/** A command to type, with what a shell would read quoted: that of Windows doesn't read backslashes. */
+export function shell(words: string[], platform: NodeJS.Platform = process.platform): string {
+  const windows = platform === 'win32'
+  const quote = windows ? (word: string) => `"${printable(word)}"` : quoted
+  const harmless = windows ? /^[\w@%+=:,./\\-]+$/ : /^[\w@%+=:,./-]+$/
+  return words.map((word) => (harmless.test(word) ? word : quote(word))).join(' ')
 }
 
 // Control characters, and those that turn the direction of writing: a terminal would obey them.
