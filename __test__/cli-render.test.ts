@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import stringWidth from 'string-width'
 import { describe, expect, it, vi } from 'vitest'
 import { Interrupt } from '../src/ts/cli/interrupt.js'
+import { PredictionView } from '../src/ts/cli/render/predictions.js'
 import { table } from '../src/ts/cli/render/table.js'
 import {
   clock,
@@ -79,6 +81,43 @@ describe('text', () => {
       'head   linear       200',
     ])
     expect(table(columns, 20)).toEqual(['layer    n', 'stem     1', 'head   200'])
+  })
+})
+
+describe('characters that are two columns wide', () => {
+  it('are counted as two', () => {
+    const columns = [
+      { title: 'class', cells: ['猫', 'frog'] },
+      { title: 'n', cells: ['一', '200'], right: true },
+    ]
+    expect(table(columns, undefined)).toEqual(['class    n', '猫      一', 'frog   200'])
+    expect(wrapped(12, [['猫', '一二 三四 五']])).toEqual([
+      ['猫', '一二'],
+      ['', '三四 五'],
+    ])
+    expect(squeeze(9, ['犬犬犬犬犬'], [])).toBe('犬犬犬犬')
+    expect(squeeze(9, ['犬犬', '猫猫'], [1])).toBe('犬犬')
+  })
+
+  it('leave the columns of predictions straight', () => {
+    let text = ''
+    const stdout = { columns: 33, write: (part: string) => (text += part) } as unknown as NodeJS.WriteStream
+    const files = ['photos/猫と犬の写真.png', 'b.png']
+    const view = new PredictionView(stdout, 'text', files, ['猫', 'a dog'])
+    const logits = new Float32Array(2) as never
+    for (const file of files) {
+      view.show(
+        file,
+        [
+          { label: '猫', index: 0, probability: 0.5 },
+          { label: 'a dog', index: 1, probability: 0.5 },
+        ],
+        logits,
+      )
+    }
+    const lines = text.trimEnd().split('\n')
+    expect(new Set(lines.map((line) => stringWidth(line)))).toEqual(new Set([33]))
+    expect(lines[0]).toMatch(/^…/)
   })
 })
 
