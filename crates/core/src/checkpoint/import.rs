@@ -50,6 +50,7 @@ pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Res
         classes: (0..found.config.classes).map(|class| class.to_string()).collect(),
         config: found.config,
         resize,
+        trained_on: None,
         normalization: own.and_then(|own| own.normalization).unwrap_or_default(),
         batches_tracked: 0,
         training: None,

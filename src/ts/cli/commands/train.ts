@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import {
   type Dataset,
+  type FolderSplit,
   fineTuning,
   MobileNet,
   MobileNetError,
@@ -129,10 +130,16 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
 async function open(
   deps: Deps,
   flags: TrainFlags,
-  { checkpoint, imported, from, data: directory, network }: Plan,
+  { checkpoint, imported, from, data: directory, folder, network, resume }: Plan,
 ): Promise<{ model: MobileNet; data: Dataset }> {
-  const read = async (resolution: number) => {
-    const source = { directory, cacheDir: flags.cacheDir, resolution }
+  const read = async (resolution: number, split: FolderSplit | null | undefined = folder) => {
+    const source = {
+      directory,
+      cacheDir: flags.cacheDir,
+      resolution,
+      resize: resizeOf(split, resolution),
+      split,
+    }
     const data = await openData(deps, source, { quiet: flags.quiet, json: flags.json })
     if (flags.validationFraction !== undefined && data.counts.validation > 0) {
       throw new MobileNetError(
@@ -144,7 +151,8 @@ async function open(
   }
   if (checkpoint !== undefined) {
     const model = await MobileNet.load(checkpoint, network)
-    return { model, data: await read(model.config.resolution) }
+    // A run goes on with the pictures that it had.
+    return { model, data: await read(model.config.resolution, resume ? model.trainedOn?.folder : folder) }
   }
   if (imported !== undefined) {
     const model = await MobileNet.import(imported, network)
@@ -155,6 +163,11 @@ async function open(
   // A wrong network is told before anything is read or downloaded.
   const data = await read(modelCost(options).config.resolution)
   return { model: await MobileNet.create({ ...network, ...classesOf(data, flags) }), data }
+}
+
+/** What pictures are resized to; of another resolution than before, that is no size any more. */
+function resizeOf(split: FolderSplit | null | undefined, resolution: number): number | undefined {
+  return split && split.resize >= resolution ? split.resize : undefined
 }
 
 /** Of a folder, the pictures say how many classes a new classifier has. */
