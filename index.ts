@@ -20,6 +20,7 @@ export type {
   DoneEvent,
   EpochEvent,
   EvaluatingEvent,
+  FolderSplit,
   LearningRateEvent,
   Normalization,
   Report,
@@ -27,6 +28,7 @@ export type {
   StartEvent,
   StepEvent,
   TrainEvent,
+  TrainedOn,
   WarningEvent,
 } from './src/ts/events.js'
 export { ImageFolder, type ImageFolderOptions } from './src/ts/folder.js'

@@ -9,7 +9,7 @@ const scratch = new Scratch()
 afterAll(() => scratch.remove())
 
 const short = ['compare', '--width', '0.25', '--seconds', '0.01', '--batch-size', '4', '--threads', '1']
-const two = [...short, '--variants', 'v1,v3-small']
+const two = [...short, '--variants', 'v1, v3-small']
 const training = [...two, '--train', '--data', data, '--limit', '24', '--epochs', '2']
 const read = (...path: string[]) => readFileSync(scratch.at(...path), 'utf8')
 

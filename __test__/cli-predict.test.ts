@@ -131,10 +131,73 @@ describe('predict', () => {
     expect(error.message).toContain(`${incoming} was removed`)
   })
 
-  it('watches only what is a folder', async () => {
-    const { status, stderr } = await cli(['predict', checkpoint, '--watch', cat])
+  it('watches only what is a folder, and says so first', async () => {
+    const { status, stderr } = await cli(['predict', scratch.at('nowhere'), '--watch', cat])
     expect(status).toBe(1)
     expect(stderr).toMatch(/IO cannot watch .*cat-0\.png: it is no folder/)
+  })
+
+  it('answers once for each picture of the folder that it watches, whenever it came', async () => {
+    const incoming = scratch.at('both')
+    mkdirSync(incoming)
+    const there = Array.from({ length: 500 }, (_, i) => join(incoming, `${i}.png`))
+    for (const path of there) copyFileSync(cat, path)
+    const child = start(['predict', checkpoint, incoming, '--watch', incoming, '--json'])
+    const ended = once(child, 'close')
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    const next = async () => JSON.parse((await lines.next()).value).file as string
+    try {
+      const seen = [await next()]
+      // Most of the others are not answered yet.
+      copyFileSync(ship, join(incoming, 'meanwhile.png'))
+      while (seen.length < 501) seen.push(await next())
+      expect(seen.sort()).toEqual([...there, join(incoming, 'meanwhile.png')].sort())
+      copyFileSync(ship, there[0] as string)
+      expect(await next()).toBe(there[0])
+    } finally {
+      child.kill('SIGINT')
+      await ended
+    }
+  })
+
+  /** The environment of a process that the system refuses to watch folders of this name. */
+  function refusing(name: string, code: string): NodeJS.ProcessEnv {
+    const script = scratch.at(`refuse-${code}.cjs`)
+    const lines = [
+      `const fs = require('node:fs')`,
+      `const { watch } = fs`,
+      `fs.watch = (path, ...rest) => {`,
+      `  if (!String(path).endsWith('${name}')) return watch(path, ...rest)`,
+      `  throw Object.assign(new Error('${code}: watch ' + path), { code: '${code}' })`,
+      `}`,
+      `require('node:module').syncBuiltinESMExports()`,
+    ]
+    writeFileSync(script, lines.join('\n'))
+    return { NODE_OPTIONS: `--require ${JSON.stringify(script)}` }
+  }
+
+  it('watches the rest when a folder may not be read, and says what else is in the way', async () => {
+    const incoming = scratch.at('partly')
+    mkdirSync(join(incoming, 'locked'), { recursive: true })
+    const full = await cli(['predict', checkpoint, '--watch', incoming], {
+      env: refusing('locked', 'ENOSPC'),
+    })
+    expect(full).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^error IO cannot watch .*: ENOSPC/),
+    })
+    const child = start(['predict', checkpoint, '--watch', incoming, '--json'], refusing('locked', 'EACCES'))
+    const ended = once(child, 'close')
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]()
+    const feed = setInterval(() => copyFileSync(cat, join(incoming, 'seen.png')), 500)
+    try {
+      const first = lines.next().then(({ value }) => JSON.parse(value).file)
+      expect(await Promise.race([first, ended])).toBe(join(incoming, 'seen.png'))
+    } finally {
+      clearInterval(feed)
+      child.kill('SIGINT')
+      await ended
+    }
   })
 })
 

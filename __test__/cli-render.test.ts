@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import stringWidth from 'string-width'
 import { describe, expect, it, vi } from 'vitest'
 import { Interrupt } from '../src/ts/cli/interrupt.js'
+import { PredictionView } from '../src/ts/cli/render/predictions.js'
 import { table } from '../src/ts/cli/render/table.js'
 import {
   clock,
@@ -37,6 +39,12 @@ describe('text', () => {
     )
   })
 
+  it('quotes backslashes where a shell would read them', () => {
+    const words = ['train', '--resume', 'runs\\first']
+    expect(shell(words, 'linux')).toBe("train --resume 'runs\\first'")
+    expect(shell(words, 'win32')).toBe('train --resume runs\\first')
+  })
+
   it('shows control characters, and what turns the direction of writing', () => {
     const name = 'a\u001b[31m\n\r\t\u007f\u009b\u202e.png'
     expect(printable(name)).toBe('a\\x1b[31m\\n\\r\\t\\x7f\\x9b\\u202e.png')
@@ -45,7 +53,7 @@ describe('text', () => {
   })
 
   it.skipIf(process.platform === 'win32')('makes words of control characters that a shell reads', () => {
-    const names = ["it's \u001b[31m\n", 'a\\b\tc', '\u0007']
+    const names = ["it's \u001b[31m\n", 'a\\b\tc', '\u0007', 'runs\\first', '\\']
     const text = execFileSync('bash', ['-c', `printf '%s\\0' ${shell(names)}`], { encoding: 'utf8' })
     expect(text.split('\0').slice(0, -1)).toEqual(names)
   })
@@ -73,6 +81,43 @@ describe('text', () => {
       'head   linear       200',
     ])
     expect(table(columns, 20)).toEqual(['layer    n', 'stem     1', 'head   200'])
+  })
+})
+
+describe('characters that are two columns wide', () => {
+  it('are counted as two', () => {
+    const columns = [
+      { title: 'class', cells: ['猫', 'frog'] },
+      { title: 'n', cells: ['一', '200'], right: true },
+    ]
+    expect(table(columns, undefined)).toEqual(['class    n', '猫      一', 'frog   200'])
+    expect(wrapped(12, [['猫', '一二 三四 五']])).toEqual([
+      ['猫', '一二'],
+      ['', '三四 五'],
+    ])
+    expect(squeeze(9, ['犬犬犬犬犬'], [])).toBe('犬犬犬犬')
+    expect(squeeze(9, ['犬犬', '猫猫'], [1])).toBe('犬犬')
+  })
+
+  it('leave the columns of predictions straight', () => {
+    let text = ''
+    const stdout = { columns: 33, write: (part: string) => (text += part) } as unknown as NodeJS.WriteStream
+    const files = ['photos/猫と犬の写真.png', 'b.png']
+    const view = new PredictionView(stdout, 'text', files, ['猫', 'a dog'])
+    const logits = new Float32Array(2) as never
+    for (const file of files) {
+      view.show(
+        file,
+        [
+          { label: '猫', index: 0, probability: 0.5 },
+          { label: 'a dog', index: 1, probability: 0.5 },
+        ],
+        logits,
+      )
+    }
+    const lines = text.trimEnd().split('\n')
+    expect(new Set(lines.map((line) => stringWidth(line)))).toEqual(new Set([33]))
+    expect(lines[0]).toMatch(/^…/)
   })
 })
 

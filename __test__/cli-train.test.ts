@@ -187,6 +187,18 @@ describe('train with a recipe', () => {
     expect(plain.stdout).toMatch(/^ended +after \d+ epochs: validation was no better since epoch \d+$/m)
   })
 
+  it('changes only what was given of the average of the run that is repeated', async () => {
+    const out = scratch.at('averaged')
+    await cli(['train', ...small, '--ema', '0.9', '--no-ema-warmup', '--out', out, '--quiet'])
+    const average = async (...args: string[]) => {
+      const again = ['--config', out, '--out', scratch.at(`averaged${args.join('')}`), '--json']
+      return jsonLines((await cli(['train', ...again, ...args])).stdout)[0].config.train.ema
+    }
+    expect(await average('--ema', '0.5')).toEqual({ decay: 0.5, warmup: false })
+    expect(await average('--ema')).toEqual({ decay: 0.9, warmup: false })
+    expect(await average('--no-ema-warmup')).toEqual({ decay: 0.9, warmup: false })
+  })
+
   it('says it in words', async () => {
     const recipe = '--optimizer rmsprop-tf --weight-decay 1e-5 --schedule exponential'.split(' ')
     const { stdout } = await cli(['train', ...small, ...recipe, '--out', scratch.at('words')])

@@ -62,8 +62,12 @@ export function cli(
 /** Starts the command line; its output can be watched, and signals sent to it. */
 export function start(
   args: string[],
+  env: NodeJS.ProcessEnv = {},
 ): ChildProcess & { stdout: NodeJS.ReadableStream; stderr: NodeJS.ReadableStream } {
-  return spawn(process.execPath, [bin, ...args], { ...surroundings({}), stdio: ['ignore', 'pipe', 'pipe'] })
+  return spawn(process.execPath, [bin, ...args], {
+    ...surroundings({ env }),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
 }
 
 function surroundings({ cwd, env }: { cwd?: string; env?: NodeJS.ProcessEnv }) {

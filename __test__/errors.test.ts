@@ -62,7 +62,18 @@ describe('a wrong call of train', () => {
       /^gradients are limited by clipNorm or by clipValue/,
     ],
     ['an average of nothing', ['--ema', '1'], /^ema.decay must be from 0 to below 1, not 1$/],
+    [
+      'half an average',
+      ['--no-ema-warmup'],
+      /--no-ema-warmup is for an average of the weights: give --ema, too/,
+    ],
     ['no list', ['--milestones', '3;4'], /'3;4' is invalid. It must be numbers with commas between/],
+    [
+      'a list with a gap',
+      ['--milestones', '1,,2'],
+      /'1,,2' is invalid. It must be numbers with commas between/,
+    ],
+    ['weights with a gap', ['--class-weights', '1, ,2'], /It must be numbers with commas between/],
     [
       'a warm-up as long as the run',
       ['--warmup-epochs', '1'],

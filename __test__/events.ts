@@ -49,6 +49,8 @@ export function runConfig(train: Partial<RunConfig['train']> = {}): RunConfig {
     train: { ...courseRecipe, ...train },
     normalization: { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
     data: '/data',
+    folder: null,
+    official: true,
     pictures: { total: 50_000, train: 45_000, validation: 5_000, test: 10_000 },
     skipped: 0,
     classWeights: null,

@@ -1,6 +1,7 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -79,6 +80,20 @@ describe('examples/worker', () => {
     const { stdout } = await run('worker/main.mts', checkpoint, cat, text)
     expect(stdout).toContain(`${cat}: ${label()}\n`)
     expect(stdout).toMatch(/text\.png: cannot read .* begins like no picture/)
+  })
+})
+
+describe.skipIf(process.platform === 'win32')('examples/worker', () => {
+  it('loses no answer that comes while it reads the next picture', async () => {
+    const slow = scratch.at('slow.png')
+    execFileSync('mkfifo', [slow])
+    const answered = run('worker/main.mts', checkpoint, cat, slow)
+    // Opened when the first picture was handed over; what is read here ends when it is written.
+    const pipe = await open(slow, 'w')
+    await setTimeout(3000)
+    await pipe.writeFile(readFileSync(cat))
+    await pipe.close()
+    expect((await answered).stdout).toBe(`${cat}: ${label()}\n${slow}: ${label()}\n`)
   })
 })
 

@@ -1,9 +1,9 @@
 import { once } from 'node:events'
-import { linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { ImageFolder, MobileNet, MobileNetError } from 'mobilenet-native'
-import { afterAll, describe, expect, it } from 'vitest'
+import { ImageFolder, MobileNet, MobileNetError, readConfig, readRun } from 'mobilenet-native'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { brief, data as cifar10, cli, filesBelow, type Json, jsonLines, Scratch, start } from './cli.js'
 import { writePhotos } from './photos.js'
 import { network, recipe } from './tiny.js'
@@ -142,6 +142,120 @@ describe('train --data FOLDER', () => {
     ])
     const begin: Json = jsonLines(json.stdout)[0]
     expect(begin.config).toMatchObject({ skipped: 1, model: { classes: 10 } })
+  })
+
+  describe('of a run that divided it in another way', () => {
+    const out = scratch.at('divided')
+    const options = { resolution: 32, resize: 40, testFraction: 0.3, seed: 5, cache }
+    const more = ['--cache-dir', cache, '--json']
+    beforeAll(async () => {
+      const data = await ImageFolder.open(photos, options)
+      const model = await MobileNet.create({ ...network, classes: 10 })
+      await model.train({ ...recipe, limit: null, validationFraction: 0.2, data, out }).result
+    })
+
+    it('is divided so again', async () => {
+      const { folder, pictures, official } = await readConfig(out)
+      expect({ folder, official }).toEqual({
+        folder: { resize: 40, testFraction: 0.3, seed: 5 },
+        official: false,
+      })
+      const again = scratch.at('divided-again')
+      await cli(['train', '--config', out, ...more, '--out', again])
+      expect(await readConfig(again)).toEqual(await readConfig(out))
+      const [last] = jsonLines(
+        (await cli(['train', '--config', again, ...more, '--out', scratch.at('third')])).stdout,
+      ).slice(-1)
+      expect(last.report.test).toEqual((await readRun(out)).report?.test)
+
+      const { trainedOn } = await MobileNet.load(join(out, 'best.safetensors'))
+      expect(trainedOn).toEqual({ validationFraction: 0.2, folder })
+      for (const split of ['validation', 'test'] as const) {
+        const best = join(out, 'best.safetensors')
+        const evaluated = await cli(['evaluate', best, '--data', photos, '--split', split, ...more])
+        const { accuracy, count } = jsonLines(evaluated.stdout)[0]
+        expect({ accuracy, count }).toEqual({
+          accuracy: (await readRun(out)).report?.[split]?.accuracy,
+          count: pictures[split],
+        })
+      }
+    })
+
+    it('goes on with the same pictures, and with no others', async () => {
+      const resumed = await cli(['train', '--resume', out, '--epochs', '2', '--data', photos, ...more])
+      expect(resumed.status).toBe(0)
+      const [begin] = jsonLines(resumed.stdout)
+      expect(begin.config).toMatchObject({
+        folder: { resize: 40, testFraction: 0.3, seed: 5 },
+        resumedEpochs: 1,
+      })
+      const data = await ImageFolder.open(photos, { ...options, seed: 6 })
+      const model = await MobileNet.load(join(out, 'last.safetensors'))
+      await expect(model.train({ data, resume: true, epochs: 3, out }).result).rejects.toMatchObject({
+        code: 'CHECKPOINT_MISMATCH',
+        message: expect.stringContaining('other pictures in its parts'),
+      })
+    })
+
+    it('goes on with the pictures of this data from a checkpoint that says nothing of its own', async () => {
+      const file = readFileSync(join(out, 'last.safetensors'))
+      const length = Number(file.readBigUInt64LE())
+      const header = JSON.parse(file.toString('utf8', 8, 8 + length))
+      const { trainedOn, training, ...metadata } = header.__metadata__
+      const { digest, ...progress } = JSON.parse(training)
+      expect(digest).toMatch(/^[0-9a-f]{32}$/)
+      const older = JSON.stringify({
+        ...header,
+        __metadata__: { ...metadata, training: JSON.stringify(progress) },
+      })
+      const path = scratch.at('older.safetensors')
+      writeFileSync(
+        path,
+        Buffer.concat([file.subarray(0, 8), Buffer.from(older.padEnd(length)), file.subarray(8 + length)]),
+      )
+      const model = await MobileNet.load(path)
+      expect(model.trainedOn).toBeNull()
+      const data = await ImageFolder.open(photos, options)
+      const run = model.train({ data, resume: true, epochs: 4, out: scratch.at('older') })
+      expect((await run.result).epochs).toBe(4)
+      await model.save(path)
+      expect((await MobileNet.load(path)).trainedOn).toMatchObject({ folder: { seed: 5 } })
+    })
+
+    it('takes no share of a folder that has parts', async () => {
+      const parts = scratch.at('parts-of-ten')
+      writePhotos(`${parts}/train`)
+      writePhotos(`${parts}/test`)
+      const evaluated = await cli(['evaluate', join(out, 'best.safetensors'), '--data', parts, ...more])
+      expect(jsonLines(evaluated.stdout)[0]).toMatchObject({ split: 'test', count: 256 })
+    })
+  })
+
+  it('is not repeated with CIFAR-10 when its pictures are gone', async () => {
+    const [there, out] = [scratch.at('soon-gone'), scratch.at('of-the-gone')]
+    writePhotos(there, ['dog', 'frog'])
+    const data = await ImageFolder.open(there, options)
+    const model = await MobileNet.create({ ...network, classes: 2 })
+    await model.train({ ...recipe, data, out }).result
+    renameSync(there, `${there}-moved`)
+    const env = { MOBILENET_NATIVE_CACHE: scratch.at('empty') }
+    const gone = await cli(['train', '--config', out], { env })
+    expect(gone).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(
+        /DATASET_NOT_FOUND the pictures of this run are not in .*soon-gone any more; .*--data/,
+      ),
+    })
+    const again = ['--data', `${there}-moved`, '--cache-dir', cache, '--out', scratch.at('of-the-moved')]
+    expect((await cli(['train', '--config', out, ...again, '--quiet'])).status).toBe(0)
+  })
+
+  it('is repeated with its own augmentation', async () => {
+    const [first, again] = [scratch.at('as-they-are'), scratch.at('as-they-are-again')]
+    await cli(['train', ...args, '--no-augment', '--out', first, '--quiet'])
+    await cli(['train', '--config', first, '--cache-dir', cache, '--out', again, '--quiet'])
+    expect((await readConfig(again)).train.augment).toEqual([])
+    expect((await readConfig(again)).train).toEqual((await readConfig(first)).train)
   })
 
   it('says what a folder without pictures lacks, and what options have no place', async () => {

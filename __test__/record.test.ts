@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Dataset, listRuns, MobileNet, readConfig, readRun, type TrainEvent } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { records } from '../src/ts/record/tensorboard.js'
 import {
   cli,
   data as directory,
@@ -114,6 +115,22 @@ describe('the folder of a run', () => {
     expect(await weights(again)).toBe(await weights(out))
     expect(told(again)).toEqual(told(out))
     expect(await readConfig(again)).toEqual(await readConfig(out))
+  })
+})
+
+describe("TensorBoard's file", () => {
+  it('has the epochs of a run that was resumed at their own times', async () => {
+    const out = scratch.at('resumed')
+    await cli(['train', ...small, '--epochs', '2', '--out', out, '--quiet'])
+    await cli(['train', '--resume', out, '--epochs', '3', '--data', directory, '--quiet'])
+    const [name = ''] = readdirSync(out).filter((name) => name.startsWith('events'))
+    const found = records(readFileSync(join(out, name)))
+      .filter(({ bytes }) => bytes.includes('loss/test'))
+      .map(({ step, bytes }) => [step, bytes.readDoubleLE(13)])
+    const ended = jsonLines(read(out, 'log.jsonl')).filter(({ type }) => type === 'epoch')
+    expect(found.map(([step]) => step)).toEqual([4, 8, 12])
+    // The last one came as it ended; those before it were read from the log.
+    for (const index of [0, 1]) expect(found[index]?.[1]).toBe(ended[index].time)
   })
 })
 

@@ -1,14 +1,23 @@
 import { execFile } from 'node:child_process'
-import { appendFileSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
-import { type Dataset, MobileNet, readRun, writeReport } from 'mobilenet-native'
+import { type Dataset, ImageFolder, MobileNet, readRun, writeReport } from 'mobilenet-native'
 import { build } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli, jsonLines, Scratch } from './cli.js'
 import { checked } from './page.js'
+import { writePhotos } from './photos.js'
 import { network, openSample, recipe } from './tiny.js'
 
 const scratch = new Scratch()
@@ -201,6 +210,20 @@ it.each([
 })
 
 describe('report', () => {
+  it('writes lists of a configuration as lists', async () => {
+    const rows = async (name: string, options: object) => {
+      const out = scratch.at(name)
+      await (await MobileNet.create(network)).train({ ...recipe, ...options, data, out }).result
+      return new Map(cells(read(out), 'Configuration').map(([name, value]) => [name, value]))
+    }
+    const schedule = { type: 'multi-step', milestones: [1, 2] } as const
+    const some = await rows('lists', { schedule, augment: [{ type: 'crop', padding: 4 }, { type: 'flip' }] })
+    expect(some.get('recipe: augment')).toBe('crop, padding 4; flip')
+    expect(some.get('recipe: schedule')).toBe('multi-step, milestones 1 2, gamma 0.1')
+    const none = await rows('no-lists', { augment: false, validationFraction: 0 })
+    expect(none.get('recipe: augment')).toBe('none')
+  })
+
   it('puts several runs on one page', async () => {
     const file = scratch.at('both.html')
     const { status, stdout, stderr } = await cli(['report', first, second, '--out', file])
@@ -225,6 +248,74 @@ describe('report', () => {
       ['recipe: seed', '1', '2'],
     ])
     expect(cells(page, 'Recall of each class')).toHaveLength(11)
+  })
+
+  it('says when a run is judged by the pictures that it was trained on', async () => {
+    const [photos, out] = [scratch.at('photos'), scratch.at('nothing-kept')]
+    writePhotos(join(photos, 'train'), ['dog', 'frog'])
+    writePhotos(join(photos, 'validation'), ['dog', 'frog'])
+    const open = (path: string, testFraction?: number) =>
+      ImageFolder.open(path, {
+        resolution: 32,
+        testFraction: testFraction ?? null,
+        cache: scratch.at('cache'),
+      })
+    const train = async (data: Dataset, out: string) =>
+      (await MobileNet.create({ ...network, classes: 2 })).train({
+        ...recipe,
+        validationFraction: 0,
+        data,
+        out,
+      }).result
+    await train(await open(join(photos, 'train'), 0), out)
+    expect(titles(read(out), 'dt')).toContain('best training')
+    const file = scratch.at('mixed.html')
+    await writeReport([out, first], file)
+    const page = checked(readFileSync(file, 'utf8'))
+    expect(titles(page, 'figcaption')[1]).toBe('Accuracy on the held-back or training pictures')
+  })
+
+  it('takes no markup from what a folder says', async () => {
+    const folder = scratch.at('malicious')
+    cpSync(first, folder, { recursive: true })
+    const path = join(folder, 'evaluation.json')
+    const evaluation = JSON.parse(readFileSync(path, 'utf8'))
+    const markup = '"><script>alert(1)</script>'
+    evaluation.split = markup
+    for (const row of evaluation.confusion) row.fill(markup)
+    for (const wrong of evaluation.mostWrong)
+      Object.assign(wrong, { png: markup, index: markup, label: markup })
+    writeFileSync(path, JSON.stringify(evaluation))
+    const page = () => readFileSync(join(folder, 'report.html'), 'utf8')
+    await writeReport(folder)
+    expect(page()).toContain('alert(1)')
+    expect(page()).not.toContain('<script>alert')
+    evaluation.mostWrong = []
+    writeFileSync(path, JSON.stringify(evaluation))
+    await writeReport(folder)
+    expect(page()).not.toContain('<script>alert')
+  })
+
+  it('draws a line for each run, also of more than there are colours', async () => {
+    const file = scratch.at('many.html')
+    await writeReport([first, second, first, first, first, first, second], file)
+    const page = checked(readFileSync(file, 'utf8'))
+    const [drawing = ''] = page.match(/<svg.*?<\/svg>/s) ?? []
+    const description = /<desc[^>]*>(.*?)<\/desc>/.exec(drawing)?.[1] ?? ''
+    expect(description.match(/run \d+ goes from/g)).toEqual(
+      [1, 2, 3, 4, 5, 6, 7].map((run) => `run ${run} goes from`),
+    )
+    const lines = [
+      ...drawing.matchAll(/<path [^>]*stroke="(var\(--s\d\))"[^>]*>|<g [^>]*stroke="(var\(--s\d\))"[^>]*>/g),
+    ]
+    const drawn = lines.map(([tag]) => [
+      /var\(--(s\d)\)/.exec(tag)?.[1],
+      /stroke-dasharray="([^"]*)"/.exec(tag)?.[1] ?? 'none',
+    ])
+    expect(drawn).toEqual([
+      ...['s1', 's2', 's3', 's4', 's5', 's6'].map((color) => [color, 'none']),
+      ['s1', '7 3'],
+    ])
   })
 
   it('of one run is that in its folder', async () => {

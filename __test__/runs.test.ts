@@ -1,7 +1,8 @@
 import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { listRuns, readRun } from 'mobilenet-native'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { cli, jsonLines, Scratch, small } from './cli.js'
 
 const scratch = new Scratch()
@@ -18,6 +19,35 @@ function damaged(folder: string, others: number): string {
   writeFileSync(join(run, 'log.jsonl'), [first, 'junk', ...rest].join('\n'))
   return run
 }
+
+describe('a run that ends while it is read', () => {
+  // Between its log and its lock, which is what the native side tells of.
+  const library = createRequire(import.meta.url)('../dist/src/ts/native/load.js').binding()
+  const { isRunning } = library
+  afterEach(() => {
+    library.isRunning = isRunning
+  })
+
+  /** A run that writes its last line when it is asked whether it goes on. */
+  function ending(folder: string): string {
+    const run = scratch.at(folder, 'run')
+    cpSync(whole, run, { recursive: true })
+    const log = readFileSync(join(run, 'log.jsonl'), 'utf8')
+    const end = log.trimEnd().lastIndexOf('\n') + 1
+    writeFileSync(join(run, 'log.jsonl'), log.slice(0, end))
+    library.isRunning = (path: string) => {
+      writeFileSync(join(run, 'log.jsonl'), log)
+      return isRunning(path)
+    }
+    return run
+  }
+
+  it('was not killed', async () => {
+    expect(await readRun(ending('read'))).toMatchObject({ state: 'finished', report: { epochs: 1 } })
+    ending('listed-at-its-end')
+    expect(await listRuns(scratch.at('listed-at-its-end'))).toMatchObject([{ state: 'finished' }])
+  })
+})
 
 describe('a run with a damaged log', () => {
   it('is named, and does not hide the others', async () => {

@@ -8,6 +8,8 @@ import { Worker } from 'node:worker_threads'
 const [checkpoint, ...pictures] = process.argv.slice(2)
 if (!checkpoint || pictures.length === 0) throw new Error('name a checkpoint and pictures')
 const worker = new Worker(new URL('./worker.mjs', import.meta.url), { workerData: { checkpoint } })
+// From now on, so that no answer is lost while a later picture is read.
+const answers = on(worker, 'message')
 
 for (const [id, path] of pictures.entries()) {
   const bytes = new Uint8Array(await readFile(path))
@@ -15,7 +17,7 @@ for (const [id, path] of pictures.entries()) {
   worker.postMessage({ id, bytes }, [bytes.buffer])
 }
 let open = pictures.length
-for await (const [answer] of on(worker, 'message')) {
+for await (const [answer] of answers) {
   const { id, label, error } = answer
   console.log(`${pictures[id]}: ${error ?? label}`)
   if (--open === 0) break

@@ -8,6 +8,24 @@ export interface Normalization {
   std: [red: number, green: number, blue: number]
 }
 
+/** How a folder's pictures were made ready and divided: with this the same folder gives the same pictures again. */
+export interface FolderSplit {
+  /** What the shorter side of a picture was resized to, in pixels. */
+  resize: number
+  /** Share of every class's pictures that was for testing; null where the folder has parts. */
+  testFraction: number | null
+  /** Decided which pictures these were, and which are for validation. */
+  seed: number
+}
+
+/** How the pictures were divided that a network was trained on. */
+export interface TrainedOn {
+  /** The share of the training pictures that was kept for validation. */
+  validationFraction: number
+  /** How they were taken from a folder; null for CIFAR-10. */
+  folder: FolderSplit | null
+}
+
 /** Everything that decides a run, with every default filled in. */
 export interface RunConfig {
   model: ModelConfig
@@ -15,6 +33,10 @@ export interface RunConfig {
   normalization: Normalization
   /** Where the pictures came from. */
   data: string
+  /** How they were taken from a folder; null for CIFAR-10. */
+  folder: FolderSplit | null
+  /** They are exactly the published CIFAR-10. */
+  official: boolean
   /** How many pictures the run uses; `total` are all training pictures of the data set, before split and limit. */
   pictures: { total: number; train: number; validation: number; test: number }
   /** Files of the data set that could not be read as pictures, and are left out. */

@@ -5,7 +5,7 @@ import { countOf, labelsOf } from './batch.js'
 import { checkDataset, Dataset, Part } from './dataset.js'
 import { selectDevice } from './devices.js'
 import { MobileNetError, native } from './errors.js'
-import type { Normalization } from './events.js'
+import type { Normalization, TrainedOn } from './events.js'
 import { measured } from './measure.js'
 import type {
   EvaluationProgress,
@@ -173,6 +173,14 @@ export class MobileNet {
    */
   get resize(): number {
     return this.#native.resize
+  }
+
+  /**
+   * How the pictures were divided that it was trained on, so that the same ones can be opened again; null when it wasn't
+   * trained, or by a version that didn't say.
+   */
+  get trainedOn(): TrainedOn | null {
+    return native(() => this.#native.trainedOn) as TrainedOn | null
   }
 
   /** Trainable values (running statistics not counted). */

@@ -1,7 +1,9 @@
 //! A network with its weights: created, loaded, run, saved.
 
 use crate::checkpoint::{self, Checkpoint, TrainingState};
-use crate::config::{Layout, ModelConfig, ModelOptions, Normalization, Precision, TestTimeAugmentation};
+use crate::config::{
+    Layout, ModelConfig, ModelOptions, Normalization, Precision, TestTimeAugmentation, TrainedOn,
+};
 use crate::data::{Pictures, cifar10, imagenet};
 use crate::engine::TrainingPlan;
 use crate::engine::backend::{Backend, InferenceEngine};
@@ -48,6 +50,7 @@ pub(crate) struct Weights {
     pub classes: Vec<String>,
     pub normalization: Normalization,
     pub resize: usize,
+    pub trained_on: Option<TrainedOn>,
     pub training: Option<Arc<TrainingState>>,
     version: u64,
 }
@@ -80,6 +83,7 @@ impl MobileNet {
         let checkpoint = Checkpoint {
             classes: class_names(&config),
             resize: config.resolution,
+            trained_on: None,
             config,
             normalization: Normalization::default(),
             tensors,
@@ -110,6 +114,7 @@ impl MobileNet {
             classes: checkpoint.classes,
             normalization: checkpoint.normalization,
             resize: checkpoint.resize,
+            trained_on: checkpoint.trained_on,
             training: checkpoint.training.map(Arc::new),
             version: 0,
         };
@@ -163,6 +168,7 @@ impl MobileNet {
             classes: weights.classes.clone(),
             normalization: weights.normalization,
             resize: weights.resize,
+            trained_on: weights.trained_on.clone(),
             tensors: weights.tensors.to_vec(),
             batches_tracked: weights.batches_tracked,
             training,
@@ -197,6 +203,11 @@ impl MobileNet {
     /// What pictures are normalised with.
     pub fn normalization(&self) -> Normalization {
         self.weights().normalization
+    }
+
+    /// How the pictures were divided that it was trained on; `None` when it wasn't, or by a version that didn't say.
+    pub fn trained_on(&self) -> Option<TrainedOn> {
+        self.weights().trained_on
     }
 
     /// What a picture's shorter side is resized to, in pixels, before the square of the network's resolution is cut out.

@@ -27,8 +27,14 @@ impl MobileNet {
         tensors.truncate(tensors.len() - HEAD_TENSORS);
         let mut new = initial::tensors(&model::network(&config), seed);
         tensors.extend(new.drain(tensors.len()..));
-        let checkpoint =
-            Checkpoint { classes: class_names(&config), config, tensors, training: None, ..source };
+        let checkpoint = Checkpoint {
+            classes: class_names(&config),
+            config,
+            tensors,
+            trained_on: None,
+            training: None,
+            ..source
+        };
         Ok(Self::from_checkpoint(checkpoint, None))
     }
 }

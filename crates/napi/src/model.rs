@@ -240,6 +240,12 @@ impl Model {
         self.inner.resize() as u32
     }
 
+    /// How the pictures were divided that it was trained on; null when it wasn't, or by a version that didn't say.
+    #[napi(getter, ts_return_type = "object | null")]
+    pub fn trained_on(&self) -> Result<serde_json::Value> {
+        serde_json::to_value(self.inner.trained_on()).map_err(|error| thrown(Error::internal(error)))
+    }
+
     /// Trainable values.
     #[napi(getter)]
     pub fn parameters(&self) -> f64 {

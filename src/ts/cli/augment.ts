@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander'
 import type { Augmentation, AugmentationOptions } from '../../../index.js'
-import { number } from './options.js'
+import { list, number } from './options.js'
 import { augmentationSteps as steps } from './render/recipe.js'
 
 /** How each step is written. */
@@ -10,16 +10,14 @@ export const augmentationHelp = Object.entries(steps)
 
 /** Reads steps: a name and its values with colons between, commas between the steps. */
 export function augmentation(text: string): AugmentationOptions[] {
-  return text.split(',').map((part) => {
-    const [type = '', ...given] = part.trim().split(':')
+  return list(text).map((part) => {
+    const [type = '', ...given] = part.split(':')
     const values = Object.hasOwn(steps, type) ? steps[type as Augmentation['type']] : undefined
     if (values === undefined) {
       throw new InvalidArgumentError(`"${type}" is no step; they are ${Object.keys(steps).join(', ')}.`)
     }
     if (given.length > values.length) {
-      throw new InvalidArgumentError(
-        `${type} takes ${values.join(' and ') || 'no value'}, not "${part.trim()}".`,
-      )
+      throw new InvalidArgumentError(`${type} takes ${values.join(' and ') || 'no value'}, not "${part}".`)
     }
     return {
       type,

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import { Cifar10, type Dataset, ImageFolder, MobileNetError } from '../../../index.js'
+import { Cifar10, type Dataset, type FolderSplit, ImageFolder, MobileNetError } from '../../../index.js'
 import type { Deps } from './deps.js'
 import { StageBar } from './render/bar.js'
 import { DownloadBar } from './render/download.js'
@@ -21,7 +21,9 @@ interface Source {
   /** What the network takes. */
   resolution: number
   /** What it was validated with: the pictures' shorter side, before the middle is cut out. Default: the resolution. */
-  resize?: number
+  resize?: number | undefined
+  /** How the same pictures were taken from a folder before. */
+  split?: Pick<FolderSplit, 'testFraction' | 'seed'> | null | undefined
 }
 
 /** What `--data` takes, for the help. */
@@ -90,17 +92,18 @@ async function openDirectory(
 /** Opens a folder of pictures, with a bar on stderr while they are decoded, and names those that can't be read. */
 async function openFolder(
   deps: Deps,
-  { directory, cacheDir, resolution, resize }: Source & { directory: string },
+  { directory, cacheDir, resolution, resize, split }: Source & { directory: string },
   output: Output,
 ): Promise<Dataset> {
   const bar = new StageBar(deps.stderr)
   // As with a download: whose stdout is JSON has the errors as JSON on stderr.
   const shown = !output.quiet && (!output.json || deps.stderr.isTTY)
-  let data: Dataset
-  try {
-    data = await ImageFolder.open(directory, {
+  const open = (testFraction: number | null) =>
+    ImageFolder.open(directory, {
       resolution,
-      ...(resize === undefined ? {} : { resize }),
+      resize: resize ?? null,
+      testFraction,
+      seed: split?.seed ?? null,
       ...(cacheDir === undefined ? {} : { cache: cacheDir }),
       signal: deps.interrupt,
       onProgress: ({ done, total, skipped }) => {
@@ -108,6 +111,15 @@ async function openFolder(
         const amount = `${grouped(done)} of ${grouped(total)} pictures${unreadable}`
         if (shown) bar.update(`decode ${printable(directory)}`, total === 0 ? 1 : done / total, amount)
       },
+    })
+  let data: Dataset
+  try {
+    const testFraction = split?.testFraction ?? null
+    data = await open(testFraction).catch((error) => {
+      // Another folder than before may have parts, and takes no share for testing.
+      const parted = error instanceof MobileNetError && error.code === 'INVALID_OPTION'
+      if (testFraction === null || !parted) throw error
+      return open(null)
     })
   } finally {
     bar.stop()

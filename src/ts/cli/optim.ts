@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
+import { type Command, Option } from 'commander'
 import {
   type OptimizerConfig,
   type OptimizerOptions,
@@ -8,7 +8,7 @@ import {
   type ScheduleOptions,
   type TrainConfig,
 } from '../../../index.js'
-import { defaultOf, defaultText, number } from './options.js'
+import { defaultOf, defaultText, number, numbers } from './options.js'
 
 /** The options of the optimizer and of its schedule, as commander gives them. */
 export interface OptimFlags {
@@ -120,13 +120,6 @@ export function addOptimOptions(command: Command): Command {
     command.addOption(parse ? option.argParser(parse) : option)
   }
   return command
-}
-
-/** Reads a list of numbers. */
-function numbers(text: string): number[] {
-  const values = text.split(',').map(Number)
-  if (text.trim() !== '' && values.every((value) => !Number.isNaN(value))) return values
-  throw new InvalidArgumentError('It must be numbers with commas between.')
 }
 
 /** What was given of the optimizer; of a preset's own optimizer over its numbers. */

@@ -16,6 +16,18 @@ export function number(text: string): number {
   return value
 }
 
+/** Reads a list of numbers, none of which may be left out. */
+export function numbers(text: string): number[] {
+  const values = list(text).map((part) => (part === '' ? Number.NaN : Number(part)))
+  if (values.every((value) => !Number.isNaN(value))) return values
+  throw new InvalidArgumentError('It must be numbers with commas between.')
+}
+
+/** What stands between commas, without the spaces around it. */
+export function list(text: string): string[] {
+  return text.split(',').map((part) => part.trim())
+}
+
 /** Test-time augmentation, of the commands that ask a network. */
 export function viewsOption(): Option {
   return new Option(

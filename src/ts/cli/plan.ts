@@ -2,6 +2,7 @@ import { existsSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import {
   type DeviceName,
+  type FolderSplit,
   fineTuning,
   MobileNetError,
   type ModelConfig,
@@ -38,6 +39,8 @@ export interface Plan {
   from?: string
   /** Where the pictures are, if that is known. */
   data: string | undefined
+  /** How the pictures of the run that is repeated were taken from a folder. */
+  folder?: FolderSplit
   /** Whether the checkpoint's run goes on. */
   resume: boolean
   /** The network to make; of a checkpoint, what it must be. */
@@ -102,7 +105,7 @@ function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions
       `--config begins with the network and the weights of its run, so ${names} can't be given with it`,
     )
   }
-  const { model, train, device, data } = saved
+  const { model, train, device, folder } = saved
   const { seed, checkpoint, import: imported, from } = weightsOf(saved)
   if (flags.weightsDir !== undefined && (imported ?? from) === undefined) {
     throw invalid('--weights-dir is for published weights, and the run of --config did not begin with such')
@@ -111,7 +114,9 @@ function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions
     checkpoint,
     ...(imported === undefined ? {} : { imported }),
     ...(from === undefined ? {} : { from }),
-    data: flags.data ?? (existsSync(data) ? data : undefined),
+    data: flags.data ?? dataOf(saved),
+    // Older runs don't say it.
+    ...(folder ? { folder } : {}),
     resume: false,
     network: {
       ...model,
@@ -121,6 +126,16 @@ function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions
     } as ModelOptions,
     options: { ...train, ...recipeOf(flags, train), out: flags.out ?? newFolder('repeated') },
   }
+}
+
+/** Where the pictures of a run are; nothing of CIFAR-10 that lies elsewhere now, which is the same everywhere. */
+function dataOf({ data, official }: SavedConfig): string | undefined {
+  if (existsSync(data)) return data
+  if (official) return undefined
+  throw new MobileNetError(
+    'DATASET_NOT_FOUND',
+    `the pictures of this run are not in ${data} any more; say with --data where they are`,
+  )
 }
 
 interface Weights {

@@ -1,13 +1,14 @@
 import type { Command } from 'commander'
 import {
   type AugmentationOptions,
+  MobileNetError,
   resolveRecipe,
   type TrainConfig,
   type TrainOptions,
 } from '../../../index.js'
 import { augmentation, augmentationHelp } from './augment.js'
 import { addOptimOptions, type OptimFlags, optimizerOf, scheduleOf } from './optim.js'
-import { defaultOf, defaultText, number } from './options.js'
+import { defaultOf, defaultText, number, numbers } from './options.js'
 import { augmentationText } from './render/recipe.js'
 
 /** The options that describe a recipe, as commander gives them. */
@@ -90,7 +91,7 @@ export function addRecipeOptions(command: Command): Command {
 }
 
 function classWeights(text: string): 'balanced' | number[] {
-  return text === 'balanced' ? text : text.split(',').map(number)
+  return text === 'balanced' ? text : numbers(text)
 }
 
 /** Its default for the help. */
@@ -135,7 +136,7 @@ export function recipeOf(flags: RecipeFlags, base: TrainConfig | undefined): Omi
     saveEvery,
     keep,
     precision: flags.precision as TrainOptions['precision'],
-    ema: emaOf(flags),
+    ema: emaOf(flags, base?.ema),
     patience,
     threads,
     augment: flags.augment,
@@ -145,12 +146,21 @@ export function recipeOf(flags: RecipeFlags, base: TrainConfig | undefined): Omi
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
 }
 
-function emaOf({ ema, emaWarmup }: RecipeFlags): TrainOptions['ema'] {
-  const given = {
+/** What was given of the average, over that of `base`. */
+function emaOf({ ema, emaWarmup }: RecipeFlags, base: TrainConfig['ema'] | undefined): TrainOptions['ema'] {
+  if (ema === undefined && emaWarmup) return undefined
+  // Of a run that goes on, only its checkpoint knows; by itself the option would switch an average on.
+  if (ema === undefined && !base) {
+    throw new MobileNetError(
+      'INVALID_OPTION',
+      '--no-ema-warmup is for an average of the weights: give --ema, too',
+    )
+  }
+  return {
+    ...base,
     ...(typeof ema === 'number' ? { decay: ema } : {}),
     ...(emaWarmup ? {} : { warmup: false }),
   }
-  return ema === undefined && emaWarmup ? undefined : given
 }
 
 function emaDefault(): string {

@@ -63,6 +63,8 @@ export declare class Model {
   get normalization(): object
   /** What a picture's shorter side is resized to, in pixels, before the middle is cut out. */
   get resize(): number
+  /** How the pictures were divided that it was trained on; null when it wasn't, or by a version that didn't say. */
+  get trainedOn(): object | null
   /** Trainable values. */
   get parameters(): number
   /** True when its checkpoint holds an unfinished run's training state. */

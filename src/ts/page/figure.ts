@@ -23,5 +23,7 @@ export interface Figure {
   y: { label: string; fromZero: boolean }
   /** In the order in which they get their symbols and dashes. The page's CSS has a variable `--<series>` for each. */
   series: readonly string[]
+  /** The variables of series that have none of their own: where there are more series than colours. */
+  colors?: Readonly<Record<string, string>>
   marks: Mark[]
 }

@@ -14,9 +14,10 @@ const mostMarks = 40
 const dashes = ['none', '7 3', '2 3', '10 3 2 3', '5 5', '1 4']
 
 /** Draws a figure: an `<svg>` whose colours are the page's CSS variables of its series. */
-export function draw({ id, title, description, kind, x, y, series, marks }: Figure): string {
+export function draw({ id, title, description, kind, x, y, series, colors, marks }: Figure): string {
   const { document } = parseHTML('<!doctype html><html><body></body></html>')
-  const color = ({ series }: Mark) => `var(--${series})`
+  const variable = (one: string) => `var(--${colors?.[one] ?? one})`
+  const color = ({ series }: Mark) => variable(series)
   const lines = kind === 'lines'
   const ends = lines ? apart(marks, y.fromZero) : beside(marks)
   const of = (one: string) => marks.filter((mark) => mark.series === one)
@@ -48,9 +49,9 @@ export function draw({ id, title, description, kind, x, y, series, marks }: Figu
         Plot.line(of(one), {
           x: 'x',
           y: 'y',
-          stroke: `var(--${one})`,
+          stroke: variable(one),
           strokeWidth: 2,
-          strokeDasharray: marked.includes(one) ? 'none' : (dashes[index % dashes.length] ?? 'none'),
+          strokeDasharray: dash(index, marked.includes(one)),
         }),
       ),
       Plot.dot(marked.flatMap(of), {
@@ -80,6 +81,12 @@ export function draw({ id, title, description, kind, x, y, series, marks }: Figu
   })
   name(svg, id, title, description)
   return svg.outerHTML
+}
+
+/** Where colours and symbols begin again, marks alone don't tell lines apart, nor do the dashes of the first round. */
+function dash(index: number, marked: boolean): string {
+  const round = Math.floor(index / dashes.length)
+  return dashes[(marked ? round : index + round) % dashes.length] ?? 'none'
 }
 
 /** Where a name stands, from its mark. */

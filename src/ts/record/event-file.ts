@@ -45,11 +45,12 @@ export class EventFile {
     const name = [Math.floor(Date.now() / 1000), hostname(), process.pid, opened++].join('.')
     const file = new EventFile(join(folder, prefix + name + suffix))
     file.#waiting.push(tensorboard().fileVersion(time))
-    const ends = new Map(history.epochs.map((epoch) => [epoch.steps, epoch]))
+    const ends = new Map(history.epochs.map((epoch, index) => [epoch.steps, index]))
     for (const [index, step] of history.steps.entries()) {
       file.#addStep(step)
-      const epoch = ends.get(stepsDone(step))
-      if (epoch) file.#addEpoch(epoch, step.time + epoch.seconds)
+      const end = ends.get(stepsDone(step))
+      const [epoch, time] = end === undefined ? [] : [history.epochs[end], history.epochEnds[end]]
+      if (epoch && time !== undefined) file.#addEpoch(epoch, time)
       if (index % piece === piece - 1) await pause()
     }
     const last = history.steps.at(-1)

@@ -21,6 +21,8 @@ export interface History {
   /** As the run was started, or last resumed; null in an empty log. */
   config: RunConfig | null
   epochs: EpochRecord[]
+  /** When each of them ended, in seconds since 1970. */
+  epochEnds: number[]
   steps: StepRecord[]
   /** How it ended, if it came to an end since it was last started. */
   end: { report: Report } | { error: { code: string; message: string } } | null
@@ -32,7 +34,15 @@ export interface History {
 
 /** Puts a log's lines together. */
 export class HistoryBuilder {
-  readonly history: History = { config: null, epochs: [], steps: [], end: null, started: [], seconds: 0 }
+  readonly history: History = {
+    config: null,
+    epochs: [],
+    epochEnds: [],
+    steps: [],
+    end: null,
+    started: [],
+    seconds: 0,
+  }
   #time = 0
 
   add(line: LogLine): void {
@@ -50,6 +60,7 @@ export class HistoryBuilder {
       history.steps.push(step)
     } else if (line.type === 'epoch') {
       history.epochs.push(epochRecord(line, history.steps.at(-1)))
+      history.epochEnds.push(line.time)
     } else if (line.type === 'done') {
       history.end = { report: line.report }
     } else if (line.type === 'error') {

@@ -52,8 +52,17 @@ export interface RunRecord extends RunSummary {
  */
 export async function readRun(folder: string | URL): Promise<RunRecord> {
   const path = toPath(folder, 'the folder of a run')
-  const [history, evaluation] = [await readHistory(path), await readEvaluation(path)]
-  return runRecord(path, history, evaluation, isRunning(path))
+  const { history, running } = await present(path)
+  return runRecord(path, history, await readEvaluation(path), running)
+}
+
+/** What the log of a run says, and whether it goes on. */
+async function present(folder: string): Promise<{ history: History; running: boolean }> {
+  const history = await readHistory(folder)
+  const running = isRunning(folder)
+  // It may have come to its end since its log was read: only a log that nobody writes any more tells that it has none.
+  const unsure = !running && history.config !== null && history.end === null
+  return { history: unsure ? await readHistory(folder) : history, running }
 }
 
 /** Puts together what was read. */
@@ -103,9 +112,9 @@ export async function listRuns(
   const runs: RunSummary[] = []
   for (const folder of folders) {
     await readable(folder, onUnreadable, async () => {
-      const history = await readHistory(folder)
+      const { history, running } = await present(folder)
       // A run that began this moment has not said so yet.
-      if (history.config) runs.push(summary(folder, history, isRunning(folder)))
+      if (history.config) runs.push(summary(folder, history, running))
     })
   }
   return runs.sort((a, b) => a.startedAt.localeCompare(b.startedAt))

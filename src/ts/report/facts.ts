@@ -177,8 +177,12 @@ function words(key: string): string {
   return key.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
 }
 
-/** A value of a configuration: of an object its parts. */
+/** A value of a configuration: of an object its parts, of a list what is in it. */
 function text(value: unknown): string {
+  if (Array.isArray(value)) {
+    const separator = value.some((one) => typeof one === 'object') ? '; ' : ' '
+    return value.map(text).join(separator) || 'none'
+  }
   if (typeof value !== 'object' || value === null) return String(value)
   const parts = Object.entries(value).filter(([, part]) => part !== null)
   return parts.map(([key, part]) => (key === 'type' ? text(part) : `${words(key)} ${text(part)}`)).join(', ')

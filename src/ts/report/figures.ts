@@ -50,6 +50,7 @@ export function runFigures({ steps, epochs, config }: RunRecord): Figure[] {
 /** The same of several runs, a line each: what the network answers on pictures that it did not learn from. */
 export function comparedFigures(runs: RunRecord[]): Figure[] {
   const series = runs.map((_, index) => seriesOf(index))
+  const colors = Object.fromEntries(series.map((one, index) => [one, seriesOf(index % pageColors)]))
   const lines = (marks: (run: RunRecord) => { x: number; y: number }[]) =>
     runs.flatMap((run, index) => marks(run).map(({ x, y }) => mark(seriesOf(index), nameOf(index), x, y)))
   const evaluated = (pick: (metrics: { loss: number; accuracy: number }) => number) =>
@@ -92,7 +93,7 @@ export function comparedFigures(runs: RunRecord[]): Figure[] {
       true,
       stepped(({ imagesPerSecond }) => imagesPerSecond),
     ),
-  ].map((shown) => ({ ...shown, series, x: { label: 'epochs' } }))
+  ].map((shown) => ({ ...shown, series, colors, x: { label: 'epochs' } }))
 }
 
 /** A run's name in a plot of several, and in their table. */
@@ -109,12 +110,17 @@ export function judged({ validation, test, train }: EpochRecord): { loss: number
 export function judgedBy(runs: RunRecord[]): string {
   const epochs = runs.flatMap(({ epochs }) => epochs.slice(0, 1))
   if (epochs.every(({ validation }) => validation)) return 'validation'
-  return epochs.every(({ validation, test }) => !validation && test) ? 'test' : 'held-back'
+  if (epochs.every(({ validation, test }) => !validation && test)) return 'test'
+  // A run that kept nothing back is judged by what it was trained on.
+  if (epochs.every(({ validation, test }) => validation || test)) return 'held-back'
+  return epochs.every(({ validation, test }) => !validation && !test) ? 'training' : 'held-back or training'
 }
 
-/** The page has six colours: the seventh run begins again. */
+/** The page's style has so many colours: the next run begins again, with another dash. */
+const pageColors = 6
+
 function seriesOf(index: number): string {
-  return `s${(index % 6) + 1}`
+  return `s${index + 1}`
 }
 
 function mark(series: string, name: string, x: number, y: number): Mark {

@@ -3,6 +3,8 @@ import { escaped, scrolling } from '../page/frame.js'
 import { numberColumn, type Sheet } from '../page/sheet.js'
 import type { Evaluation } from '../record/evaluation.js'
 
+// What a file says goes into the page escaped, numbers too: whoever sends somebody a run's folder may have written anything.
+
 /** Of more classes a matrix can't be read: then the pairs are listed that are confused most. */
 const mostClasses = 20
 const mostPairs = 30
@@ -22,6 +24,7 @@ interface Confusion {
 
 function matrix({ classes, confusion, split }: Confusion): string {
   const title = `Confusion matrix of the ${split} pictures`
+  const shown = (count: number) => escaped(String(count))
   const head = classes.map((label) => `<th scope="col" class="number">${escaped(label)}</th>`).join('')
   const most = Math.max(
     1,
@@ -29,9 +32,9 @@ function matrix({ classes, confusion, split }: Confusion): string {
   )
   const row = (counts: number[], right: number) => {
     const cells = counts.map((count, answer) => {
-      if (answer === right) return `<td class="right">${count}</td>`
+      if (answer === right) return `<td class="right">${shown(count)}</td>`
       // Not darker than letters can be read on.
-      return `<td${count === 0 ? '' : ` style="--share: ${((0.5 * count) / most).toFixed(2)}"`}>${count}</td>`
+      return `<td${count === 0 ? '' : ` style="--share: ${((0.5 * count) / most).toFixed(2)}"`}>${shown(count)}</td>`
     })
     return `<tr><th scope="row">${escaped(classes[right] ?? '')}</th>${cells.join('')}</tr>`
   }
@@ -40,7 +43,7 @@ the more there are.</p>
 ${scrolling(
   title,
   `<table class="confusion">
-<caption>${title}</caption>
+<caption>${escaped(title)}</caption>
 <thead><tr><th scope="col">right class</th>${head}</tr></thead>
 <tbody>
 ${confusion.map(row).join('\n')}
@@ -56,7 +59,7 @@ function pairs({ classes, confusion }: Confusion): string {
   const shown = all.sort((a, b) => b.count - a.count).slice(0, mostPairs)
   const rows = shown.map(
     ({ right, answer, count }) =>
-      `<tr><th scope="row">${escaped(classes[right] ?? '')}</th><td>${escaped(classes[answer] ?? '')}</td><td class="number">${count}</td></tr>`,
+      `<tr><th scope="row">${escaped(classes[right] ?? '')}</th><td>${escaped(classes[answer] ?? '')}</td><td class="number">${escaped(String(count))}</td></tr>`,
   )
   const title = 'The classes that are confused most'
   return scrolling(
@@ -99,14 +102,14 @@ export function classTable({ perClass, split }: Evaluation): Sheet {
 
 /** The pictures whose right class the network finds least probable. */
 export function mostWrong({ mostWrong, split }: Evaluation): string {
-  if (mostWrong.length === 0) return `<p>Every ${split} picture is answered right.</p>`
+  if (mostWrong.length === 0) return `<p>Every ${escaped(split)} picture is answered right.</p>`
   const item = ({ index, label, probability, answers, png }: Evaluation['mostWrong'][number]) => {
     const answer = answers[0]?.label ?? ''
     const alt = `${split} picture ${index}: right is ${label}, the answer is ${answer}`
     const list = answers
       .map((one) => `<li><span>${escaped(one.label)}</span> <span>${percent(one.probability)}</span></li>`)
       .join('')
-    return `<li><img src="data:image/png;base64,${png}" width="96" height="96" loading="lazy" alt="${escaped(alt)}">
+    return `<li><img src="data:image/png;base64,${escaped(png)}" width="96" height="96" loading="lazy" alt="${escaped(alt)}">
 <strong>${escaped(label)}</strong> ${percent(probability)}
 <ol aria-label="most probable">${list}</ol></li>`
   }

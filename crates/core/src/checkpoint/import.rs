@@ -53,6 +53,7 @@ pub fn import(path: &Path, options: &ModelOptions, resize: Option<usize>) -> Res
         classes,
         config: found.config,
         resize,
+        trained_on: None,
         normalization: own.and_then(|own| own.normalization).unwrap_or_default(),
         batches_tracked: 0,
         training: None,

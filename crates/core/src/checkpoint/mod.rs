@@ -17,7 +17,7 @@ pub use import::import;
 pub use read::read;
 pub use write::write;
 
-use crate::config::{ModelConfig, Normalization, TrainConfig};
+use crate::config::{ModelConfig, Normalization, TrainConfig, TrainedOn};
 use crate::metrics::{Metrics, PictureCounts};
 use crate::model::tensors::NamedTensor;
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,8 @@ pub struct Checkpoint {
     pub normalization: Normalization,
     /// What a picture's shorter side is resized to, in pixels, before the square of the network's resolution is cut out.
     pub resize: usize,
+    /// How the pictures were divided that it was trained on; `None` when it wasn't, or by a version that didn't say.
+    pub trained_on: Option<TrainedOn>,
     /// The state dict, in PyTorch's order.
     pub tensors: Vec<NamedTensor>,
     /// Steps that batch norm has seen.
@@ -70,6 +72,9 @@ pub struct Progress {
     pub config: TrainConfig,
     /// The pictures.
     pub pictures: PictureCounts,
+    /// Differs where other pictures of a folder were in the parts; `None` for CIFAR-10, and in files that don't say.
+    #[serde(default)]
+    pub digest: Option<String>,
     /// The epoch that it is in, from 0.
     pub epoch: usize,
     /// Steps done in this epoch.
@@ -97,10 +102,11 @@ pub struct Progress {
 
 impl Progress {
     /// A run at its beginning.
-    pub fn new(config: TrainConfig, pictures: PictureCounts) -> Self {
+    pub fn new(config: TrainConfig, pictures: PictureCounts, digest: Option<String>) -> Self {
         Self {
             config,
             pictures,
+            digest,
             epoch: 0,
             step: 0,
             steps: 0,

@@ -43,6 +43,10 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         false => config.resolution,
     };
     config.check_resize(resize).map_err(|error| file.corrupt(error))?;
+    let trained_on = match file.metadata.contains_key("trainedOn") {
+        true => Some(file.json("trainedOn")?),
+        false => None,
+    };
     let training = match file.metadata.contains_key("training") {
         false => None,
         true => {
@@ -66,6 +70,7 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         classes,
         normalization,
         resize,
+        trained_on,
         tensors,
         batches_tracked: batches_tracked as u64,
         training,
@@ -158,7 +163,7 @@ mod tests {
             optimizer: OptimizerConfig::of(OptimizerKind::Sgd),
             ..Default::default()
         };
-        let mut progress = Progress::new(config, pictures);
+        let mut progress = Progress::new(config, pictures, None);
         (progress.epoch, progress.step, progress.steps) = (2, 3, 23);
         (progress.correct, progress.count, progress.best) = (7, 30, Some((1, 0.5)));
         let folder = tempfile::tempdir().unwrap();

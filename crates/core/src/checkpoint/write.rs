@@ -28,6 +28,9 @@ fn serialize(checkpoint: &Checkpoint) -> Result<Vec<u8>> {
         ("normalization".to_owned(), json(serde_json::to_string(&checkpoint.normalization))?),
         ("resize".to_owned(), checkpoint.resize.to_string()),
     ]);
+    if let Some(trained_on) = &checkpoint.trained_on {
+        metadata.insert("trainedOn".to_owned(), json(serde_json::to_string(trained_on))?);
+    }
     let mut tensors: Vec<(String, Values<'_>)> = Vec::new();
     for tensor in &checkpoint.tensors {
         tensors.push((tensor.name.clone(), Values::Float32(tensor)));

@@ -3,6 +3,7 @@
 use super::check_threads;
 use super::model::MAX_RESIZE;
 use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// As asked for: what is absent takes its default.
@@ -33,6 +34,28 @@ pub struct FolderConfig {
     pub seed: u64,
     pub cache: PathBuf,
     pub threads: Option<usize>,
+}
+
+/// How a folder's pictures were made ready and divided: with this the same folder gives the same pictures again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FolderSplit {
+    /// What the shorter side of a picture was resized to, in pixels.
+    pub resize: usize,
+    /// Share of every class's pictures that was for testing; `None` where the folder has parts.
+    pub test_fraction: Option<f64>,
+    /// Decided which pictures these were, and which are for validation.
+    pub seed: u64,
+}
+
+/// How the pictures were divided that a network was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrainedOn {
+    /// The share of the training pictures that was kept for validation.
+    pub validation_fraction: f64,
+    /// How they were taken from a folder; `None` for CIFAR-10.
+    pub folder: Option<FolderSplit>,
 }
 
 impl FolderOptions {

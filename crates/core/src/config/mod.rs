@@ -17,7 +17,7 @@ pub use average::{EmaConfig, EmaOptions};
 pub use benchmark::{BenchmarkConfig, BenchmarkOptions, ComparisonOptions, Subject};
 pub use class_weights::{ClassWeights, Counted};
 pub use evaluation::TestTimeAugmentation;
-pub use folder::{FolderConfig, FolderOptions};
+pub use folder::{FolderConfig, FolderOptions, FolderSplit, TrainedOn};
 pub use model::{Activation, Layout, ModelConfig, ModelOptions, Normalization, Variant};
 pub(crate) use optimizer::check_learning_rate;
 pub use optimizer::{OptimizerConfig, OptimizerKind, OptimizerOptions, Rule};

@@ -18,6 +18,7 @@ pub(crate) mod testing;
 pub use folder::Skipped;
 pub use pictures::{Pictures, View};
 
+use crate::config::FolderSplit;
 use crate::error::{Error, ErrorCode, Result};
 use split::Split;
 use std::sync::Arc;
@@ -44,6 +45,10 @@ pub struct Dataset {
     pub test: Arc<Pictures>,
     /// How a share is kept for validation.
     pub splitting: Splitting,
+    /// How they were taken from a folder; `None` for CIFAR-10.
+    pub folder: Option<FolderSplit>,
+    /// Differs where other pictures of a folder are in the parts; `None` for CIFAR-10.
+    pub digest: Option<String>,
     /// The resolution that the pictures were made ready for; `None` when they are as they are published.
     pub resolution: Option<usize>,
     /// Files that could not be read, and are left out.

@@ -1,6 +1,6 @@
 //! What a training run tells while it goes on. Names and shapes are part of the public contract.
 
-use crate::config::{ModelConfig, Normalization, TrainConfig};
+use crate::config::{FolderSplit, ModelConfig, Normalization, TrainConfig};
 pub use crate::metrics::{Metrics, PictureCounts};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -17,6 +17,11 @@ pub struct RunConfig {
     pub normalization: Normalization,
     /// Where the pictures came from.
     pub data: String,
+    /// How they were taken from a folder; absent for CIFAR-10.
+    pub folder: Option<FolderSplit>,
+    /// They are exactly the published CIFAR-10.
+    #[serde(default)]
+    pub official: bool,
     /// How many there are.
     pub pictures: PictureCounts,
     /// Files of the data set that could not be read as pictures, and are left out.

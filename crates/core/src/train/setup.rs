@@ -7,7 +7,7 @@ use super::record::Record;
 use super::trainer::Trainer;
 use super::writer::Writer;
 use crate::checkpoint::{Progress, TrainingState};
-use crate::config::{Augmentation, TrainConfig, TrainOptions};
+use crate::config::{Augmentation, TrainConfig, TrainOptions, TrainedOn};
 use crate::data::prepare::Preparer;
 use crate::data::{Dataset, Pictures};
 use crate::engine::backend::{EngineState, KeptPictures, Recipe};
@@ -77,12 +77,14 @@ impl<'a> Trainer<'a> {
         let class_weights = recipe.class_weights.as_ref();
         let class_weights =
             class_weights.map(|weights| weights.resolve(labels, model.config().classes)).transpose()?;
-        let progress = progress(state, &recipe, parts.counts(data))?;
+        let progress = progress(state, &recipe, parts.counts(data), data.digest.clone())?;
         if data.classes.len() == model.config().classes {
             weights.classes = data.classes.clone();
         }
         // From now on the network is asked about pictures as it is validated with them.
         weights.resize = data.train.resize().unwrap_or(model.config().resolution);
+        weights.trained_on =
+            Some(TrainedOn { validation_fraction: recipe.validation_fraction, folder: data.folder.clone() });
 
         let (network, backend) = (model.network(), model.backend());
         let layout = Parameters::new(network);
@@ -137,6 +139,8 @@ impl<'a> Trainer<'a> {
             train: recipe,
             normalization: weights.normalization,
             data: data.source.clone(),
+            folder: data.folder.clone(),
+            official: data.official,
             pictures: progress.pictures,
             skipped: data.skipped.len(),
             class_weights,
@@ -243,14 +247,17 @@ fn progress(
     state: Option<&TrainingState>,
     recipe: &TrainConfig,
     pictures: PictureCounts,
+    digest: Option<String>,
 ) -> Result<Progress> {
     let progress = match state {
         Some(state) => Progress {
             config: recipe.clone(),
             averaged: if recipe.ema.is_some() { state.progress.averaged } else { 0 },
+            // What an older version has begun is known from now on.
+            digest: state.progress.digest.clone().or_else(|| digest.clone()),
             ..state.progress.clone()
         },
-        None => Progress::new(recipe.clone(), pictures),
+        None => Progress::new(recipe.clone(), pictures, digest.clone()),
     };
     let before = progress.pictures;
     if before != pictures {
@@ -265,6 +272,13 @@ fn progress(
                 pictures.validation,
                 pictures.test
             ),
+        ));
+    }
+    if progress.digest != digest {
+        return Err(Error::new(
+            ErrorCode::CheckpointMismatch,
+            "the run to resume has other pictures in its parts than this data would give it, though as many: open the same \
+             folder, with the same testFraction and seed",
         ));
     }
     if progress.epoch >= recipe.epochs {

@@ -22,7 +22,7 @@ import { openCifar10 } from '../data.js'
 import type { Deps } from '../deps.js'
 import { tellDevice } from '../device.js'
 import { isUnread, outputFailure } from '../interrupt.js'
-import { addNetworkOptions, type NetworkFlags, networkOf, number, presetOf } from '../options.js'
+import { addNetworkOptions, list, type NetworkFlags, networkOf, number, presetOf } from '../options.js'
 import { newFolder } from '../plan.js'
 import { addRecipeOptions, type RecipeFlags, recipeOf } from '../recipe.js'
 import { renderComparison } from '../render/comparison.js'
@@ -119,7 +119,7 @@ function optionsOf(flags: Flags): CompareOptions {
   const { seconds, device } = flags
   return {
     ...networkOf(flags),
-    ...(flags.variants === undefined ? {} : { variants: flags.variants.split(',') as Variant[] }),
+    ...(flags.variants === undefined ? {} : { variants: list(flags.variants) as Variant[] }),
     ...(seconds === undefined ? {} : { seconds }),
     ...(threads === undefined ? {} : { threads }),
     ...(device === undefined ? {} : { device }),

@@ -29,7 +29,7 @@ export function evaluateCommand(deps: Deps): Command {
     .argument('<checkpoint>', 'a .safetensors file that train or import wrote')
     .option('--data <dir>', dataHelp)
     .option('--cache-dir <dir>', cacheHelp)
-    .option('--split <part>', 'train, validation (of the split that train makes by default) or test', 'test')
+    .option('--split <part>', 'train, validation or test, as they were divided for its training', 'test')
     .addOption(viewsOption())
     .addOption(deviceOption())
     .option('--json', 'print a line of JSON')
@@ -51,19 +51,24 @@ async function evaluate(
   }
   const model = await MobileNet.load(checkpoint, deviceOf({ device }))
   tellDevice(deps, model.deviceNote, { json })
-  const { resize, config } = model
-  const source = { directory, cacheDir, resolution: config.resolution, resize }
+  const { resize, config, trainedOn } = model
+  const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }
   const data = await openData(deps, source, { json })
   const metrics = await withBar(deps.stderr, `evaluating ${split}`, (onProgress) =>
-    model.evaluate(partOf(data, split), { tta, signal: deps.interrupt, onProgress }),
+    model.evaluate(partOf(data, split, trainedOn?.validationFraction), {
+      tta,
+      signal: deps.interrupt,
+      onProgress,
+    }),
   )
   const { loss, accuracy, correct, count } = metrics
   if (json) writeJson(deps.stdout, { type: 'evaluation', split, tta, loss, accuracy, correct, count })
   else deps.stdout.write(setLine(name, metrics))
 }
 
-function partOf(data: Dataset, split: string): Part {
+/** A part as in the run that trained the network; of a network that doesn't know it, as train divides by default. */
+function partOf(data: Dataset, split: string, validationFraction: number | undefined): Part {
   if (split === 'test') return data.test
-  const { train, validation } = data.split()
+  const { train, validation } = data.split(validationFraction)
   return split === 'train' ? train : validation
 }

@@ -66,8 +66,8 @@ async function exportQuantized(
   options: OnnxOptions,
   { out, data: directory, cacheDir }: Flags,
 ): Promise<void> {
-  const { resize, config } = model
-  const source = { directory, cacheDir, resolution: config.resolution, resize }
+  const { resize, config, trainedOn } = model
+  const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }
   const calibration = await openData(deps, source, {})
   const whole = { ...options, quantize: 'int8', calibration, signal: deps.interrupt } as const
   const { calibrated, before, after } = await withBar(deps.stderr, 'evaluating', (onProgress) =>

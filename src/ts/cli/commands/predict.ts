@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { Command } from 'commander'
 import {
   findPictures,
@@ -12,7 +14,7 @@ import { number, viewsOption } from '../options.js'
 import { tellFailure } from '../render/failure.js'
 import { type PredictionFormat, PredictionView } from '../render/predictions.js'
 import { printable } from '../render/text.js'
-import { watchPictures } from '../watch.js'
+import { type PictureWatch, watchPictures } from '../watch.js'
 
 interface Flags {
   top: number
@@ -49,13 +51,31 @@ export function predictCommand(deps: Deps): Command {
 }
 
 async function predict(deps: Deps, checkpoint: string, images: string[], flags: Flags): Promise<void> {
-  const { top, tta, resize, watch } = flags
+  const { watch } = flags
   if (images.length === 0 && watch === undefined) {
     throw new MobileNetError('INVALID_OPTION', 'name a picture or a folder, or watch one with --watch')
   }
+  // Before anything is read: what comes in the meantime is answered, too.
+  const watched = watch === undefined ? undefined : await watchPictures(watch, deps.interrupt)
+  try {
+    await answer(deps, checkpoint, images, flags, watched)
+  } finally {
+    await watched?.close()
+  }
+}
+
+async function answer(
+  deps: Deps,
+  checkpoint: string,
+  images: string[],
+  flags: Flags,
+  watched: PictureWatch | undefined,
+): Promise<void> {
+  const { top, tta, resize, watch } = flags
   const model = await MobileNet.load(checkpoint, deviceOf(flags))
   tellDevice(deps, model.deviceNote, flags)
   const files = await findPictures(images)
+  const found = watched ? await states(files) : new Map()
   const view = new PredictionView(deps.stdout, formatOf(flags), files, model.classes)
   const options = { top, tta, resize: resize ?? null, signal: deps.interrupt }
   const failures: MobileNetError[] = []
@@ -68,18 +88,30 @@ async function predict(deps: Deps, checkpoint: string, images: string[], flags: 
     }
   }
   for await (const answer of model.predictEach(files, options)) show(answer)
-  if (watch !== undefined) {
-    const says = flags.json
-      ? undefined
-      : () => deps.stderr.write(`waiting for pictures in ${printable(watch)}\n`)
-    for await (const file of watchPictures(watch, deps.interrupt, says)) {
-      for await (const answer of model.predictEach([file], options)) show(answer)
-    }
+  if (watch !== undefined && !flags.json) deps.stderr.write(`waiting for pictures in ${printable(watch)}\n`)
+  for await (const file of watched ?? []) {
+    // What came while the folder was looked through was found and answered there, unless it was written to afterwards.
+    const before = found.get(resolve(file))
+    found.delete(resolve(file))
+    if (before !== undefined && before === (await stateOf(file))) continue
+    for await (const answer of model.predictEach([file], options)) show(answer)
   }
   const [first] = failures
   if (!first) return
   if (files.length === 1) throw first
   throw new MobileNetError(first.code, `${failures.length} of ${files.length} pictures could not be read`)
+}
+
+/** What tells whether files were written to, by their whole paths. */
+async function states(files: string[]): Promise<Map<string, string | undefined>> {
+  const found = new Map<string, string | undefined>()
+  for (const file of files) found.set(resolve(file), await stateOf(file))
+  return found
+}
+
+async function stateOf(file: string): Promise<string | undefined> {
+  const stats = await stat(file, { bigint: true }).catch(() => undefined)
+  return stats && `${stats.size} ${stats.mtimeNs} ${stats.ino}`
 }
 
 function formatOf({ json, csv }: Flags): PredictionFormat {

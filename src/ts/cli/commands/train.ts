@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import {
   type Dataset,
+  type FolderSplit,
   fineTuning,
   type ImportOptions,
   MobileNet,
@@ -108,9 +109,10 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
     resume: resumeCommand(deps, flags, plan),
     interrupt: deps.interrupt,
   }
-  // A preset's crop and flip are for CIFAR-10; what photographs take, the core knows.
+  // A preset's crop and flip are for CIFAR-10; what photographs take, the core knows. A run that is repeated had its own.
   const { augment, ...rest } = plan.options
-  const options = data.resolution !== null && flags.augment === undefined ? rest : plan.options
+  const ofPreset = flags.augment === undefined && flags.config === undefined
+  const options = data.resolution !== null && ofPreset ? rest : plan.options
   const view = viewOf(deps, flags, facts)
   const evaluationEvents = view instanceof TtyView
   const run = model.train({ ...options, resume: plan.resume, data, evaluationEvents })
@@ -129,10 +131,16 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
 async function open(
   deps: Deps,
   flags: TrainFlags,
-  { checkpoint, imported, from, data: directory, network }: Plan,
+  { checkpoint, imported, from, data: directory, folder, network, resume }: Plan,
 ): Promise<{ model: MobileNet; data: Dataset }> {
-  const read = async (resolution: number) => {
-    const source = { directory, cacheDir: flags.cacheDir, resolution }
+  const read = async (resolution: number, split: FolderSplit | null | undefined = folder) => {
+    const source = {
+      directory,
+      cacheDir: flags.cacheDir,
+      resolution,
+      resize: resizeOf(split, resolution),
+      split,
+    }
     const data = await openData(deps, source, { quiet: flags.quiet, json: flags.json })
     if (flags.validationFraction !== undefined && data.counts.validation > 0) {
       throw new MobileNetError(
@@ -144,7 +152,8 @@ async function open(
   }
   if (checkpoint !== undefined) {
     const model = await MobileNet.load(checkpoint, network)
-    return { model, data: await read(model.config.resolution) }
+    // A run goes on with the pictures that it had.
+    return { model, data: await read(model.config.resolution, resume ? model.trainedOn?.folder : folder) }
   }
   if (imported !== undefined) {
     const model = await published(deps, flags, (found) =>
@@ -160,6 +169,11 @@ async function open(
   const classes = flags.classes ?? (data.resolution === null ? undefined : data.classes.length)
   if (classes === undefined || classes === model.config.classes) return { model, data }
   return { model: await MobileNet.create({ ...network, classes }), data }
+}
+
+/** What pictures are resized to; of another resolution than before, that is no size any more. */
+function resizeOf(split: FolderSplit | null | undefined, resolution: number): number | undefined {
+  return split && split.resize >= resolution ? split.resize : undefined
 }
 
 /** A network that begins with the weights of `from`, which say for what resolution it is. */

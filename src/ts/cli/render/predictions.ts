@@ -2,6 +2,7 @@ import type { Logits, Prediction } from '../../../../index.js'
 import { writeCsv } from './csv.js'
 import { writeJson } from './json.js'
 import { percent, printable } from './text.js'
+import { columnsOf, cut, padEnd } from './width.js'
 
 /** How predictions are printed. */
 export type PredictionFormat = 'text' | 'json' | 'csv'
@@ -31,16 +32,17 @@ export class PredictionView {
       }
     } else {
       const name = printable(file)
-      this.#fileWidth = Math.max(this.#fileWidth, this.#bounded(name.length))
+      this.#fileWidth = Math.max(this.#fileWidth, this.#bounded(columnsOf(name)))
       this.#stdout.write(this.#lines(name, predictions))
     }
   }
 
   #lines(file: string, predictions: Prediction[]): string {
     const width = this.#fileWidth
-    const name = file.length > width ? `…${file.slice(1 - width)}` : file
+    const own = columnsOf(file)
+    const name = own > width ? `…${cut(file, own - width + 1)}` : file
     const line = ({ label, probability }: Prediction, i: number) =>
-      `${(i === 0 ? name : '').padEnd(width)}  ${printable(label).padEnd(this.#labelWidth)}  ${percent(probability).padStart(7)}\n`
+      `${padEnd(i === 0 ? name : '', width)}  ${padEnd(printable(label), this.#labelWidth)}  ${percent(probability).padStart(7)}\n`
     return predictions.map(line).join('')
   }
 
@@ -52,5 +54,5 @@ export class PredictionView {
 }
 
 function longest(texts: string[]): number {
-  return texts.reduce((most, text) => Math.max(most, printable(text).length), 0)
+  return texts.reduce((most, text) => Math.max(most, columnsOf(printable(text))), 0)
 }

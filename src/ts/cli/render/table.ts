@@ -1,10 +1,11 @@
 import type { Column } from '../../page/sheet.js'
+import { columnsOf, padEnd, padStart } from './width.js'
 
 export { type Column, numberColumn } from '../../page/sheet.js'
 
 /** Lines of aligned columns. */
 export function table(columns: Column[], width: number | undefined): string[] {
-  const widthOf = ({ title, cells }: Column) => Math.max(title.length, ...cells.map((cell) => cell.length))
+  const widthOf = ({ title, cells }: Column) => Math.max(...[title, ...cells].map(columnsOf))
   const total = (list: Column[]) => list.reduce((sum, column) => sum + widthOf(column) + 2, -2)
   let shown = columns
   for (const spare of columns
@@ -18,7 +19,7 @@ export function table(columns: Column[], width: number | undefined): string[] {
     shown
       .map((column) => {
         const text = row === 0 ? column.title : (column.cells[row - 1] ?? '')
-        return column.right ? text.padStart(widthOf(column)) : text.padEnd(widthOf(column))
+        return column.right ? padStart(text, widthOf(column)) : padEnd(text, widthOf(column))
       })
       .join('  ')
       .trimEnd(),

@@ -1,5 +1,6 @@
 import type { WriteStream } from 'node:tty'
 import pc from 'picocolors'
+import { columnsOf, cut, padEnd } from './width.js'
 
 export { clock, grouped, milliseconds, percent, speedText, wholePercent } from '../../page/format.js'
 
@@ -13,12 +14,10 @@ export function squeeze(columns: number | undefined, parts: string[], optional: 
   const join = () => parts.filter((part, i) => part !== '' && !left.has(i)).join(' ')
   const last = Array.from(parts.keys()).slice(1).reverse()
   for (const index of [...optional, ...last]) {
-    if (join().trimEnd().length < width) break
+    if (columnsOf(join().trimEnd()) < width) break
     left.add(index)
   }
-  return join()
-    .trimEnd()
-    .slice(0, width - 1)
+  return cut(join().trimEnd(), 0, width - 1)
 }
 
 /** Functions that colour a text, or leave it as it is. */
@@ -33,7 +32,7 @@ export function colors(stream: Pick<WriteStream, 'isTTY'>): Colors {
 export function labelled(stream: Pick<WriteStream, 'isTTY'>, rows: [label: string, text: string][]): string {
   const width = labelWidth(rows)
   const { dim } = colors(stream)
-  return rows.map(([label, text]) => `${dim(label.padEnd(width))}  ${text}\n`).join('')
+  return rows.map(([label, text]) => `${dim(padEnd(label, width))}  ${text}\n`).join('')
 }
 
 /** Breaks texts at words, so that with their labels they fit into the terminal. */
@@ -44,7 +43,7 @@ export function wrapped(columns: number | undefined, rows: [label: string, text:
     const lines: string[] = []
     for (const word of text.split(' ')) {
       const line = lines.at(-1)
-      if (line !== undefined && line.length + 1 + word.length <= width)
+      if (line !== undefined && columnsOf(line) + 1 + columnsOf(word) <= width)
         lines[lines.length - 1] = `${line} ${word}`
       else lines.push(word)
     }
@@ -53,7 +52,7 @@ export function wrapped(columns: number | undefined, rows: [label: string, text:
 }
 
 function labelWidth(rows: [label: string, text: string][]): number {
-  return Math.max(...rows.map(([label]) => label.length))
+  return Math.max(...rows.map(([label]) => columnsOf(label)))
 }
 
 /** A word for a POSIX shell; with control characters, as bash and its like read them. */
@@ -62,10 +61,12 @@ function quoted(word: string): string {
   return `$'${printable(word.replaceAll('\\', '\\\\').replaceAll("'", "\\'"))}'`
 }
 
-/** A command to type, with what a shell would read quoted. */
-export function shell(words: string[]): string {
-  const quote = process.platform === 'win32' ? (word: string) => `"${printable(word)}"` : quoted
-  return words.map((word) => (/^[\w@%+=:,./\\-]+$/.test(word) ? word : quote(word))).join(' ')
+/** A command to type, with what a shell would read quoted: that of Windows doesn't read backslashes. */
+export function shell(words: string[], platform: NodeJS.Platform = process.platform): string {
+  const windows = platform === 'win32'
+  const quote = windows ? (word: string) => `"${printable(word)}"` : quoted
+  const harmless = windows ? /^[\w@%+=:,./\\-]+$/ : /^[\w@%+=:,./-]+$/
+  return words.map((word) => (harmless.test(word) ? word : quote(word))).join(' ')
 }
 
 // Control characters, and those that turn the direction of writing: a terminal would obey them.

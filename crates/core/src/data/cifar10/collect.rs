@@ -160,6 +160,8 @@ impl Collector {
             validation: None,
             test: Arc::new(test.pictures),
             splitting: Splitting::Course,
+            folder: None,
+            digest: None,
             resolution: None,
             skipped: Vec::new(),
             classes: self.classes.unwrap_or_else(|| CLASSES.map(String::from).into()),

@@ -10,7 +10,7 @@ pub use parts::split_by_class;
 use super::frame::shrink;
 use super::image::{self, Limits, read_file};
 use super::{Dataset, Pictures, Splitting};
-use crate::config::{FolderConfig, FolderOptions};
+use crate::config::{FolderConfig, FolderOptions, FolderSplit};
 use crate::error::{Error, ErrorCode, Result};
 use cache::{Cache, Writer};
 use listing::{Listing, Part};
@@ -235,10 +235,17 @@ fn dataset(path: &Path, listing: Listing, cache: Arc<Cache>, config: &FolderConf
         *part = (ordered(&part.0), ordered(&part.1));
     }
     let note = note(&listing, &skipped, cache.files());
+    let parts = [Some(&files), validation.as_ref().map(|part| &part.0), test.as_ref().map(|part| &part.0)];
     Ok(Dataset {
+        digest: Some(digest(&listing, parts, config.seed)),
         train: pictures(files, labels),
         validation: validation.map(|(files, labels)| pictures(files, labels)),
         test: test.map_or_else(Arc::default, |(files, labels)| pictures(files, labels)),
+        folder: Some(FolderSplit {
+            resize: config.resize,
+            test_fraction: (listing.parts.len() == 1).then_some(config.test_fraction),
+            seed: config.seed,
+        }),
         splitting: Splitting::ByClass { seed: config.seed },
         resolution: Some(config.resolution),
         skipped,
@@ -247,6 +254,21 @@ fn dataset(path: &Path, listing: Listing, cache: Arc<Cache>, config: &FolderConf
         official: false,
         note,
     })
+}
+
+/// Of the names of each part's files, in order, and of the seed, from which follows which of them are for validation.
+fn digest(listing: &Listing, parts: [Option<&Vec<u32>>; 3], seed: u64) -> String {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    for files in parts {
+        hash.update((files.map_or(0, Vec::len) as u64).to_le_bytes());
+        for file in files.into_iter().flatten() {
+            let name = listing.name(*file as usize);
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+        }
+    }
+    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What a person should know about the folder.

@@ -119,7 +119,12 @@ mod tests {
 
     fn state(epoch: usize, step: usize) -> Progress {
         let pictures = PictureCounts { total: 4, train: 4, validation: 0, test: 0 };
-        Progress { epoch, step, steps: 2 * epoch + step, ..Progress::new(TrainConfig::default(), pictures) }
+        Progress {
+            epoch,
+            step,
+            steps: 2 * epoch + step,
+            ..Progress::new(TrainConfig::default(), pictures, None)
+        }
     }
 
     /// Two epochs of two steps, killed while the last line was written.
