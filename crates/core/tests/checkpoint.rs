@@ -31,6 +31,20 @@ fn what_is_saved_comes_back() {
     assert_eq!(MobileNet::import(&path, &options(), None).unwrap().tensors(), model.tensors());
 }
 
+/// Who has the old file open, or mapped, keeps it: it isn't written over, another takes its name.
+#[test]
+fn a_saved_file_takes_the_name_of_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, kept] = ["model.safetensors", "kept"].map(|name| folder.path().join(name));
+    MobileNet::create(&options(), 3).unwrap().save(&path).unwrap();
+    let old = std::fs::read(&path).unwrap();
+    std::fs::hard_link(&path, &kept).unwrap();
+    MobileNet::create(&options(), 4).unwrap().save(&path).unwrap();
+    assert!(std::fs::read(&path).unwrap() != old);
+    assert!(std::fs::read(&kept).unwrap() == old);
+    assert_eq!(folder.path().read_dir().unwrap().count(), 2);
+}
+
 #[test]
 fn equal_networks_are_equal_files() {
     let folder = tempfile::tempdir().unwrap();

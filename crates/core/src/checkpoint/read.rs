@@ -203,6 +203,9 @@ mod tests {
             assert_eq!(error.code, ErrorCode::CheckpointCorrupt, "{}", error.message);
             assert!(error.message.contains(words), "{}", error.message);
         };
+        refused(&|it| drop(it.classes.pop()), "9 class names for 10 classes");
+        refused(&|it| it.classes.push("owl".into()), "11 class names for 10 classes");
+        refused(&|it| drop(it.tensors.pop()), "is missing");
         refused(&|it| it.normalization.std[1] = 0.0, "standard deviations above 0");
         refused(&|it| it.normalization.std[0] = -1.0, "standard deviations above 0");
         let training = |change: &dyn Fn(&mut Progress), words: &str| {
@@ -217,5 +220,36 @@ mod tests {
         training(&|it| it.averaged = 24, "24 averaged steps of 23");
         training(&|it| it.correct = 31, "31 right answers of 30");
         training(&|it| it.config.batch_size = 0, "batches have no pictures");
+    }
+
+    #[test]
+    fn another_version_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        write(&checkpoint(), &path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        let entry = format!("\"version\":\"{VERSION}");
+        let place = bytes.windows(entry.len()).position(|window| window == entry.as_bytes()).unwrap();
+        bytes[place + entry.len() - 1] = b'9';
+        std::fs::write(&path, bytes).unwrap();
+        let error = read(&path).unwrap_err();
+        assert_eq!(error.code, ErrorCode::CheckpointCorrupt, "{}", error.message);
+        let words = format!("9, and this program reads version {VERSION}");
+        assert!(error.message.contains(&words), "{}", error.message);
+    }
+
+    /// The file is whole, so it isn't damaged: two things in it contradict each other.
+    #[test]
+    fn tensors_of_another_configuration_are_a_mismatch() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let mut changed = checkpoint();
+        changed.config.classes = 11;
+        changed.classes.push("owl".into());
+        write(&changed, &path).unwrap();
+        let error = read(&path).unwrap_err();
+        assert_eq!(error.code, ErrorCode::CheckpointMismatch, "{}", error.message);
+        assert!(error.message.contains("has shape [10, "), "{}", error.message);
+        assert!(error.message.contains("its configuration asks for [11, "), "{}", error.message);
     }
 }

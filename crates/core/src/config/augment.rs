@@ -277,6 +277,8 @@ mod tests {
         }
         let message = refused(&[Augmentation::Cutout { size: 8 }, Augmentation::Flip]);
         assert!(message.starts_with("augment must have flip before cutout"), "{message}");
+        let part = Augmentation::ResizedCrop { area: 0.5, ratio: 1.0 };
+        assert_eq!(refused(&[part, part]), "augment has resizedcrop once at most");
         assert!(
             refused(&[mixup(1.0, 1.0), Augmentation::Cutout { size: 8 }]).contains("cutout before mixup")
         );

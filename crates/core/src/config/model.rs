@@ -231,3 +231,72 @@ impl Normalization {
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    fn refused(options: ModelOptions, words: &str) {
+        let error = options.resolve().unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidOption, "{}", error.message);
+        assert!(error.message.contains(words), "{}", error.message);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told() {
+        let none = ModelOptions::default;
+        for width in [0.0, -1.0, 4.1, f64::NAN, f64::INFINITY] {
+            refused(ModelOptions { width: Some(width), ..none() }, "width must be above 0 and at most 4");
+        }
+        for dropout in [1.0, -0.1, f64::NAN] {
+            let words = "dropout must be at least 0 and below 1";
+            refused(ModelOptions { dropout: Some(dropout), ..none() }, words);
+        }
+        for resolution in [0, 28, 1025] {
+            let words = format!("resolution must be from 29 to 1024 in this layout, not {resolution}");
+            refused(ModelOptions { resolution: Some(resolution), ..none() }, &words);
+        }
+        for layout in [Layout::Cifar, Layout::Imagenet] {
+            let options = ModelOptions { layout: Some(layout), resolution: Some(31), ..none() };
+            refused(options, "resolution must be from 32 to 1024 in this layout, not 31");
+        }
+        for classes in [0, 1, 100_001] {
+            let words = format!("classes must be from 2 to 100000, not {classes}");
+            refused(ModelOptions { classes: Some(classes), ..none() }, &words);
+        }
+        for variant in [Variant::V2, Variant::V3Large, Variant::V3Small] {
+            let layout = Some(Layout::Unpadded);
+            refused(ModelOptions { variant: Some(variant), layout, ..none() }, "layout unpadded is V1's");
+        }
+        for (variant, activation) in [
+            (Variant::V1, Activation::HardSwish),
+            (Variant::V1, Activation::Identity),
+            (Variant::V2, Activation::Relu),
+            (Variant::V2, Activation::HardSwish),
+            (Variant::V3Large, Activation::Relu6),
+            (Variant::V3Small, Activation::HardSigmoid),
+        ] {
+            let options = ModelOptions { variant: Some(variant), activation: Some(activation), ..none() };
+            refused(options, "activation can be chosen for V1 only");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_what_is_allowed_are() {
+        let none = ModelOptions::default;
+        for options in [
+            ModelOptions { width: Some(4.0), ..none() },
+            ModelOptions { dropout: Some(0.0), ..none() },
+            ModelOptions { dropout: Some(0.999), ..none() },
+            ModelOptions { resolution: Some(29), ..none() },
+            ModelOptions { resolution: Some(1024), ..none() },
+            ModelOptions { layout: Some(Layout::Cifar), resolution: Some(32), ..none() },
+            ModelOptions { classes: Some(2), ..none() },
+            ModelOptions { classes: Some(100_000), ..none() },
+            ModelOptions { activation: Some(Activation::Relu6), ..none() },
+        ] {
+            options.resolve().unwrap();
+        }
+    }
+}

@@ -179,6 +179,24 @@ mod tests {
         assert!(run(1) == run(1) && run(1) != run(2));
         let (whole, _) = plainly(&features, &parameters, &labels);
         assert!((run(1).0 / whole - 1.0).abs() < 0.05);
+
+        // The loss hardly tells whether the mean is kept: so all of it, with what is left out drawn here.
+        let (mut thinned, mut left_out) = (features.clone(), 0);
+        for (picture, features) in thinned.chunks_exact_mut(37).enumerate() {
+            let mut random = stream(1, Purpose::Dropout, 1, picture as u64);
+            for feature in features {
+                let out = unit(&mut random) < 0.25;
+                left_out += usize::from(out);
+                *feature = if out { 0.0 } else { *feature * 4.0 / 3.0 };
+            }
+        }
+        assert!((left_out as f64 / thinned.len() as f64 - 0.25).abs() < 0.02, "{left_out}");
+        let (expected, expected_gradients) = plainly(&thinned, &parameters, &labels);
+        let (loss, gradients) = run(1);
+        assert!((loss / expected - 1.0).abs() < 1e-6, "{loss} and {expected}");
+        for (ours, expected) in gradients.iter().zip(expected_gradients) {
+            assert!((f64::from(*ours) - expected).abs() < 1e-6, "{ours} and {expected}");
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Runs on real pictures that take about a second.
 
+// Not every file of tests uses all of it.
+#![allow(dead_code)]
+
 use crate::common::fixture;
 use mobilenet_core::Error;
 use mobilenet_core::config::{Layout, ModelOptions, TrainOptions};

@@ -271,6 +271,20 @@ mod tests {
     }
 
     #[test]
+    fn the_matrix_has_a_row_for_each_right_class() {
+        let mut tally = Tally::new(&names());
+        // Three cats are taken for dogs, and a dog for an owl; nothing is taken for a cat.
+        let logits = [0.0, 1.0, 0.0].repeat(3).into_iter().chain([0.0, 0.0, 1.0]).collect::<Vec<f32>>();
+        tally.add(&Answers { indices: &[0, 1, 2, 3], labels: &[0, 0, 0, 1], logits: &logits });
+        let metrics = Metrics::of(1.0, 0, 4).unwrap();
+        let found = tally.evaluation(1, Split::Test, metrics, &pictures(4, 2)).unwrap();
+        assert_eq!(found.confusion.as_deref(), Some(&[vec![0, 3, 0], vec![0, 0, 1], vec![0, 0, 0]][..]));
+        let figures: Vec<_> =
+            found.per_class.iter().map(|class| (class.count, class.precision, class.recall)).collect();
+        assert_eq!(figures, [(3, None, Some(0.0)), (1, Some(0.0), Some(0.0)), (0, Some(0.0), None)]);
+    }
+
+    #[test]
     fn of_very_many_classes_there_is_no_matrix_but_figures_of_each() {
         let count = MOST_CONFUSED + 1;
         let classes: Vec<String> = (0..count).map(|class| class.to_string()).collect();
