@@ -86,6 +86,7 @@ describe('ImageFolder.open', () => {
       onProgress: () => controller.abort(new Error('enough')),
     })
     await expect(opened).rejects.toThrow('enough')
+    expect(filesBelow(empty)).toEqual([])
   })
 })
 

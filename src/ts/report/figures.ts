@@ -181,4 +181,4 @@ export function binned(steps: StepRecord[]): Binned[] {
   return bins
 }
 
-const rounded = (value: number) => Number(value.toPrecision(4)).toLocaleString('en-US')
+const rounded = (value: number) => value.toLocaleString('en-US', { maximumSignificantDigits: 4 })
