@@ -1,4 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,6 +69,19 @@ export function start(
     ...surroundings({ env }),
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+}
+
+/**
+ * Starts the command line, and waits until it listens to signals: then SIGINT doesn't just end it, however long it took to
+ * load.
+ */
+export async function startListening(args: string[]): Promise<ReturnType<typeof start>> {
+  const sign = `process.on('newListener', (name) => name === 'SIGINT' && setImmediate(() => process.send('listens')))`
+  const words = ['--import', `data:text/javascript,${encodeURIComponent(sign)}`, bin, ...args]
+  const stdio = ['ignore', 'pipe', 'pipe', 'ipc'] as const
+  const child = spawn(process.execPath, words, { ...surroundings({}), stdio: [...stdio] })
+  await once(child, 'message')
+  return child as ReturnType<typeof start>
 }
 
 function surroundings({ cwd, env }: { cwd?: string; env?: NodeJS.ProcessEnv }) {

@@ -22,15 +22,13 @@ vi.mock('../index.js', () => import('mobilenet-native'))
 // Every number in its place: made up, and no two alike, so that one that stands where another belongs is seen.
 
 const model = {
-  ...{
-    variant: 'v1',
-    layout: 'cifar',
-    activation: 'relu',
-    width: 0.25,
-    resolution: 32,
-    classes: 2,
-    dropout: 0.001,
-  },
+  variant: 'v1',
+  layout: 'cifar',
+  activation: 'relu',
+  width: 0.25,
+  resolution: 32,
+  classes: 2,
+  dropout: 0.001,
 } as const
 
 const metrics = (accuracy: number, loss: number, count = 1000) => {
@@ -300,8 +298,14 @@ const speed = (first: number) => ({
 })
 
 const machine = {
-  ...{ processor: 'Some Processor', device: 'cpu', deviceNote: null, simd: 'avx2', threads: 3 },
-  ...{ multiplyAddsPerSecond: 123.4e9, bytesPerSecond: 56.7e9, seconds: 89 },
+  processor: 'Some Processor',
+  device: 'cpu',
+  deviceNote: null,
+  simd: 'avx2',
+  threads: 3,
+  multiplyAddsPerSecond: 123.4e9,
+  bytesPerSecond: 56.7e9,
+  seconds: 89,
 } as const
 
 describe('a comparison', () => {
