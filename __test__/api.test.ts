@@ -251,7 +251,10 @@ describe('data and evaluation', () => {
   it('says where it looked when there is no data set', async () => {
     const directory = scratch.at('nothing')
     await expect(Cifar10.open({ directory })).rejects.toEqual(
-      failure('DATASET_NOT_FOUND', /nothing.*download/s),
+      failure(
+        'DATASET_NOT_FOUND',
+        /nothing; give as directory .*, or download it with \{ download: true \}$/,
+      ),
     )
     await expect(Cifar10.open({ folder: directory } as never)).rejects.toEqual(
       failure('INVALID_OPTION', 'folder'),

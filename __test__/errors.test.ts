@@ -242,7 +242,8 @@ describe('a data set', () => {
     fails(train('--data', scratch.at('no-data')), {
       status: 1,
       code: 'DATASET_NOT_FOUND',
-      message: /no-data/,
+      message:
+        /^there is no file or folder .*no-data; name with --data the folder or archive that holds it; without --data, CIFAR-10 is downloaded$/,
     }))
 
   it('of which a part is asked for that it has not', () =>

@@ -135,8 +135,9 @@ export class Cifar10 {
       const missing = error instanceof MobileNetError && error.code === 'DATASET_NOT_FOUND'
       if (!missing) throw error
       if (!options.download) {
-        const hint = `${error.message}; run "mobilenet-native download", or open it with { download: true }`
-        throw new MobileNetError('DATASET_NOT_FOUND', hint, { cause: error })
+        const fix =
+          'give as directory the folder or archive that holds it, or download it with { download: true }'
+        throw new MobileNetError('DATASET_NOT_FOUND', `${error.message}; ${fix}`, { cause: error, fix })
       }
     }
     const unpackers = {

@@ -63,8 +63,24 @@ export async function openCifar10(
   directory: string | undefined,
   output: Output,
 ): Promise<Dataset> {
-  if (directory !== undefined) return Cifar10.open({ directory, signal: deps.interrupt })
-  return downloadData(deps, undefined, output)
+  if (directory === undefined) return downloadData(deps, undefined, output)
+  try {
+    return await Cifar10.open({ directory, signal: deps.interrupt })
+  } catch (error) {
+    throw isMissing(error) ? missing(error) : error
+  }
+}
+
+function isMissing(error: unknown): error is MobileNetError {
+  return error instanceof MobileNetError && error.code === 'DATASET_NOT_FOUND'
+}
+
+/** What is missing, with what to do about it on the command line in place of what a program does. */
+function missing(error: MobileNetError): MobileNetError {
+  const { message, code, fix = '' } = error
+  const ours = 'name with --data the folder or archive that holds it; without --data, CIFAR-10 is downloaded'
+  const what = message.slice(0, message.length - fix.length)
+  return new MobileNetError(code, what + ours, { cause: error, fix: ours })
 }
 
 async function openDirectory(
@@ -76,13 +92,13 @@ async function openDirectory(
   try {
     return await Cifar10.open({ directory, signal: deps.interrupt })
   } catch (error) {
-    const other = error instanceof MobileNetError && error.code === 'DATASET_NOT_FOUND'
-    if (!other || !statSync(directory, { throwIfNoEntry: false })?.isDirectory()) throw error
+    if (!isMissing(error)) throw error
+    if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) throw missing(error)
   }
   try {
     return await openFolder(deps, source, output)
   } catch (error) {
-    if (!(error instanceof MobileNetError) || error.code !== 'DATASET_NOT_FOUND') throw error
+    if (!isMissing(error)) throw error
     throw new MobileNetError('DATASET_NOT_FOUND', `no CIFAR-10 in ${directory}, and ${error.message}`, {
       cause: error,
     })

@@ -116,13 +116,9 @@ fn find(path: &Path) -> Result<Source> {
     })
 }
 
+/// What to do about it, whoever asked for the data set knows.
 fn not_found(what: String) -> Error {
-    Error::new(
-        ErrorCode::DatasetNotFound,
-        format!(
-            "{what}; give the folder that holds the data set, or let `mobilenet-native download` fetch it"
-        ),
-    )
+    Error::new(ErrorCode::DatasetNotFound, what)
 }
 
 /// A folder counts as a data set when it has a part of one: what is missing of it can then be named.
