@@ -165,3 +165,46 @@ fn median(mut values: Vec<f64>) -> f64 {
     let middle = values.len() / 2;
     if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{BenchmarkOptions, Preset};
+
+    fn near(found: f64, expected: f64) {
+        assert!((found / expected - 1.0).abs() < 1e-12, "{found} and {expected}");
+    }
+
+    #[test]
+    fn figures_follow_from_the_times_and_the_peak() {
+        let presets = Some(vec![Preset::Quick]);
+        let options = BenchmarkOptions { presets, precision: None, seconds: None, threads: None };
+        let subject = &options.resolve().unwrap().subjects[0];
+        let samples = Samples {
+            training: vec![4.0, 0.25, 0.5],
+            evaluation: vec![0.5, 0.125, 9.0, 0.25],
+            prediction: vec![0.004, 0.001, 0.002],
+            evaluation_batch: 64,
+            ..Default::default()
+        };
+        let NetworkReport { training, evaluation, prediction, multiply_adds, .. } =
+            report(subject, samples, 1e9);
+
+        let batch = subject.train.batch_size as f64;
+        assert_eq!((training.step_seconds, training.repetitions), (0.5, 3));
+        near(training.images_per_second, batch / 0.5);
+        assert_eq!((evaluation.batch_seconds, evaluation.batch_size, evaluation.repetitions), (0.375, 64, 4));
+        near(evaluation.images_per_second, 64.0 / 0.375);
+        assert_eq!((prediction.latency_seconds, prediction.repetitions), (0.002, 3));
+
+        let layers = layers(&model::network(&subject.model));
+        let forward: f64 = layers.iter().map(|layer| layer.multiply_adds as f64).sum();
+        let stem = layers[0].multiply_adds as f64;
+        assert_eq!(multiply_adds as f64, forward);
+        // Backward, the gradients of the weights and of the maps each take as much as the way forward; the stem reads the
+        // picture, which has no gradient.
+        near(training.share_of_peak, (3.0 * forward - stem) * batch / 0.5 / 1e9);
+        near(evaluation.share_of_peak, forward * 64.0 / 0.375 / 1e9);
+        near(prediction.share_of_peak, forward / 0.002 / 1e9);
+    }
+}
