@@ -53,10 +53,12 @@ const usualPreset = 'course'
 /**
  * Puts what was given over the preset, or over the configuration of the run that is repeated, or, when a run goes on, over
  * nothing: then the run's own values stay.
+ *
+ * @param saved Of the run that is repeated, or that goes on, where it is known.
  */
 export function planOf(flags: TrainFlags, saved: SavedConfig | undefined): Plan {
   const given = networkOf(flags)
-  if (saved) return repetitionOf(saved, flags, given)
+  if (saved && flags.config !== undefined) return repetitionOf(saved, flags, given)
   const resume = flags.resume === undefined ? undefined : checkpointOf(flags.resume)
   if (resume !== undefined) checkResume(flags, given)
   const name = flags.preset ?? usualPreset
@@ -75,7 +77,7 @@ export function planOf(flags: TrainFlags, saved: SavedConfig | undefined): Plan 
   return {
     checkpoint,
     ...(flags.from === undefined ? {} : { from: flags.from }),
-    data: flags.data,
+    data: flags.data ?? (saved && dataOf(saved)),
     resume: resume !== undefined,
     network: {
       ...(checkpoint === undefined ? { seed: flags.seed ?? preset.train.seed } : {}),
@@ -177,7 +179,8 @@ function checkResume(flags: TrainFlags, given: ModelOptions): void {
   }
 }
 
-function checkpointOf(run: string): string {
+/** The state that a run goes on from: its newest, if its folder is named. */
+export function checkpointOf(run: string): string {
   return statSync(run, { throwIfNoEntry: false })?.isDirectory() ? join(run, 'last.safetensors') : run
 }
 

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { Command } from 'commander'
 import {
   type Dataset,
@@ -8,6 +10,7 @@ import {
   MobileNetError,
   readConfig,
   resolveRecipe,
+  type SavedConfig,
   type TrainRun,
 } from '../../../../index.js'
 import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
@@ -16,7 +19,7 @@ import { tellDevice } from '../device.js'
 import { isUnread, outputFailure } from '../interrupt.js'
 import { isLive } from '../live/screen.js'
 import { addNetworkOptions, number } from '../options.js'
-import { type Plan, planOf, type TrainFlags } from '../plan.js'
+import { checkpointOf, type Plan, planOf, type TrainFlags } from '../plan.js'
 import { addRecipeOptions, recipeDefault } from '../recipe.js'
 import { DownloadBar } from '../render/download.js'
 import { JsonView, writeJson } from '../render/json.js'
@@ -93,7 +96,7 @@ export function trainCommand(deps: Deps): Command {
 }
 
 async function train(deps: Deps, flags: TrainFlags): Promise<void> {
-  const plan = planOf(flags, flags.config === undefined ? undefined : await readConfig(flags.config))
+  const plan = planOf(flags, await savedConfig(flags))
   // A wrong call is told before anything is read or downloaded. (A resumed run's recipe is in its checkpoint.)
   if (!plan.resume) resolveRecipe(plan.options)
   checkSource({ directory: plan.data, cacheDir: flags.cacheDir })
@@ -125,6 +128,15 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   }
   const failure = outputFailure(deps.interrupt)
   if (failure) throw new MobileNetError('IO', `${failure.message}; the run was stopped${next}`)
+}
+
+/** The configuration of the run that is repeated, or that goes on if it says where its pictures are. */
+async function savedConfig({ config, resume, data }: TrainFlags): Promise<SavedConfig | undefined> {
+  if (config !== undefined) return readConfig(config)
+  if (resume === undefined || data !== undefined) return undefined
+  const folder = dirname(checkpointOf(resume))
+  // A state may have been moved away from it, or be a program's that kept none.
+  return existsSync(join(folder, 'config.json')) ? readConfig(folder) : undefined
 }
 
 /** The network and the pictures. Of a folder, the pictures say how many classes a new network has. */
