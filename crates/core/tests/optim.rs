@@ -103,7 +103,8 @@ fn run(fixture: &Fixture, config: OptimizerConfig) -> Vec<Vec<f64>> {
 }
 
 fn distance(a: &[f64], b: &[f64]) -> f64 {
-    assert_eq!(a.len(), b.len());
+    // `f64::max` passes over what is no number.
+    assert!(a.len() == b.len() && a.iter().chain(b).all(|value| value.is_finite()), "{a:?}");
     a.iter().zip(b).fold(0.0, |distance, (a, b)| distance.max((a - b).abs()))
 }
 

@@ -68,8 +68,11 @@ impl Case {
     /// Checks a group of lists: ours, PyTorch's float32, PyTorch's float64.
     fn check_group(&self, what: &str, group: &[(Vec<f64>, Vec<f64>, Vec<f64>)]) {
         let size = |list: &[f64]| list.iter().fold(0.0, |a: f64, b| a.max(b.abs()));
-        let distance =
-            |a: &[f64], b: &[f64]| a.iter().zip(b).fold(0.0, |d: f64, (a, b)| d.max((a - b).abs()));
+        let distance = |a: &[f64], b: &[f64]| {
+            // `f64::max` passes over what is no number.
+            assert!(a.len() == b.len() && a.iter().chain(b).all(|value| value.is_finite()), "{what}: {a:?}");
+            a.iter().zip(b).fold(0.0, |d: f64, (a, b)| d.max((a - b).abs()))
+        };
         let torch = group.iter().map(|(_, f32, f64)| distance(f32, f64) / size(f64)).fold(0.0, f64::max);
         let ours = group.iter().map(|(ours, _, f64)| distance(ours, f64) / size(f64)).fold(0.0, f64::max);
         self.check(what, ours, torch);

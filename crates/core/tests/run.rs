@@ -301,6 +301,32 @@ fn a_finished_run_goes_on_for_more_epochs() {
     assert_eq!((report.epochs, report.steps), (3, 15));
 }
 
+/// The running variance of a 1x1 map would be pulled towards 0 by each of them.
+#[test]
+fn no_last_batch_of_one_picture_where_maps_are_single_pixels() {
+    let network = |layout| {
+        let options = ModelOptions {
+            layout: Some(layout),
+            width: Some(0.25),
+            resolution: Some(32),
+            classes: Some(10),
+            ..Default::default()
+        };
+        MobileNet::create(&options, 1).unwrap()
+    };
+    let ends = |layout, limit| {
+        let options =
+            TrainOptions { epochs: Some(1), batch_size: Some(8), limit: Some(limit), ..Default::default() };
+        run(&network(layout), &options, false).map(|_| ())
+    };
+    let error = ends(Layout::Imagenet, 17).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidOption, "{}", error.message);
+    assert!(error.message.contains("batchSize 8 leaves one of 17 training pictures"), "{}", error.message);
+    ends(Layout::Imagenet, 18).unwrap();
+    // The last map is 2x2.
+    ends(Layout::Cifar, 17).unwrap();
+}
+
 #[test]
 fn bad_calls_say_what_to_do() {
     let refused = |options: TrainOptions, resume: bool, words: &str| {

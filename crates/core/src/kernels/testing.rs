@@ -35,8 +35,8 @@ pub fn unpad(values: &[f32], channels: usize) -> Vec<f64> {
     values.chunks_exact(padded(channels)).flat_map(row).collect()
 }
 
-/// Checks that `ours` is within float32's rounding of `expected`: a sum of `terms` products that are each about 1 may
-/// be off by as many half units in the last place of its largest partial sum.
+/// Checks that `ours` is within float32's rounding of `expected`, sums of `terms` products: their errors add up like a random
+/// walk, so `sqrt(terms)` units in the last place of the largest value are allowed, and four at least.
 pub fn assert_close(what: &str, ours: &[f64], expected: &[f64], terms: usize) {
     assert_eq!(ours.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(1.0f64, |a, b| a.max(b.abs()));

@@ -16,6 +16,7 @@ use crate::engine::parameters::Parameters;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kernels::simd::Isa;
 use crate::mobilenet::{MobileNet, Weights, check_labels};
+use crate::model::network::Network;
 use crate::optim::average::Average;
 use crate::optim::{State, buffers};
 use std::sync::{Arc, OnceLock};
@@ -67,6 +68,9 @@ impl<'a> Trainer<'a> {
         check_labels(&data.train, model.config().classes)?;
         check_labels(&data.test, model.config().classes)?;
         let mut parts = Parts::of(data, &recipe)?;
+        if state.is_none() {
+            check_last_batch(model.network(), parts.train.indices.len(), &recipe)?;
+        }
         if recipe.patience.is_some() && parts.validation.indices.is_empty() {
             return Err(Error::invalid_option(
                 "patience waits for a better validation accuracy, and there are no validation pictures: validationFraction must be \
@@ -240,6 +244,22 @@ fn recipe(options: &TrainOptions, data: &Dataset, state: Option<&TrainingState>)
         return Err(Error::invalid_option("saveEvery keeps states in the run's folder; give it one by out"));
     }
     Ok(recipe)
+}
+
+/// Refuses a last batch of one picture where a map is 1x1: batch norm can't take the variance of one value (PyTorch refuses
+/// it, too), and the running variance would be pulled towards 0 just before each evaluation.
+fn check_last_batch(network: &Network, pictures: usize, recipe: &TrainConfig) -> Result<()> {
+    // A backbone that stays frozen keeps its statistics.
+    let frozen = recipe.freeze.is_some() && recipe.freeze_epochs.is_none();
+    let single = network.layers.iter().any(|layer| layer.norm.is_some() && layer.output_side() == 1);
+    if frozen || !single || pictures % recipe.batch_size != 1 {
+        return Ok(());
+    }
+    Err(Error::invalid_option(format!(
+        "batchSize {} leaves one of {pictures} training pictures for the last batch, and batch norm can't take the variance of \
+         one value, which it would have to where a map of this network is 1x1; choose another batchSize",
+        recipe.batch_size
+    )))
 }
 
 /// How far the run is: at its beginning, or where it goes on.

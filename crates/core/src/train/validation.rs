@@ -40,18 +40,15 @@ pub(super) fn check_evaluated(
     state: &EngineState,
     epoch: usize,
 ) -> Result<()> {
-    let mut parts = evaluated.iter().flatten().peekable();
-    let what = if parts.peek().is_none() {
-        let (parameters, statistics) = network_of(state);
-        let broken = parameters.iter().chain(statistics).any(|value| !value.is_finite());
-        broken.then_some("some weights are no numbers any more")
-    } else {
-        parts.find(|part| !part.metrics.loss.is_finite()).map(|part| match part.split {
-            Split::Validation => "the loss of the validation pictures is no number any more",
-            Split::Test => "the loss of the test pictures is no number any more",
-        })
-    };
-    match what {
+    let mut parts = evaluated.iter().flatten();
+    let told = parts.find(|part| !part.metrics.loss.is_finite()).map(|part| match part.split {
+        Split::Validation => "the loss of the validation pictures is no number any more",
+        Split::Test => "the loss of the test pictures is no number any more",
+    });
+    let (parameters, statistics) = network_of(state);
+    let broken = || parameters.iter().chain(statistics).any(|value| !value.is_finite());
+    // There may be no pictures to evaluate with, or none whose answers show it.
+    match told.or_else(|| broken().then_some("some weights are no numbers any more")) {
         None => Ok(()),
         Some(what) => {
             Err(Error::invalid_option(format!("{what} at the end of epoch {epoch}; lower the learning rate")))

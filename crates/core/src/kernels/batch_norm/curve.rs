@@ -1,7 +1,7 @@
 //! The activations, as what is read of a normalised value, and their slopes.
 
 use crate::config::Activation;
-use crate::kernels::simd::multiply_add;
+use crate::kernels::simd::{lanes, multiply_add};
 use pulp::Simd;
 
 /// What is read of a normalised value `n`.
@@ -80,10 +80,17 @@ impl<S: Simd> CurveRegisters<S> {
         }
     }
 
-    /// Cuts to the bounds. The value stands second, where x86 keeps a NaN, so that a diverged run shows as one.
+    /// Cuts to the bounds. A NaN stays one, so that a diverged run shows as one.
     #[inline(always)]
     pub fn cut(self, simd: S, n: S::f32s) -> S::f32s {
-        simd.min_f32s(self.high, simd.max_f32s(self.low, n))
+        if lanes::<S>() == 4 {
+            // Without SIMD, `min` and `max` are Rust's, which drop a NaN; no comparison with one is true.
+            let n = simd.select_f32s(simd.less_than_f32s(n, self.low), self.low, n);
+            simd.select_f32s(simd.greater_than_f32s(n, self.high), self.high, n)
+        } else {
+            // The value stands second, where x86 keeps a NaN.
+            simd.min_f32s(self.high, simd.max_f32s(self.low, n))
+        }
     }
 }
 
@@ -119,6 +126,23 @@ mod tests {
                 }
             }
             (values, slopes)
+        }
+    }
+
+    /// A run that diverges must show it, whatever the processor.
+    #[test]
+    fn no_number_stays_none() {
+        for activation in [
+            Activation::Identity,
+            Activation::Relu,
+            Activation::Relu6,
+            Activation::HardSwish,
+            Activation::HardSigmoid,
+        ] {
+            on_every_isa(|isa| {
+                let (values, _) = isa.run(Evaluate(activation, [f32::NAN; 16]));
+                assert!(values.iter().all(|value| value.is_nan()), "{activation:?}: {values:?}");
+            });
         }
     }
 
