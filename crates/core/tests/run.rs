@@ -7,15 +7,12 @@ use mobilenet_core::ErrorCode;
 use mobilenet_core::config::{
     Augmentation, Layout, ModelOptions, OptimizerOptions, ScheduleOptions, TrainOptions,
 };
-use mobilenet_core::data::prepare::{Place, Preparer};
-use mobilenet_core::engine::TrainingPlan;
 use mobilenet_core::kernels::loss::Targets;
-use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::metrics::Metrics;
 use mobilenet_core::mobilenet::MobileNet;
 use mobilenet_core::train::event::{Event, Split};
 use mobilenet_core::train::{self, Control};
-use runs::{bits, data, recipe, run, run_until, small};
+use runs::{bits, data, first_step, one_step, plan_of_one_step, recipe, run, run_until, small};
 use std::path::Path;
 
 fn names(folder: &Path) -> Vec<String> {
@@ -114,33 +111,13 @@ fn augmented_runs_end_with_the_same_bits_whatever_the_threads_and_stops() {
 #[test]
 fn a_step_sees_the_mixed_pictures_and_their_smoothed_targets() {
     let steps = [Augmentation::Mixup { alpha: 1.0, probability: 1.0 }];
-    let options = TrainOptions {
-        augment: Some(steps.to_vec()),
-        label_smoothing: Some(0.2),
-        shuffle: Some(false),
-        validation_fraction: Some(0.0),
-        epochs: Some(1),
-        limit: Some(16),
-        ..recipe()
-    };
-    let (_, events) = run(&small(), &options, false).unwrap();
-    let loss = events.iter().find_map(|event| match event {
-        Event::Step { loss, .. } => Some(*loss),
-        _ => None,
-    });
-    let model = small();
-    let preparer = Preparer::new(&model.normalization(), 32, &steps);
-    let place = Place { seed: 1, epoch: 0, position: 0 };
-    let batch = preparer.batch(&data().train, &(0..16).collect::<Vec<u32>>(), place).unwrap();
-    let mut plan = TrainingPlan::new(model.network().clone(), 16, Isa::best());
-    let (parameters, statistics) = plan.parameters().gather(&model.tensors());
-    plan.statistics = statistics;
-    plan.prepare(&parameters);
-    plan.forward(&batch.input, &parameters, 16);
+    let options = TrainOptions { augment: Some(steps.to_vec()), label_smoothing: Some(0.2), ..one_step() };
+    let (loss, _) = first_step(&options);
+    let (mut plan, batch) = plan_of_one_step(&steps);
     let targets =
         Targets { labels: &batch.labels, mixture: batch.mixture.as_ref(), smoothing: 0.2, weights: None };
-    assert_eq!(loss, Some(plan.loss(targets).sum / 16.0));
-    assert_ne!(loss, Some(plan.loss(&batch.labels).sum / 16.0));
+    assert_eq!(loss, plan.loss(targets).sum / 16.0);
+    assert_ne!(loss, plan.loss(&batch.labels).sum / 16.0);
 }
 
 /// The training metrics of the last `epoch` event.

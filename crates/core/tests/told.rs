@@ -4,53 +4,15 @@ mod common;
 mod runs;
 
 use mobilenet_core::config::{ClassWeights, TestTimeAugmentation, TrainOptions};
-use mobilenet_core::data::prepare::{Place, Preparer};
-use mobilenet_core::engine::TrainingPlan;
+use mobilenet_core::data::prepare::Batch;
 use mobilenet_core::kernels::loss::Targets;
-use mobilenet_core::kernels::simd::Isa;
 use mobilenet_core::mobilenet::MobileNet;
 use mobilenet_core::train::event::Event;
 use mobilenet_core::train::{self, Control};
-use runs::{bits, data, recipe, run, small};
+use runs::{bits, data, first_step, one_step, plan_of_one_step, recipe, run, small};
 use safetensors::SafeTensors;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-
-/// One step on the first 16 pictures as they are.
-fn one_step() -> TrainOptions {
-    TrainOptions {
-        augment: Some(Vec::new()),
-        shuffle: Some(false),
-        validation_fraction: Some(0.0),
-        epochs: Some(1),
-        limit: Some(16),
-        ..recipe()
-    }
-}
-
-/// Loss and accuracy of the run's first step.
-fn first_step(options: &TrainOptions) -> (f64, f64) {
-    let (_, events) = run(&small(), options, false).unwrap();
-    let step = events.iter().find_map(|event| match event {
-        Event::Step { loss, accuracy, .. } => Some((*loss, *accuracy)),
-        _ => None,
-    });
-    step.unwrap()
-}
-
-/// The new network in training mode, after the forward pass of [`one_step`], and the labels of its pictures.
-fn plan_of_one_step() -> (TrainingPlan, Vec<u32>) {
-    let model = small();
-    let preparer = Preparer::new(&model.normalization(), 32, &[]);
-    let place = Place { seed: 1, epoch: 0, position: 0 };
-    let batch = preparer.batch(&data().train, &(0..16).collect::<Vec<u32>>(), place).unwrap();
-    let mut plan = TrainingPlan::new(model.network().clone(), 16, Isa::best());
-    let (parameters, statistics) = plan.parameters().gather(&model.tensors());
-    plan.statistics = statistics;
-    plan.prepare(&parameters);
-    plan.forward(&batch.input, &parameters, 16);
-    (plan, batch.labels)
-}
 
 /// The loss itself is tested where it is; this shows that a run passes the weights on.
 #[test]
@@ -59,7 +21,7 @@ fn a_step_counts_the_classes_as_their_weights_say() {
     let class_weights = Some(ClassWeights::Each(weights.clone()));
     let (weighted, _) = first_step(&TrainOptions { class_weights, ..one_step() });
     let (plain, _) = first_step(&one_step());
-    let (mut plan, labels) = plan_of_one_step();
+    let (mut plan, Batch { labels, .. }) = plan_of_one_step(&[]);
     let targets = Targets { weights: Some(&weights), ..(&labels).into() };
     assert_eq!(weighted, plan.loss(targets).sum / 16.0);
     assert_eq!(plain, plan.loss(&labels).sum / 16.0);
@@ -68,7 +30,7 @@ fn a_step_counts_the_classes_as_their_weights_say() {
 
 #[test]
 fn a_steps_accuracy_is_its_share_of_right_answers() {
-    let (plan, labels) = plan_of_one_step();
+    let (plan, Batch { labels, .. }) = plan_of_one_step(&[]);
     let logits = plan.logits(16);
     let is_right = |(row, label): &(&[f32], &u32)| {
         let label = **label as usize;
