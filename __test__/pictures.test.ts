@@ -3,6 +3,7 @@ import { join, sep } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { findPictures, MobileNet, MobileNetError, nearest, type Picture } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { Model } from '../dist/src/ts/native/binding.js'
 import { binding } from '../dist/src/ts/native/load.js'
 import { images, Scratch } from './cli.js'
 import { network, openSample, recipe } from './tiny.js'
@@ -162,12 +163,24 @@ describe('many pictures', () => {
 
 it('what is being decoded ahead is cancelled when whoever iterates leaves', async () => {
   const cancel = vi.spyOn(binding().Cancel.prototype, 'cancel')
+  const { prototype } = binding().Model
+  const predict = prototype.predict
+  // The second batch is held back until it is cancelled: a quick machine has it ready before the first answer is heard.
+  const asked = vi.spyOn(prototype, 'predict').mockImplementation(async function (
+    this: Model,
+    ...question: Parameters<typeof predict>
+  ) {
+    if (asked.mock.calls.length === 2) await vi.waitFor(() => expect(cancel).toHaveBeenCalled(), 10_000)
+    return predict.apply(this, question)
+  })
   const list = Array.from({ length: 100 }, (_, i) => pixels(i))
   for await (const { error } of model.predictEach(list)) {
     expect(error).toBeNull()
     break
   }
+  expect(asked).toHaveBeenCalledTimes(2)
   expect(cancel).toHaveBeenCalledOnce()
+  asked.mockRestore()
   cancel.mockClear()
   for await (const { error } of model.embedEach(list.slice(0, 20))) expect(error).toBeNull()
   expect(cancel).not.toHaveBeenCalled()
