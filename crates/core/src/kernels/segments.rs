@@ -29,8 +29,7 @@ pub fn split_mut(map: &mut [f32], count: usize, size: usize) -> Vec<&mut [f32]> 
     parts
 }
 
-/// Two sums a channel, in float32 until the next [`Sums::flush`] (mostly some [`ROW_BLOCK`] rows; a pool's gradient a whole
-/// picture) and in float64 beyond.
+/// Two sums a channel, in float32 until the next [`Sums::flush`] (mostly some [`ROW_BLOCK`] rows) and in float64 beyond.
 #[derive(Debug, Clone)]
 pub struct Sums {
     /// The first sum of the rows since the last [`Sums::flush`].

@@ -76,14 +76,15 @@ pub fn add_factors_gradient<S: Simd>(
             unsafe {
                 let scale = load::<S>(affine.scale.as_ptr().add(channel));
                 let shift = load::<S>(affine.shift.as_ptr().add(channel));
-                let to = to.as_mut_ptr().add(channel);
-                let mut sum = load::<S>(to);
+                let mut sum = simd.splat_f32s(0.0);
                 for row in row..end {
                     let y = load::<S>(y.values.as_ptr().add(row * y.stride + channel));
                     let h = load::<S>(h.values.as_ptr().add(row * h.stride + channel));
                     sum = multiply_add(simd, h, curve.at(simd, multiply_add(simd, y, scale, shift)), sum);
                 }
-                store::<S>(to, sum);
+                // Of these rows alone, which are a block at most: a chain over all pixels of a large picture loses digits.
+                let to = to.as_mut_ptr().add(channel);
+                store::<S>(to, simd.add_f32s(load::<S>(to), sum));
             }
         }
         row = end;

@@ -1,7 +1,9 @@
 use super::cpu::{Rows, gradient_rows, normalize_rows, sum_gradient_rows, sum_rows};
+use super::factors::add_factors_gradient;
 use super::reference::{EPS, forward};
-use super::{Affine, Curve, Gradient, moments, update_running};
+use super::{Affine, Curve, Factors, Gradient, moments, update_running};
 use crate::kernels::padded;
+use crate::kernels::segments::ROW_BLOCK;
 use crate::kernels::testing::{assert_close, numbers, on_every_isa, pad, unpad};
 use pulp::{Simd, WithSimd};
 
@@ -159,4 +161,47 @@ fn a_single_value_leaves_finite_statistics() {
     let (batch_mean, batch_variance) = moments(&[2.0], &[4.0], 1);
     update_running(&mut mean, &mut variance, &batch_mean, &batch_variance, 1, 0.1);
     assert!(mean[0].is_finite() && variance[0].is_finite());
+}
+
+/// The factors' gradient of one picture, block by block.
+struct FactorsGradient<'a> {
+    pixels: usize,
+    h: &'a [f32],
+    y: &'a [f32],
+}
+
+impl WithSimd for FactorsGradient<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
+        let Self { pixels, h, y } = self;
+        let (affine, channels) = (Affine::identity(16, Curve::NONE), 16);
+        let factors = Factors { values: &[1.0; 16], pixels, skipped: 0 };
+        let mut gradient = vec![0.0; channels];
+        let (h, y) = (Rows::dense(h, channels), Rows::dense(y, channels));
+        for start in (0..pixels).step_by(ROW_BLOCK) {
+            let (h, y, factors) = (h.from_row(start), y.from_row(start), factors.from_row(start));
+            let rows = ROW_BLOCK.min(pixels - start);
+            add_factors_gradient(simd, h, y, rows, channels, &affine, factors, &mut gradient);
+        }
+        gradient
+    }
+}
+
+#[test]
+fn the_factors_gradient_of_a_large_map_is_exact() {
+    let pixels = 256 * 256;
+    // Flat, so that every rounding goes the same way.
+    let h: Vec<f32> = (0..pixels * 16).map(|index| (index % 16 + 1) as f32 / 10.0).collect();
+    let y = vec![1.0; h.len()];
+    let expected: Vec<f64> = h[..16].iter().map(|h| pixels as f64 * f64::from(*h)).collect();
+    // Chains of a block, and the blocks in one: each addition is off by half a unit in the last place.
+    let off = ((ROW_BLOCK + pixels / ROW_BLOCK) / 2 + 1) as f64 * f64::from(f32::EPSILON);
+    on_every_isa(|isa| {
+        let ours = isa.run(FactorsGradient { pixels, h: &h, y: &y });
+        for (ours, expected) in ours.iter().zip(&expected) {
+            assert!((f64::from(*ours) / expected - 1.0).abs() < off, "{ours}, expected {expected}");
+        }
+    });
 }

@@ -2,7 +2,7 @@
 
 use super::batch_norm::Affine;
 use super::batch_norm::cpu::{Rows, mean_rows, sum_gradient_rows};
-use super::segments::Sums;
+use super::segments::{ROW_BLOCK, Sums};
 use super::simd::Isa;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
@@ -92,95 +92,16 @@ impl WithSimd for Backward<'_> {
                 }
             }
             let (g, y) = (Rows::dense(gradient, channels), Rows::dense(map, channels));
-            sum_gradient_rows(simd, g, y, pixels, channels, affine, &mut sums.first, &mut sums.second);
-            sums.added(pixels, channels);
+            for start in (0..pixels).step_by(ROW_BLOCK) {
+                let count = ROW_BLOCK.min(pixels - start);
+                let (g, y, first) = (g.from_row(start), y.from_row(start), &mut sums.first);
+                sum_gradient_rows(simd, g, y, count, channels, affine, first, &mut sums.second);
+                sums.added(count, channels);
+            }
         }
         sums.flush(channels);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Backward, forward};
-    use crate::kernels::padded;
-    use crate::kernels::segments::Sums;
-    use crate::kernels::testing::{
-        affine, assert_close, gradient_sums, numbers, on_every_isa, pad, read, unpad,
-    };
-
-    const SIZES: [(usize, usize, usize); 3] = [(1, 1, 1), (2, 4, 17), (3, 9, 32)];
-
-    #[test]
-    fn forward_is_the_mean_of_what_is_read() {
-        on_every_isa(|isa| {
-            for (pictures, pixels, channels) in SIZES {
-                let (map, affine) = (numbers(1, pictures * pixels * channels), affine(2, channels));
-                let (activated, _) = read(&map, &affine, channels);
-                let mean = |index: usize| {
-                    let picture = &activated[index / channels * pixels * channels..][..pixels * channels];
-                    picture.iter().skip(index % channels).step_by(channels).sum::<f64>() / pixels as f64
-                };
-                let expected: Vec<f64> = (0..pictures * channels).map(mean).collect();
-                for divided in [false, true] {
-                    let mut features = vec![f32::NAN; pictures * padded(channels)];
-                    let map = pad(&map, channels);
-                    forward(isa, &map, &affine, pixels, padded(channels), &mut features, divided);
-                    assert_close("features", &unpad(&features, channels), &expected, 4);
-                }
-            }
-        });
-    }
-
-    #[test]
-    fn backward_spreads_evenly_and_sums() {
-        check_backward(false);
-    }
-
-    #[test]
-    fn backward_joins_both_gradients_of_an_excited_map() {
-        check_backward(true);
-    }
-
-    fn check_backward(excited: bool) {
-        on_every_isa(|isa| {
-            for (pictures, pixels, channels) in SIZES {
-                let (map, affine) = (numbers(1, pictures * pixels * channels), affine(2, channels));
-                let features_gradient = numbers(8, pictures * channels);
-                let (_, mask) = read(&map, &affine, channels);
-                let mut expected: Vec<f64> = (0..map.len())
-                    .map(|index| {
-                        let picture = index / (pixels * channels);
-                        features_gradient[picture * channels + index % channels] / pixels as f64
-                    })
-                    .collect();
-                let mut gradient = vec![f32::NAN; pictures * pixels * padded(channels)];
-                let factors = numbers(13, pictures * channels);
-                let padded_factors = pad(&factors, channels);
-                if excited {
-                    let multiplied = numbers(12, map.len());
-                    gradient.copy_from_slice(&pad(&multiplied, channels));
-                    for (index, (sum, value)) in expected.iter_mut().zip(&multiplied).enumerate() {
-                        let picture = index / (pixels * channels);
-                        *sum += value * factors[picture * channels + index % channels];
-                    }
-                }
-                let mut sums = Sums::new(padded(channels));
-                isa.run(Backward {
-                    pixels,
-                    channels: padded(channels),
-                    map: &pad(&map, channels),
-                    affine: &affine,
-                    features_gradient: &pad(&features_gradient, channels),
-                    factors: excited.then_some(&padded_factors[..]),
-                    gradient: &mut gradient,
-                    sums: &mut sums,
-                });
-                assert_close("gradient", &unpad(&gradient, channels), &expected, 4);
-                let (first, second) = gradient_sums(&expected, &mask, &map, &affine, channels);
-                let (sum, products) = Sums::total([&sums].into_iter(), channels);
-                assert_close("sum", &sum, &first, pictures * pixels);
-                assert_close("products", &products, &second, pictures * pixels);
-            }
-        });
-    }
-}
+mod tests;
