@@ -114,7 +114,7 @@ pub trait TrainingEngine: Debug + Send {
     ///
     /// # Errors
     /// When the device fails, in this step or in one before.
-    fn step_head(&mut self, head: &Head, batch: Batch, update: Update) -> Result<()>;
+    fn step_head(&mut self, head: &mut Head, batch: Batch, update: Update) -> Result<()>;
 
     /// The losses of the steps that are known and were not given yet, in order.
     ///

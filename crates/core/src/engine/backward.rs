@@ -9,7 +9,7 @@ use super::timings::lap;
 use crate::kernels::batch_norm::Factors;
 use crate::kernels::batch_norm::sum::SumGradient;
 use crate::kernels::buffer::Buffer;
-use crate::kernels::product::backward::{Operands, WeightGradient, weight_rows};
+use crate::kernels::product::backward::Operands;
 use crate::kernels::segments::{Sums, segment, split_mut};
 use crate::kernels::{depthwise, padded, pooling, product, stem};
 use crate::model::network::Operation;
@@ -267,7 +267,7 @@ impl TrainingPlan {
         }
     }
 
-    /// The weight gradient of a product from what the parts left, some rows a task.
+    /// The weight gradient of a product from what the parts left.
     fn multiply_operands(&self, index: usize, pictures: usize, weight_gradient: &mut [f32]) {
         let layer = &self.network.layers[index];
         let (inputs, outputs, isa) = (padded(layer.inputs), padded(layer.outputs), self.isa);
@@ -277,13 +277,7 @@ impl TrainingPlan {
             Operands::of_part(rows, inputs, outputs, &part.tiles, &part.panels)
         });
         let operands: Vec<_> = blocks.collect();
-        let (bfloat16, task_rows) = (self.bfloat16, weight_rows(self.bfloat16));
-        let tasks = weight_gradient.par_chunks_mut(task_rows * inputs).enumerate();
-        tasks.with_max_len(1).for_each(|(task, to)| {
-            let first = task * task_rows;
-            let outputs = first..outputs.min(first + task_rows);
-            isa.run(WeightGradient { inputs, outputs, operands: &operands, bfloat16, to });
-        });
+        product::backward::multiply_operands(isa, inputs, outputs, &operands, self.bfloat16, weight_gradient);
     }
 }
 

@@ -1,32 +1,68 @@
-//! The classifier by itself, trained on the features that a network which stays as it is gives it.
+//! The classifier by itself, trained on the features that a network which stays as it is gives it: by the kernels of the
+//! plan's products, in float32.
 //!
-//! Logits are computed a picture, gradients a class at a time, each sum in a fixed order: the bits don't depend on the
-//! threads.
+//! Every logit is one chain of additions, and so is every gradient over some [`ROW_BLOCK`] pictures; those are added in order:
+//! the bits don't depend on the threads.
 
+use crate::kernels::batch_norm::{Curve, Finish};
+use crate::kernels::buffer::{Buffer, Scratch};
 use crate::kernels::loss::{Loss, Targets, cross_entropy};
 use crate::kernels::padded;
+use crate::kernels::product::PackedWeight;
+use crate::kernels::product::backward::{Operands, multiply_operands};
+use crate::kernels::product::cpu::panel_width;
+use crate::kernels::product::pack::{pack, pack_tiles};
+use crate::kernels::segments::ROW_BLOCK;
+use crate::kernels::separable::{Separable, Source};
+use crate::kernels::simd::Isa;
 use crate::model::network::Network;
 use crate::rng::{Purpose, stream, unit};
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
-/// Values that are summed side by side.
-const LANES: usize = 16;
+/// Pictures whose logits are computed together.
+const TOGETHER: usize = 1024;
 
 /// The last layer of a network. Its parameters are the weight `[padded(classes), padded(features)]` and the bias
 /// `[padded(classes)]`, one behind the other, as they end the plan's parameters.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub struct Head {
     /// Values a picture.
     pub features: usize,
     classes: usize,
     dropout: f64,
+    isa: Isa,
+    packed: PackedWeight,
+    scratch: Scratch,
+    /// Those of some pictures, padded.
+    logits: Buffer,
+    logit_gradients: Buffer,
+    /// What the weight's gradient is the product of.
+    tiles: Buffer,
+    panels: Buffer,
 }
 
 impl Head {
     /// That of a network.
     pub fn of(network: &Network) -> Self {
         let layer = network.classifier();
-        Self { features: layer.inputs, classes: layer.outputs, dropout: network.dropout }
+        Self::new(layer.inputs, layer.outputs, network.dropout, Isa::best())
+    }
+
+    fn new(features: usize, classes: usize, dropout: f64, isa: Isa) -> Self {
+        Self {
+            features,
+            classes,
+            dropout,
+            isa,
+            packed: PackedWeight::new(padded(classes), padded(features), false),
+            scratch: Scratch::new(Separable::scratch(1, padded(features))),
+            logits: Buffer::zeros(0),
+            logit_gradients: Buffer::zeros(0),
+            tiles: Buffer::zeros(0),
+            panels: Buffer::zeros(0),
+        }
     }
 
     /// Floats of its parameters.
@@ -35,29 +71,28 @@ impl Head {
     }
 
     /// The logits `[n, classes]` of features `[n, features]`.
-    pub fn logits(&self, features: &[f32], parameters: &[f32]) -> Vec<f32> {
-        let (weight, bias) = self.split(parameters);
-        let mut logits = vec![0.0; features.len() / self.features * self.classes];
-        logits.par_chunks_exact_mut(self.classes).zip(features.par_chunks_exact(self.features)).for_each(
-            |(logits, features)| {
-                for ((logit, row), bias) in logits.iter_mut().zip(self.rows(weight)).zip(bias) {
-                    *logit = dot(row, features) + bias;
-                }
-            },
-        );
+    pub fn logits(&mut self, features: &[f32], parameters: &[f32]) -> Vec<f32> {
+        let mut logits = Vec::with_capacity(features.len() / self.features * self.classes);
+        let bias = self.pack(parameters);
+        for features in features.chunks(TOGETHER * self.features) {
+            let count = features.len() / self.features;
+            self.multiply(&self.padded_rows(features), count, bias);
+            logits.extend(super::unpadded(&self.logits, count, self.classes));
+        }
         logits
     }
 
     /// A training step without the update: the loss of features `[n, features]` against `targets`, and in `gradients`, which
     /// lies as `parameters` do, its gradient. What dropout leaves out follows from `seed` and `step`, as in the plan.
     pub fn step(
-        &self,
+        &mut self,
         mut features: Vec<f32>,
         targets: Targets<'_>,
         parameters: &[f32],
         (seed, step): (u64, u64),
         gradients: &mut [f32],
     ) -> Loss {
+        let (count, outputs) = (targets.labels.len(), padded(self.classes));
         if self.dropout > 0.0 {
             let kept = (1.0 / (1.0 - self.dropout)) as f32;
             features.par_chunks_exact_mut(self.features).enumerate().for_each(|(picture, features)| {
@@ -67,149 +102,105 @@ impl Head {
                 }
             });
         }
-        let logits = self.logits(&features, parameters);
-        let mut logit_gradients = vec![0.0; logits.len()];
-        let loss = cross_entropy(&logits, self.classes, self.classes, targets, Some(&mut logit_gradients));
-        let (weight, bias) = gradients.split_at_mut(padded(self.classes) * padded(self.features));
-        weight.par_chunks_exact_mut(padded(self.features)).zip(bias).enumerate().for_each(
-            |(class, (row, bias))| {
-                row.fill(0.0);
-                *bias = 0.0;
-                if class >= self.classes {
-                    return;
-                }
-                let slopes = logit_gradients.iter().skip(class).step_by(self.classes);
-                for (slope, features) in slopes.zip(features.chunks_exact(self.features)) {
-                    *bias += slope;
-                    row.iter_mut().zip(features).for_each(|(sum, feature)| *sum += slope * feature);
-                }
-            },
-        );
+        let features = self.padded_rows(&features);
+        let bias = self.pack(parameters);
+        self.multiply(&features, count, bias);
+        let slopes = room(&mut self.logit_gradients, count * outputs);
+        let loss = cross_entropy(&self.logits, outputs, self.classes, targets, Some(slopes));
+        let (weight, bias) = gradients.split_at_mut(outputs * padded(self.features));
+        bias.fill(0.0);
+        for slopes in slopes.chunks_exact(outputs) {
+            bias.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope);
+        }
+        self.multiply_gradients(&features, count, weight);
         loss
     }
 
-    fn split<'a>(&self, parameters: &'a [f32]) -> (&'a [f32], &'a [f32]) {
-        debug_assert_eq!(parameters.len(), self.parameter_floats());
-        parameters.split_at(padded(self.classes) * padded(self.features))
+    /// Features as the product reads them.
+    fn padded_rows<'a>(&self, features: &'a [f32]) -> Cow<'a, [f32]> {
+        let width = padded(self.features);
+        if width == self.features {
+            return features.into();
+        }
+        let mut rows = vec![0.0; features.len() / self.features * width];
+        for (to, from) in rows.chunks_exact_mut(width).zip(features.chunks_exact(self.features)) {
+            to[..self.features].copy_from_slice(from);
+        }
+        rows.into()
     }
 
-    /// A class's weights each, padding left out.
-    fn rows<'a>(&self, weight: &'a [f32]) -> impl Iterator<Item = &'a [f32]> + use<'a> {
-        let features = self.features;
-        weight.chunks_exact(padded(features)).map(move |row| &row[..features])
+    /// Takes over the weight; the bias is what is left.
+    fn pack<'a>(&mut self, parameters: &'a [f32]) -> &'a [f32] {
+        debug_assert_eq!(parameters.len(), self.parameter_floats());
+        let (weight, bias) = parameters.split_at(padded(self.classes) * padded(self.features));
+        self.packed.pack(self.isa, weight);
+        self.scratch.cover_threads();
+        bias
+    }
+
+    /// Sets the logits of so many pictures.
+    fn multiply(&mut self, rows: &[f32], count: usize, bias: &[f32]) {
+        let (inputs, outputs) = (padded(self.features), padded(self.classes));
+        let product = Separable {
+            rows: count,
+            inputs,
+            outputs,
+            source: Source::Rows { rows, factors: None },
+            weight: &self.packed.forward,
+            bfloat16: None,
+            finish: Finish { bias, curve: Curve::NONE },
+            shortcut: None,
+        };
+        let logits = room(&mut self.logits, count * outputs);
+        product.run(self.isa, logits, &self.scratch, true);
+    }
+
+    /// The weight's gradient from the features and the logits' gradients of so many pictures.
+    fn multiply_gradients(&mut self, rows: &[f32], count: usize, weight_gradient: &mut [f32]) {
+        let (inputs, outputs, isa) = (padded(self.features), padded(self.classes), self.isa);
+        let tiles = room(&mut self.tiles, count * outputs);
+        let panels = room(&mut self.panels, count * inputs);
+        let blocks = rows
+            .par_chunks(ROW_BLOCK * inputs)
+            .zip(self.logit_gradients[..count * outputs].par_chunks(ROW_BLOCK * outputs));
+        let to = tiles.par_chunks_mut(ROW_BLOCK * outputs).zip(panels.par_chunks_mut(ROW_BLOCK * inputs));
+        blocks.zip(to).for_each(|((features, slopes), (tiles, panels))| {
+            let rows = features.len() / inputs;
+            rayon::join(
+                || isa.run(PackTiles { rows, outputs, slopes, tiles }),
+                || pack(features, rows, inputs, panel_width(isa), panels),
+            );
+        });
+        let operands: Vec<_> = Operands::of_part(count, inputs, outputs, tiles, panels).collect();
+        multiply_operands(isa, inputs, outputs, &operands, None, weight_gradient);
     }
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [0.0f32; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
+/// So many floats of a buffer, which is made larger if they are more than it has.
+fn room(buffer: &mut Buffer, floats: usize) -> &mut [f32] {
+    if buffer.len() < floats {
+        *buffer = Buffer::zeros(floats);
     }
-    sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+    &mut buffer[..floats]
+}
+
+/// [`pack_tiles`] of some pictures.
+struct PackTiles<'a> {
+    rows: usize,
+    outputs: usize,
+    slopes: &'a [f32],
+    tiles: &'a mut [f32],
+}
+
+impl WithSimd for PackTiles<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { rows, outputs, slopes, tiles } = self;
+        pack_tiles::<S>(outputs, rows, slopes, outputs, tiles);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Of 37 features and 5 classes, so that both have padding.
-    fn case(pictures: usize) -> (Head, Vec<f32>, Vec<f32>, Vec<u32>) {
-        let head = Head { features: 37, classes: 5, dropout: 0.0 };
-        let mut random = stream(1, Purpose::Benchmark, 0, 0);
-        let mut draw = |count: usize| (0..count).map(|_| unit(&mut random) as f32 - 0.5).collect::<Vec<_>>();
-        let (features, mut parameters) = (draw(pictures * 37), draw(head.parameter_floats()));
-        // Padding holds zeros.
-        for (row, values) in parameters[..16 * 48].chunks_exact_mut(48).enumerate() {
-            values[if row < 5 { 37 } else { 0 }..].fill(0.0);
-        }
-        parameters[16 * 48 + 5..].fill(0.0);
-        let labels = (0..pictures).map(|picture| picture as u32 * 3 % 5).collect();
-        (head, features, parameters, labels)
-    }
-
-    /// The same in float64, in plain loops.
-    fn plainly(features: &[f32], parameters: &[f32], labels: &[u32]) -> (f64, Vec<f64>) {
-        let mut gradients = vec![0.0; parameters.len()];
-        let mut loss = 0.0;
-        for (features, label) in features.chunks_exact(37).zip(labels) {
-            let logit = |class: usize| {
-                let row = &parameters[class * 48..];
-                let products = features.iter().zip(row).map(|(a, b)| f64::from(*a) * f64::from(*b));
-                products.sum::<f64>() + f64::from(parameters[16 * 48 + class])
-            };
-            let exponentials: Vec<f64> = (0..5).map(|class| logit(class).exp()).collect();
-            let sum: f64 = exponentials.iter().sum();
-            loss -= (exponentials[*label as usize] / sum).ln();
-            for class in 0..5 {
-                let target = f64::from(u8::from(class == *label as usize));
-                let slope = (exponentials[class] / sum - target) / labels.len() as f64;
-                gradients[16 * 48 + class] += slope;
-                for (index, feature) in features.iter().enumerate() {
-                    gradients[class * 48 + index] += slope * f64::from(*feature);
-                }
-            }
-        }
-        (loss, gradients)
-    }
-
-    #[test]
-    fn loss_and_gradient_are_those_of_plain_loops() {
-        let (head, features, parameters, labels) = case(20);
-        let mut gradients = vec![f32::NAN; parameters.len()];
-        let loss = head.step(features.clone(), (&labels).into(), &parameters, (1, 1), &mut gradients);
-        let (expected, expected_gradients) = plainly(&features, &parameters, &labels);
-        assert!((loss.sum - expected).abs() < 1e-5, "{} and {expected}", loss.sum);
-        for (ours, expected) in gradients.iter().zip(expected_gradients) {
-            assert!((f64::from(*ours) - expected).abs() < 1e-7, "{ours} and {expected}");
-        }
-    }
-
-    #[test]
-    fn dropout_leaves_its_share_out_and_keeps_the_mean() {
-        let (head, features, parameters, labels) = case(400);
-        let head = Head { dropout: 0.25, ..head };
-        let run = |step| {
-            let mut gradients = vec![0.0; parameters.len()];
-            let loss = head.step(features.clone(), (&labels).into(), &parameters, (1, step), &mut gradients);
-            (loss.sum, gradients)
-        };
-        assert!(run(1) == run(1) && run(1) != run(2));
-        let (whole, _) = plainly(&features, &parameters, &labels);
-        assert!((run(1).0 / whole - 1.0).abs() < 0.05);
-
-        // The loss hardly tells whether the mean is kept: so all of it, with what is left out drawn here.
-        let (mut thinned, mut left_out) = (features.clone(), 0);
-        for (picture, features) in thinned.chunks_exact_mut(37).enumerate() {
-            let mut random = stream(1, Purpose::Dropout, 1, picture as u64);
-            for feature in features {
-                let out = unit(&mut random) < 0.25;
-                left_out += usize::from(out);
-                *feature = if out { 0.0 } else { *feature * 4.0 / 3.0 };
-            }
-        }
-        assert!((left_out as f64 / thinned.len() as f64 - 0.25).abs() < 0.02, "{left_out}");
-        let (expected, expected_gradients) = plainly(&thinned, &parameters, &labels);
-        let (loss, gradients) = run(1);
-        assert!((loss / expected - 1.0).abs() < 1e-6, "{loss} and {expected}");
-        for (ours, expected) in gradients.iter().zip(expected_gradients) {
-            assert!((f64::from(*ours) - expected).abs() < 1e-6, "{ours} and {expected}");
-        }
-    }
-
-    #[test]
-    fn the_bits_do_not_depend_on_the_threads() {
-        let (head, features, parameters, labels) = case(50);
-        let run = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut gradients = vec![0.0; parameters.len()];
-            pool.install(|| {
-                head.step(features.clone(), (&labels).into(), &parameters, (1, 1), &mut gradients)
-            });
-            gradients
-        };
-        assert!(run(1) == run(2) && run(1) == run(5));
-    }
-}
+mod tests;

@@ -79,7 +79,7 @@ impl Frozen {
 
     /// Loss and accuracy of a part whose features are there; `on_answers` hears what is answered.
     pub fn evaluate(
-        &self,
+        &mut self,
         features: &[f32],
         indices: &[u32],
         labels: &[u32],

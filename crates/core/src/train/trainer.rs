@@ -227,7 +227,7 @@ impl Trainer<'_> {
         if !kept {
             batch.input = frozen.features_of(&batch.input)?;
         }
-        self.engine.step_head(&frozen.head, batch, update)
+        self.engine.step_head(&mut frozen.head, batch, update)
     }
 
     /// Counts the steps whose losses are known, and tells those of them that are to be.

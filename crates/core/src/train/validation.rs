@@ -88,7 +88,7 @@ impl Trainer<'_> {
                 None => None,
             };
             let engine = &mut *self.evaluation;
-            let metrics = match (&self.frozen, features, kept) {
+            let metrics = match (&mut self.frozen, features, kept) {
                 (Some(frozen), Some(features), _) => {
                     frozen.evaluate(&features, indices, &part.labels(), head, &mut hear)
                 }

@@ -257,7 +257,7 @@ impl TrainingEngine for Training {
         self.losses.ask()
     }
 
-    fn step_head(&mut self, head: &Head, mut batch: Batch, update: Update) -> Result<()> {
+    fn step_head(&mut self, head: &mut Head, mut batch: Batch, update: Update) -> Result<()> {
         self.losses.wait(0)?;
         let (queue, split) = (self.kernels.stream().clone(), self.optimizer.split);
         let own = self.weights.parameters.read(&queue)?.split_off(split);

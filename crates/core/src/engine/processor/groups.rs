@@ -60,7 +60,7 @@ impl Groups {
         )?)
     }
 
-    /// The classifier's parameters.
+    /// The classifier's parameters, or their gradients.
     pub fn head_of(&self, parameters: &Tensor) -> Result<Tensor> {
         Ok(parameters.narrow(0, self.split, parameters.elem_count() - self.split)?)
     }

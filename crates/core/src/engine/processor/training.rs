@@ -8,7 +8,7 @@ use crate::engine::backend::{EngineState, Recipe, TrainingEngine, Update, Wait};
 use crate::engine::head::Head;
 use crate::engine::step::TrainingStep;
 use crate::error::{Error, Result};
-use crate::floats::floats;
+use crate::floats::{floats, in_place};
 use crate::kernels::loss::{Loss, Targets};
 use crate::kernels::simd::Isa;
 use crate::optim::average::Average;
@@ -82,13 +82,15 @@ impl TrainingEngine for Training {
         self.finish(loss)
     }
 
-    fn step_head(&mut self, head: &Head, mut batch: Batch, update: Update) -> Result<()> {
+    fn step_head(&mut self, head: &mut Head, mut batch: Batch, update: Update) -> Result<()> {
         let features = std::mem::take(&mut batch.input);
         let parameters = self.parameters.as_tensor();
-        let own = self.groups.head_of(parameters)?.to_vec1::<f32>()?;
-        let mut gradients = vec![0.0; own.len()];
-        let loss = head.step(features, self.targets(&batch), &own, update.stream, &mut gradients);
-        let gradients = Tensor::from_vec(gradients, own.len(), &Device::Cpu)?;
+        // The end of those of all layers, which are there anyway.
+        let gradients = self.groups.head_of(self.step.gradients())?;
+        let own = self.groups.head_of(parameters)?;
+        let loss = in_place(&gradients, &own, |gradients, parameters| {
+            head.step(features, self.targets(&batch), parameters, update.stream, gradients)
+        })?;
         self.groups.step_head(parameters, &gradients, update.rate)?;
         self.finish(loss)
     }

@@ -13,7 +13,9 @@ use crate::kernels::batch_norm::cpu::{Rows, gradient_rows, normalize_panels, sum
 use crate::kernels::batch_norm::factors::{add_factors_gradient, scale_rows};
 use crate::kernels::batch_norm::{Affine, Factors, Gradient};
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
+use crate::kernels::simd::Isa;
 use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
 use std::ops::Range;
 
 /// The rows (pixels) of one part.
@@ -160,6 +162,24 @@ impl<'a> Operands<'a> {
 /// tiles side by side are faster), and few, so that 512 rows make enough tasks for many threads.
 pub const fn weight_rows(bfloat16: Option<Bfloat16>) -> usize {
     if bfloat16.is_some() { 32 } else { 24 }
+}
+
+/// The weight gradient `to`, `[outputs, inputs]`, from every block's operands, some rows a task: written.
+pub fn multiply_operands(
+    isa: Isa,
+    inputs: usize,
+    outputs: usize,
+    operands: &[Operands<'_>],
+    bfloat16: Option<Bfloat16>,
+    to: &mut [f32],
+) {
+    let task_rows = weight_rows(bfloat16);
+    let tasks = to.par_chunks_mut(task_rows * inputs).enumerate();
+    tasks.with_max_len(1).for_each(|(task, to)| {
+        let first = task * task_rows;
+        let outputs = first..outputs.min(first + task_rows);
+        isa.run(WeightGradient { inputs, outputs, operands, bfloat16, to });
+    });
 }
 
 /// Some rows of the weight gradient over all blocks of all parts, in order.
