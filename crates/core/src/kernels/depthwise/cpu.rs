@@ -2,7 +2,7 @@
 
 use crate::kernels::batch_norm::Finish;
 use crate::kernels::batch_norm::cpu::FinishRegister;
-use crate::kernels::simd::{lanes, load, multiply_add, store};
+use crate::kernels::simd::{lanes, load, multiply_add, prefetch, store};
 use pulp::Simd;
 
 /// One filter tap: a weight a channel, and the pixel that it meets at the row's first output.
@@ -45,6 +45,12 @@ pub fn sum_taps<S: Simd>(
         match taps.len() {
             // The counts that 3x3 filters have: 9 whole, 6 and 4 at a picture's edges, 1, 2 and 4 by the phases of stride
             // 2. Their weights stay in registers. Longer filters (5x5) read them from the cache again.
+            9 if slides::<S>(taps, step, 1) => {
+                slide::<S, 1>(simd, taps, step, count, channels, to, to_step, add, finish);
+            }
+            9 if slides::<S>(taps, step, -1) => {
+                slide::<S, -1>(simd, taps, step, count, channels, to, to_step, add, finish);
+            }
             9 => few::<S, 9>(simd, taps, step, count, channels, to, to_step, add, finish),
             6 => few::<S, 6>(simd, taps, step, count, channels, to, to_step, add, finish),
             4 => few::<S, 4>(simd, taps, step, count, channels, to, to_step, add, finish),
@@ -98,6 +104,79 @@ unsafe fn few<S: Simd, const T: usize>(
                     sum = simd.add_f32s(load::<S>(to.add(i * to_step)), sum);
                 }
                 store::<S>(to.add(i * to_step), finish.apply(simd, sum));
+            }
+        }
+    }
+}
+
+/// Whether each filter row's taps lie `direction` times a step apart, so that an output shares two of three columns with the
+/// one before it: at stride 1, forward in one direction and backward in the other. Only AVX-512 has the registers.
+#[inline(always)]
+fn slides<S: Simd>(taps: &[Tap<'_>], step: usize, direction: isize) -> bool {
+    let apart = |pair: &[Tap<'_>]| {
+        pair[1].pixels.as_ptr() == pair[0].pixels.as_ptr().wrapping_offset(direction * step as isize)
+    };
+    lanes::<S>() == 16 && taps.chunks_exact(3).all(|row| row.windows(2).all(apart))
+}
+
+/// [`few`] for a 3x3 filter whose columns [`slides`] has found: each is loaded once and stays in registers for three outputs.
+/// The additions are the same, in the same order. From L1 an output takes 6 cycles instead of 9.
+///
+/// # Safety
+/// `taps` has nine entries, which slide in DIRECTION, and all sizes are as [`sum_taps`] checks them.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)] // As its caller.
+unsafe fn slide<S: Simd, const DIRECTION: isize>(
+    simd: S,
+    taps: &[Tap<'_>],
+    step: usize,
+    count: usize,
+    channels: usize,
+    to: &mut [f32],
+    to_step: usize,
+    add: bool,
+    finish: Option<Finish<'_>>,
+) {
+    // The tap of each filter row that stands leftmost in the picture.
+    let left = if DIRECTION > 0 { 0 } else { 2 };
+    for channel in (0..channels).step_by(lanes::<S>()) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut weight = [simd.splat_f32s(0.0); 9];
+            for (weight, tap) in weight.iter_mut().zip(taps) {
+                *weight = load::<S>(tap.weight.as_ptr().add(channel));
+            }
+            let rows = [0, 3, 6].map(|first| taps[first + left].pixels.as_ptr().add(channel));
+            // In a map, the next output row will read the row below from an outer cache or from memory.
+            let ahead = rows[2].wrapping_offset(rows[2].offset_from(rows[1]));
+            let to = to.as_mut_ptr().add(channel);
+            let finish = FinishRegister::load(simd, finish, channel);
+            let mut columns = [[simd.splat_f32s(0.0); 3]; 3];
+            for column in 0..2 {
+                for (value, row) in columns[column].iter_mut().zip(rows) {
+                    *value = load::<S>(row.add(column * step));
+                }
+            }
+            for i in 0..count {
+                for (value, row) in columns[2].iter_mut().zip(rows) {
+                    *value = load::<S>(row.add((i + 2) * step));
+                }
+                prefetch(ahead.wrapping_add((i + 2) * step));
+                // Two chains, because one multiply-add waits four cycles for the one before it.
+                let [first, second, ..] = weight;
+                let mut even = simd.mul_f32s(first, columns[left][0]);
+                let mut odd = simd.mul_f32s(second, columns[1][0]);
+                for t in 2..9 {
+                    let column = if DIRECTION > 0 { t % 3 } else { 2 - t % 3 };
+                    let sum = if t % 2 == 0 { &mut even } else { &mut odd };
+                    *sum = multiply_add(simd, weight[t], columns[column][t / 3], *sum);
+                }
+                let mut sum = simd.add_f32s(even, odd);
+                if add {
+                    sum = simd.add_f32s(load::<S>(to.add(i * to_step)), sum);
+                }
+                store::<S>(to.add(i * to_step), finish.apply(simd, sum));
+                columns = [columns[1], columns[2], columns[2]];
             }
         }
     }

@@ -110,6 +110,7 @@ pub unsafe fn multiply_into<S: Simd>(
         }
         finish => (finish, None),
     };
+    let readable_rows = (left.len() - depth) / left_stride.max(1) + 1;
     for start in (0..depth).step_by(DEPTH_BLOCK) {
         let depth_here = DEPTH_BLOCK.min(depth - start);
         for panel in (0..columns).step_by(width::<S>()) {
@@ -124,7 +125,9 @@ pub unsafe fn multiply_into<S: Simd>(
                 let to = To { at: to.add(panel), row: to_stride, add: add || start > 0, finish };
                 match bfloat16 {
                     None => tiles(simd, rows, panel_width, depth_here, left, right, to),
-                    Some(products) => products.tiles(rows, panel_width, depth_here, left, right, to),
+                    Some(products) => {
+                        products.tiles(rows, readable_rows, panel_width, depth_here, left, right, to);
+                    }
                 }
             }
         }

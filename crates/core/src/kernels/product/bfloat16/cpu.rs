@@ -239,7 +239,7 @@ unsafe fn tile<const ROWS: usize, const COLUMNS: usize>(
 /// # Safety
 /// As for [`tiles`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-pub unsafe fn finish(rows: usize, panel_width: usize, to: To<'_>) {
+unsafe fn finish(rows: usize, panel_width: usize, to: To<'_>) {
     let Some(Finish { bias, curve: Curve::Cut { low, high } }) = to.finish else { return };
     let (low, high) = (_mm512_set1_ps(low), _mm512_set1_ps(high));
     for column in (0..panel_width).step_by(LANES) {
@@ -249,6 +249,32 @@ pub unsafe fn finish(rows: usize, panel_width: usize, to: To<'_>) {
             for row in 0..rows {
                 let at = to.at.add(row * to.row + column);
                 let sum = _mm512_add_ps(_mm512_loadu_ps(at), bias);
+                // The value stands second, where x86 keeps a NaN, so that a diverged run shows as one.
+                _mm512_storeu_ps(at, _mm512_min_ps(high, _mm512_max_ps(low, sum)));
+            }
+        }
+    }
+}
+
+/// Dense rows of a panel to where they go, or added to what lies there, with bias and bounds, as in [`finish`].
+///
+/// # Safety
+/// As for [`tiles`]; `from` is readable for rows x `panel_width`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub unsafe fn finish_from(from: *const f32, rows: usize, panel_width: usize, finish: Finish<'_>, to: To<'_>) {
+    let Finish { bias, curve: Curve::Cut { low, high } } = finish else { return };
+    let (low, high) = (_mm512_set1_ps(low), _mm512_set1_ps(high));
+    for column in (0..panel_width).step_by(LANES) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bias = _mm512_loadu_ps(bias.as_ptr().add(column));
+            for row in 0..rows {
+                let at = to.at.add(row * to.row + column);
+                let mut sum = _mm512_loadu_ps(from.add(row * panel_width + column));
+                if to.add {
+                    sum = _mm512_add_ps(_mm512_loadu_ps(at), sum);
+                }
+                let sum = _mm512_add_ps(sum, bias);
                 // The value stands second, where x86 keeps a NaN, so that a diverged run shows as one.
                 _mm512_storeu_ps(at, _mm512_min_ps(high, _mm512_max_ps(low, sum)));
             }

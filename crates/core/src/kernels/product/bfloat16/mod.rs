@@ -19,9 +19,11 @@ mod tests;
 use super::forward::block_stride;
 use super::tile::{Left, To};
 use crate::kernels::CHANNEL_BLOCK;
+use crate::kernels::batch_norm::Finish;
 use crate::kernels::simd::Isa;
 use amx::{Amx, Registers};
 use rayon::prelude::*;
+use std::mem::MaybeUninit;
 
 /// Columns of a panel: two registers.
 pub const WIDTH: usize = 32;
@@ -163,11 +165,14 @@ impl Products {
     /// Tiles of one panel, as [`super::tile`] has them; `pairs` is their depth, and those of a row follow each other.
     ///
     /// # Safety
-    /// `left` is readable for rows x pairs, `right` for pairs x `panel_width` (one or two registers of AVX-512), `to`
-    /// writable for rows x `panel_width`, and its bias readable for as many; its curve is a cut.
+    /// `left` is readable for `readable_rows` x pairs, which are at least `rows`, `right` for pairs x `panel_width` (one or
+    /// two registers of AVX-512), `to` writable for rows x `panel_width`, and its bias readable for as many; its curve is a
+    /// cut.
+    #[allow(clippy::too_many_arguments)] // Three matrices.
     pub(super) unsafe fn tiles(
         &self,
         rows: usize,
+        readable_rows: usize,
         panel_width: usize,
         pairs: usize,
         left: Left,
@@ -180,14 +185,15 @@ impl Products {
             let Some(amx) = self.amx.as_ref().filter(|_| whole_pairs > 0) else {
                 return cpu::tiles(rows, panel_width, pairs, left, right, to);
             };
+            if let (Some(finish), true) = (to.finish, whole_pairs == pairs) {
+                return finished_tiles(amx, rows, readable_rows, panel_width, pairs, left, right, to, finish);
+            }
             let tiled = Tiled { at: left.at, row: left.row, step: TILE, tile: TILE * left.row };
             amx.tiles(rows, panel_width, whole_pairs, tiled, right, to);
             if whole_pairs < pairs {
                 let left = Left { at: left.at.add(whole_pairs), ..left };
                 let right = right.add(whole_pairs * panel_width);
                 cpu::tiles(rows, panel_width, pairs - whole_pairs, left, right, To { add: true, ..to });
-            } else {
-                cpu::finish(rows, panel_width, to);
             }
         }
     }
@@ -222,6 +228,47 @@ impl Products {
                 let left = Left { at, row: 1, step: TILE };
                 cpu::tiles(TILE, panel_width, pairs - whole_pairs, left, right, to);
             }
+        }
+    }
+}
+
+/// Where AMX, which stores whole tiles and does nothing else to them, leaves two by two of a result that is to be finished: in
+/// L1, from where it goes to its rows. Those may lie 4 KB apart, and few of such rows fit L1 together.
+#[repr(align(64))]
+#[allow(dead_code)] // Only its place is used.
+struct Room([f32; 2 * TILE * WIDTH]);
+
+/// [`Products::tiles`] with AMX, for a whole number of its tiles in depth, and with what is done at the end.
+///
+/// # Safety
+/// As there.
+#[allow(clippy::too_many_arguments)] // As there.
+unsafe fn finished_tiles(
+    amx: &Registers,
+    rows: usize,
+    readable_rows: usize,
+    panel_width: usize,
+    pairs: usize,
+    left: Left,
+    right: *const f32,
+    to: To<'_>,
+    finish: Finish<'_>,
+) {
+    let mut room = MaybeUninit::<Room>::uninit();
+    let room: *mut f32 = room.as_mut_ptr().cast();
+    for row in (0..rows).step_by(2 * TILE) {
+        let here = (2 * TILE).min(rows - row);
+        // Rows that fill no tile are multiplied together with what lies behind them, whatever that is: setting the registers
+        // to fewer rows and back, panel after panel, took a tenth of a forward pass.
+        let whole = here.next_multiple_of(TILE);
+        let multiplied = if rows > TILE && row + whole <= readable_rows { whole } else { here };
+        // SAFETY: the caller's promise; the room holds two tiles of rows, and `multiplied` of the left ones are readable.
+        unsafe {
+            let at = left.at.add(row * left.row);
+            let tiled = Tiled { at, row: left.row, step: TILE, tile: TILE * left.row };
+            let result = To { at: room, row: panel_width, add: false, finish: None };
+            amx.tiles(multiplied, panel_width, pairs, tiled, right, result);
+            cpu::finish_from(room, here, panel_width, finish, To { at: to.at.add(row * to.row), ..to });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Where no processor has the instruction: what `cpu.rs` offers, never called, because [`super::Bfloat16`] can't be had.
 
+use crate::kernels::batch_norm::Finish;
 use crate::kernels::product::tile::{Left, To};
 
 /// Never.
@@ -42,6 +43,6 @@ pub unsafe fn tiles(_: usize, _: usize, _: usize, _: Left, _: *const f32, _: To<
 
 /// # Safety
 /// Never called.
-pub unsafe fn finish(_: usize, _: usize, _: To<'_>) {
+pub unsafe fn finish_from(_: *const f32, _: usize, _: usize, _: Finish<'_>, _: To<'_>) {
     unreachable!("without the instruction")
 }
