@@ -201,7 +201,7 @@ describe('an ONNX file in whole numbers of 8 bits', () => {
     const checkpoint = scratch.at('model.safetensors')
     await (await MobileNet.create(network)).save(checkpoint)
     const out = scratch.at('cli.onnx')
-    const { status, stdout } = await cli([
+    const { status, stdout, stderr } = await cli([
       'export',
       checkpoint,
       '--out',
@@ -212,6 +212,7 @@ describe('an ONNX file in whole numbers of 8 bits', () => {
       data,
     ])
     expect(status).toBe(0)
+    expect(stderr).toMatch(/^note: .*not the official CIFAR-10/)
     expect(stdout).toMatch(
       /^Ranges from 256 training pictures\nBefore: Test set: .*\/128 .*\nAfter: Test set: .*\/128 .*\n.*cli\.onnx: /,
     )

@@ -27,6 +27,7 @@ import { newFolder } from '../plan.js'
 import { addRecipeOptions, type RecipeFlags, recipeOf } from '../recipe.js'
 import { renderComparison } from '../render/comparison.js'
 import { writeJson } from '../render/json.js'
+import { tellNote } from '../render/note.js'
 
 interface Flags extends NetworkFlags, RecipeFlags {
   variants?: string
@@ -65,6 +66,8 @@ async function run(deps: Deps, flags: Flags): Promise<void> {
   const options = optionsOf(flags)
   if (flags.train) await checkCall(options)
   const data = flags.train ? await openCifar10(deps, flags.data, { json: flags.json }) : undefined
+  // For people, it stands at the head of every run.
+  if (data && flags.json) tellNote(deps, data.note, flags)
   const call = { json: Boolean(flags.json), note: data?.note ?? null, flags, out }
   const view = new ComparisonView(deps, call)
   try {

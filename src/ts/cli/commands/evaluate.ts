@@ -12,6 +12,7 @@ import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { withBar } from '../live/progress-bar.js'
 import { viewsOption } from '../options.js'
 import { writeJson } from '../render/json.js'
+import { tellNote } from '../render/note.js'
 import { setLine } from '../render/plain.js'
 
 interface Flags {
@@ -54,6 +55,7 @@ async function evaluate(
   const { resize, config, trainedOn } = model
   const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }
   const data = await openData(deps, source, { json })
+  tellNote(deps, data.note, { json })
   const metrics = await withBar(deps.stderr, `evaluating ${split}`, (onProgress) =>
     model.evaluate(partOf(data, split, trainedOn?.validationFraction), {
       tta,

@@ -5,6 +5,7 @@ import { cacheHelp, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { withBar } from '../live/progress-bar.js'
 import { checkOut } from '../out.js'
+import { tellNote } from '../render/note.js'
 import { setLine } from '../render/plain.js'
 import { networkText } from '../render/start.js'
 import { grouped, printable } from '../render/text.js'
@@ -69,6 +70,7 @@ async function exportQuantized(
   const { resize, config, trainedOn } = model
   const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }
   const calibration = await openData(deps, source, {})
+  tellNote(deps, calibration.note, {})
   const whole = { ...options, quantize: 'int8', calibration, signal: deps.interrupt } as const
   const { calibrated, before, after } = await withBar(deps.stderr, 'evaluating', (onProgress) =>
     model.exportOnnx(out, { ...whole, onProgress }),

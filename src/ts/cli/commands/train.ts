@@ -22,7 +22,8 @@ import { addNetworkOptions, number } from '../options.js'
 import { checkpointOf, type Plan, planOf, type TrainFlags } from '../plan.js'
 import { addRecipeOptions, recipeDefault } from '../recipe.js'
 import { DownloadBar } from '../render/download.js'
-import { JsonView, writeJson } from '../render/json.js'
+import { JsonView } from '../render/json.js'
+import { tellNote } from '../render/note.js'
 import { PlainView } from '../render/plain.js'
 import { pathWord, shell } from '../render/text.js'
 import { TtyView } from '../render/tty.js'
@@ -103,8 +104,8 @@ async function train(deps: Deps, flags: TrainFlags): Promise<void> {
   const { model, data } = await open(deps, flags, plan)
   deps.interrupt.throwIfAborted()
   tellDevice(deps, model.deviceNote, flags)
-  if (data.note !== null && flags.json && !flags.quiet)
-    writeJson(deps.stderr, { type: 'note', message: data.note })
+  // For people, it stands at the head of the run.
+  if (flags.json) tellNote(deps, data.note, flags)
   const facts: RunFacts = {
     parameters: model.parameters,
     note: data.note,
