@@ -264,6 +264,9 @@ export interface ConvolutionSize {
   outputs: number
 }
 
+/** Copies the official files from one folder into another, checked. */
+export declare function copyFiles(folder: string, destination: string): Promise<void>
+
 /** What a convolution or a network costs. */
 export interface Cost {
   /** Multiplications with addition for one picture. */
