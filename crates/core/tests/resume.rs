@@ -25,10 +25,12 @@ fn what_decides_which_pictures_come_next_cannot_change() {
         let folder = tempfile::tempdir().unwrap();
         let model = begin(folder.path(), begun);
         let out = Some(folder.path().to_path_buf());
-        let error = run(&model, &TrainOptions { epochs: Some(2), out, ..changed }, true).unwrap_err();
+        let error = run(&model, &TrainOptions { epochs: Some(2), out, ..changed.clone() }, true).unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidOption, "{name}: {}", error.message);
         let expected = format!("{name} can't change when a run is resumed");
         assert!(error.message.starts_with(&expected), "{name}: {}", error.message);
+        let before = train::check(&model, &TrainOptions { epochs: Some(2), ..changed }, true).unwrap_err();
+        assert_eq!((before.code, before.message), (error.code, error.message));
     };
     let none = TrainOptions::default;
     for (changed, name) in [

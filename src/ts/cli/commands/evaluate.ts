@@ -6,7 +6,7 @@ import {
   type Part,
   type TestTimeAugmentation,
 } from '../../../../index.js'
-import { cacheHelp, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { withBar } from '../live/progress-bar.js'
@@ -50,6 +50,7 @@ async function evaluate(
       `split must be one of ${Object.keys(names).join(', ')}, not ${split}`,
     )
   }
+  checkSource({ directory, cacheDir })
   const model = await MobileNet.load(checkpoint, deviceOf({ device }))
   tellDevice(deps, model.deviceNote, { json })
   const { resize, config, trainedOn } = model

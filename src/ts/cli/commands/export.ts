@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { Command } from 'commander'
 import { MobileNet, MobileNetError, type OnnxOptions } from '../../../../index.js'
-import { cacheHelp, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { withBar } from '../live/progress-bar.js'
 import { checkOut } from '../out.js'
@@ -53,6 +53,7 @@ async function exportNetwork(deps: Deps, checkpoint: string, flags: Flags): Prom
   if (quantize !== undefined && quantize !== 'int8') {
     throw new MobileNetError('INVALID_OPTION', `quantize must be int8, not ${quantize}`)
   }
+  checkSource({ directory: data, cacheDir })
   const model = await MobileNet.load(checkpoint)
   const options = { softmax: softmax ?? null, preprocess: preprocess ?? null }
   if (quantize !== undefined) await exportQuantized(deps, model, options, flags)
