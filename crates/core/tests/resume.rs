@@ -80,6 +80,21 @@ fn other_pictures_are_a_mismatch() {
     resume(&whole).unwrap();
 }
 
+/// Whether they have, who asks before there are pictures doesn't know.
+#[test]
+fn a_share_to_validate_with_means_nothing_to_pictures_that_have_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Dataset { validation: Some(data().test), ..data() };
+    let train = |model: &MobileNet, epochs, validation_fraction, resume| {
+        let out = Some(folder.path().to_path_buf());
+        let options = TrainOptions { epochs: Some(epochs), validation_fraction, out, ..recipe() };
+        train::run(model, &data, &options, resume, &Control::default(), &mut |_| {}).unwrap()
+    };
+    let begun = train(&small(), 1, None, false);
+    let model = MobileNet::load(&begun.checkpoint.unwrap()).unwrap();
+    assert_eq!(train(&model, 2, Some(0.2), true).epochs, 2);
+}
+
 /// What a kill in the middle of writing leaves.
 #[test]
 fn unfinished_files_are_removed() {
