@@ -3,6 +3,7 @@ export type * from './index.js'
 export {
   benchmark,
   Cifar10,
+  checkComparison,
   compare,
   cudaStatus,
   devices,

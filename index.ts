@@ -7,6 +7,7 @@ export {
   type CompareProgress,
   type CompareRecipe,
   type Comparison,
+  checkComparison,
   compare,
   type Variant,
 } from './src/ts/compare.js'

@@ -241,6 +241,8 @@ describe('on the command line', () => {
     expect(jsonLines(stdout)[0].logits).toEqual([...(await model.logits(picture, { tta: 'mirror-shift' }))])
     const wrong = await cli(['evaluate', checkpoint, '--data', data, '--tta', 'sideways'])
     expect(wrong.status).toBe(2)
-    expect(wrong.stderr).toMatch(/tta must be .*mirror-shift, not sideways/)
+    expect(wrong.stderr).toMatch(
+      /'--tta <views>' argument 'sideways' is invalid. Allowed choices are none, mirror, mirror-shift\./,
+    )
   })
 })

@@ -130,6 +130,15 @@ describe('compare --train', () => {
     expect(filesOfRun(out)).toEqual([...pages, ...runFiles(), ...runFiles()].sort())
   })
 
+  it('says what there is to know about the pictures, as train does', async () => {
+    const about = 'not the official CIFAR-10'
+    expect(stdout.split(about)).toHaveLength(3)
+    const args = ['--variants', 'v1', '--epochs', '1', '--out', scratch.at('note'), '--json']
+    const { status, stderr } = await cli([...training, ...args])
+    expect(status).toBe(0)
+    expect(jsonLines(stderr)).toEqual([{ type: 'note', message: expect.stringContaining(about) }])
+  })
+
   it('plots accuracy, with every number in a table', () => {
     const page = checked(read('trained', 'comparison.html'))
     expect([...page.matchAll(/<figcaption>(.*)<\/figcaption>/g)].map(([, title]) => title)).toEqual([

@@ -398,10 +398,13 @@ describe('train --precision bfloat16', () => {
     const events = jsonLines(first.stdout)
     expect(events[0].config.train.precision).toBe('bfloat16')
     const float32 = await cli(['train', ...small, '--out', scratch.at('float32'), '--json'])
-    const loss = (events: Json[]) => events.find(({ type }) => type === 'epoch').train.loss
-    const losses = [loss(events), loss(jsonLines(float32.stdout))]
-    expect(losses[0]).not.toBe(losses[1])
-    expect(Math.abs(losses[0] - losses[1])).toBeLessThan(0.05 * losses[1])
+    // Of the first step: later ones drift apart as runs with two seeds do, at this learning rate by up to 13 % in the fourth. Both
+    // operands of the 29 layers are rounded by 2^-9 at most, evenly spread: in the mean square by 2^-9 / sqrt(3), and independently.
+    // That is 0.0086; measured are 0.0006 to 0.0076 with six seeds, 0.0027 with this one.
+    const loss = (events: Json[]) => events.find(({ type }) => type === 'step').loss
+    const [rounded, exact] = [loss(events), loss(jsonLines(float32.stdout))]
+    expect(rounded).not.toBe(exact)
+    expect(Math.abs(rounded / exact - 1)).toBeLessThan(2 ** -9 * Math.sqrt((2 * 29) / 3))
     const resumed = await cli(['train', '--resume', folder, '--epochs', '2', '--data', data])
     expect(resumed.stdout).toMatch(/recipe .*bfloat16/)
   })

@@ -57,8 +57,11 @@ describe('help', () => {
 
 describe('evaluate', () => {
   it('measures the test pictures', async () => {
-    const { status, stdout } = await cli(['evaluate', checkpoint, '--data', data, '--json'])
+    const { status, stdout, stderr } = await cli(['evaluate', checkpoint, '--data', data, '--json'])
     expect(status).toBe(0)
+    expect(jsonLines(stderr)).toEqual([
+      { type: 'note', message: expect.stringContaining('not the official CIFAR-10') },
+    ])
     const [line, ...rest] = jsonLines(stdout)
     expect(rest).toEqual([])
     expect(Object.keys(line)).toEqual(['type', 'split', 'tta', 'loss', 'accuracy', 'correct', 'count'])
@@ -76,7 +79,9 @@ describe('evaluate', () => {
     expect(line).toEqual({ type: 'evaluation', split: 'validation', tta: 'none', ...report.validation })
     const { correct, accuracy, loss } = line
     const text = `Average loss: ${loss.toFixed(4)}, Accuracy: ${correct}/25 (${(100 * accuracy).toFixed(2)}%)`
-    expect((await cli(args)).stdout).toBe(`Validation set: ${text}\n`)
+    const { stdout, stderr } = await cli(args)
+    expect(stdout).toBe(`Validation set: ${text}\n`)
+    expect(stderr).toMatch(/^note: .*not the official CIFAR-10/)
   })
 
   it('takes the rest of the split as training pictures', async () => {

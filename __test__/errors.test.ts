@@ -278,7 +278,7 @@ describe('a picture', () => {
     fails(['predict', checkpoint, join(images, 'cat-0.png'), '--top', '0'], {
       status: 2,
       code: 'INVALID_OPTION',
-      message: /^top must be a whole number from 1, not 0$/,
+      message: /^option '--top <n>' argument '0' is invalid. It must be a whole number from 1\.$/,
     }))
 })
 

@@ -102,12 +102,19 @@ describe('an ONNX file', () => {
     const path = scratch.at('whole.onnx')
     await model.exportOnnx(path, { softmax: true, preprocess: true })
     const pixels = Uint8Array.from({ length: 2 * 32 * 32 * 3 }, (_, i) => (i * i) % 251)
+    // Both logits may be so far from the truth; where two classes' logits part by that, their odds change by twice as much.
+    const { own } = yardstick('v1-cifar-relu-10')
+    const allowed = (logits: Float32Array) =>
+      2 * 2 * (factor * own + lastDigit) * Math.max(...logits.map(Math.abs))
     const probabilities = await run(path, pixels, [2, 32, 32, 3])
     for (const i of [0, 1]) {
       const data = pixels.subarray(i * 3072, (i + 1) * 3072)
-      const predictions = await model.predict({ data, width: 32, height: 32 })
+      const raw = { data, width: 32, height: 32 }
+      const predictions = await model.predict(raw)
       const expected = predictions.sort((a, b) => a.index - b.index).map(({ probability }) => probability)
-      expect(distance(probabilities.subarray(i * 10, (i + 1) * 10), expected)).toBeLessThan(1e-4)
+      expect(distance(probabilities.subarray(i * 10, (i + 1) * 10), expected)).toBeLessThan(
+        allowed(await model.logits(raw)),
+      )
     }
     const { inputNames, outputNames } = await session(path)
     expect([inputNames, outputNames]).toEqual([['pixels'], ['probabilities']])
@@ -145,38 +152,59 @@ print(json.dumps({entry.key: entry.value for entry in model.metadata_props}))`
 })
 
 describe('an ONNX file in whole numbers of 8 bits', () => {
+  // What a byte in place of a float32 does to logits depends on the network, and no number format says it: batch norm makes much of
+  // little in V1. So `apart`, the root mean square of what it moves logits by as a share of theirs, is twice the most that was
+  // measured with four seeds: 0.22, 0.029 and 0.0023. `size` is what the file takes of the float32 one, which a seed doesn't change:
+  // 0.345, 0.408 and 0.534; weights take a quarter, but scales, names and the graph are as large as before, or larger.
   // Every kind of layer is in one of them.
   itRuns.each([
-    { layout: 'cifar', width: 0.25 },
-    { variant: 'v2', layout: 'cifar', width: 0.25 },
-    { variant: 'v3-small', layout: 'cifar', width: 0.25 },
-  ] satisfies ModelOptions[])('answers as was said, and nearly as in float32: %j', async (options) => {
-    const data = await openSample()
-    const model = await MobileNet.create(options)
-    const optimizer = { type: 'adam', learningRate: 3e-3 } as const
-    const training = { augment: false, batchSize: 16, epochs: 3, validationFraction: 0, optimizer } as const
-    await model.train({ ...training, data }).result
-    const [path, float] = [scratch.at('int8.onnx'), scratch.at('float.onnx')]
-    const { calibrated, before, after } = await model.exportOnnx(path, {
-      quantize: 'int8',
-      calibration: data,
-    })
-    await model.exportOnnx(float)
-    expect(calibrated).toBe(data.counts.train)
-    expect(before).toEqual(await model.evaluate(data.test))
-    expect(Math.abs((after?.loss ?? 0) - (before?.loss ?? 9))).toBeLessThan(0.1)
-    expect(statSync(path).size).toBeLessThan(0.6 * statSync(float).size)
-    // What was computed here in float32 with rounded values, ONNX Runtime computes in whole numbers.
-    const { input, labels } = pictures('test_batch.bin', data.counts.test)
-    const shape = [data.counts.test, 3, 32, 32]
-    const [whole, exact] = [await run(path, input, shape), await run(float, input, shape)]
-    const { correct } = accuracyOf(whole, labels)
-    expect(Math.abs(correct - (after?.correct ?? 0))).toBeLessThanOrEqual(3)
-    expect(distance(whole, exact)).toBeLessThan(0.2)
-    expect(distance(whole, exact)).toBeGreaterThan(1e-4)
-    const operators = await operatorsOf(path)
-    expect(operators.filter((name) => name === 'Conv' || name === 'Gemm')).toEqual([])
-  })
+    [
+      { layout: 'cifar', width: 0.25 },
+      { apart: 0.44, size: 0.35 },
+    ],
+    [
+      { variant: 'v2', layout: 'cifar', width: 0.25 },
+      { apart: 0.058, size: 0.415 },
+    ],
+    [
+      { variant: 'v3-small', layout: 'cifar', width: 0.25 },
+      { apart: 0.0046, size: 0.54 },
+    ],
+  ] satisfies [ModelOptions, object][])(
+    'answers as was said, and nearly as in float32: %j',
+    async (options, most) => {
+      const data = await openSample()
+      const model = await MobileNet.create(options)
+      const optimizer = { type: 'adam', learningRate: 3e-3 } as const
+      const training = { augment: false, batchSize: 16, epochs: 3, validationFraction: 0, optimizer } as const
+      await model.train({ ...training, data }).result
+      const [path, float] = [scratch.at('int8.onnx'), scratch.at('float.onnx')]
+      const { calibrated, before, after } = await model.exportOnnx(path, {
+        quantize: 'int8',
+        calibration: data,
+      })
+      await model.exportOnnx(float)
+      expect(calibrated).toBe(data.counts.train)
+      expect(before).toEqual(await model.evaluate(data.test))
+      expect(statSync(path).size).toBeLessThan(most.size * statSync(float).size)
+      // What was computed here in float32 with rounded values, ONNX Runtime computes in whole numbers.
+      const { input, labels } = pictures('test_batch.bin', data.counts.test)
+      const shape = [data.counts.test, 3, 32, 32]
+      const [whole, exact] = [await run(path, input, shape), await run(float, input, shape)]
+      // A value between two whole numbers may go to either side. Measured with four seeds: losses at most 0.0025 apart, and not one
+      // more or less that is right; four times that is allowed, and of the 128 pictures two.
+      const { loss, correct } = figuresOf(whole, labels)
+      expect(Math.abs(loss - (after?.loss ?? 0))).toBeLessThan(0.01)
+      expect(Math.abs(correct - (after?.correct ?? 0))).toBeLessThanOrEqual(2)
+      expect(meanDistance(whole, exact)).toBeLessThan(most.apart)
+      // In float32 it would be 1e-6, and of 8 bits the last is 2e-3 or more.
+      expect(meanDistance(whole, exact)).toBeGreaterThan(1e-4)
+      const inFloat32 = async (path: string) =>
+        (await operatorsOf(path)).filter((name) => /^(Fused)?(Conv|Gemm|MatMul)$/.test(name))
+      expect(await inFloat32(path)).toEqual([])
+      expect((await inFloat32(float)).length).toBeGreaterThan(0)
+    },
+  )
 
   it('is refused without a data set for it, and can be stopped', async () => {
     const model = await MobileNet.create(network)
@@ -201,7 +229,7 @@ describe('an ONNX file in whole numbers of 8 bits', () => {
     const checkpoint = scratch.at('model.safetensors')
     await (await MobileNet.create(network)).save(checkpoint)
     const out = scratch.at('cli.onnx')
-    const { status, stdout } = await cli([
+    const { status, stdout, stderr } = await cli([
       'export',
       checkpoint,
       '--out',
@@ -212,6 +240,7 @@ describe('an ONNX file in whole numbers of 8 bits', () => {
       data,
     ])
     expect(status).toBe(0)
+    expect(stderr).toMatch(/^note: .*not the official CIFAR-10/)
     expect(stdout).toMatch(
       /^Ranges from 256 training pictures\nBefore: Test set: .*\/128 .*\nAfter: Test set: .*\/128 .*\n.*cli\.onnx: /,
     )
@@ -220,14 +249,25 @@ describe('an ONNX file in whole numbers of 8 bits', () => {
     expect(inputNames).toEqual(['input'])
   })
 
-  /** How many of the labels have the largest of their logits. */
-  function accuracyOf(logits: Float32Array, labels: number[]): { correct: number } {
+  /** The mean cross-entropy, and how many of the labels have the largest of their logits. */
+  function figuresOf(logits: Float32Array, labels: number[]): { loss: number; correct: number } {
     const classes = logits.length / labels.length
-    const right = labels.filter((label, i) => {
+    let [loss, correct] = [0, 0]
+    for (const [i, label] of labels.entries()) {
       const row = logits.subarray(i * classes, (i + 1) * classes)
-      return row.indexOf(Math.max(...row)) === label
-    })
-    return { correct: right.length }
+      const largest = Math.max(...row)
+      const sum = row.reduce((all, logit) => all + Math.exp(logit - largest), 0)
+      loss += (largest + Math.log(sum) - (row[label] ?? Number.NaN)) / labels.length
+      if (row.indexOf(largest) === label) correct++
+    }
+    return { loss, correct }
+  }
+
+  /** The root mean square of the distances, as a share of that of `of`. */
+  function meanDistance(a: Float32Array, of: Float32Array): number {
+    expect(a).toHaveLength(of.length)
+    const square = (values: Float32Array) => values.reduce((sum, value) => sum + value * value, 0)
+    return Math.sqrt(square(of.map((value, i) => (a[i] ?? Number.NaN) - value)) / square(of))
   }
 
   /** The operators that ONNX Runtime really runs: it makes one of whole numbers of a layer and what rounds it. */

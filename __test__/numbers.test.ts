@@ -374,6 +374,24 @@ describe('a comparison', () => {
     `)
   })
 
+  it('says what a mark stands for to four digits, however small or large it is', () => {
+    const [v1] = comparison.networks as [ComparedNetwork]
+    const of = (multiplyAdds: number, imagesPerSecond: number) => {
+      const networks = [{ ...v1, multiplyAdds, training: { ...v1.training, imagesPerSecond } }]
+      const found = figures({ ...comparison, networks })
+      return found.find(({ id }) => id === 'training-by-multiply-adds')?.marks[0]?.title
+    }
+    expect(of(999_500, 0.01234)).toBe(
+      'V1: 0.9995 million multiply-adds a picture, 0.01234 pictures a second, training',
+    )
+    expect(of(50_000, 1e6)).toBe(
+      'V1: 0.05 million multiply-adds a picture, 1,000,000 pictures a second, training',
+    )
+    expect(of(1_234_567_890, 99.995)).toBe(
+      'V1: 1,235 million multiply-adds a picture, 100 pictures a second, training',
+    )
+  })
+
   it('draws', () => {
     expect(drawn(figures(comparison))).toMatchInlineSnapshot(`
       "

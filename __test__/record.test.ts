@@ -165,7 +165,7 @@ describe('train --config', () => {
 
   it('refuses what begins otherwise, and weights that nobody can find again', async () => {
     const both = await cli(['train', '--config', 'x', '--preset', 'quick', '--json'])
-    expect(both.stderr).toMatch(/can't read x/)
+    expect(both.stderr).toMatch(/--preset can't be given with it/)
     const model = await MobileNet.create(network)
     await model.train({ ...recipe, data }).result
     const out = scratch.at('trained-before')

@@ -1,11 +1,13 @@
 // Bundles the files that use large libraries with what they use of them, so that people who install the package don't
 // install those: one file instead of dozens of packages. Their licences go with them. And makes one file of the command
-// line's own: half the bytes to install, and one file to read at its start instead of thirty.
+// line's own: half the bytes to install, and one file to read at its start instead of thirty. Of what is left, comments go: those
+// for who uses the package are in the types.
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, posix, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'rolldown'
+import { minifySync } from 'rolldown/utils'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 
@@ -79,6 +81,18 @@ async function bundleFolder(folder, name) {
   })
 }
 
+/** Takes the comments out of dist's modules, but for those that are minified. */
+function withoutComments(minified) {
+  const folder = join(root, 'dist', 'src')
+  const paths = readdirSync(folder, { recursive: true }).map((name) => join(folder, name))
+  for (const path of paths.filter((path) => path.endsWith('.js') && !minified.includes(path))) {
+    const options = { compress: false, mangle: false, codegen: { removeWhitespace: false } }
+    const { code, errors } = minifySync(path, readFileSync(path, 'utf8'), options)
+    if (errors.length > 0) throw new Error(`${path}: ${errors[0].message}`)
+    writeFileSync(path, code)
+  }
+}
+
 /** The folder of the package that a module belongs to. */
 function packageOf(module) {
   const match = /^.*[\\/]node_modules[\\/](@[^\\/]+[\\/])?[^\\/]+/.exec(module)
@@ -103,3 +117,4 @@ function licences(packages) {
 const libraries = ['src/ts/page/plot', 'src/ts/record/tensorboard', 'src/ts/cli/live/libraries']
 for (const name of libraries) await bundle(name)
 await bundleFolder('src/ts/cli', 'main')
+withoutComments([...libraries, 'src/ts/cli/main'].map((name) => join(root, 'dist', `${name}.js`)))

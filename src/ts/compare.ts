@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { modelCost } from './cost.js'
 import { checkDataset, type Dataset } from './dataset.js'
 import { selectDevice } from './devices.js'
-import { MobileNetError } from './errors.js'
+import { MobileNetError, native } from './errors.js'
 import type { EpochEvent, Report, TrainEvent } from './events.js'
 import { measured, processorName } from './measure.js'
 import { MobileNet } from './mobilenet.js'
@@ -12,6 +12,7 @@ import type {
   ComparisonOptions,
   ComparisonProgress,
   ComparisonSpeeds,
+  SelectedDevice,
   VariantSpeed,
 } from './native/binding.js'
 import { binding } from './native/load.js'
@@ -151,16 +152,9 @@ const keys: Keys<CompareOptions> = {
  * for (const { variant, prediction } of networks) console.log(variant, prediction.latencySeconds)
  */
 export async function compare(options: CompareOptions = {}): Promise<Comparison> {
-  checkKeys('compare', options, keys)
+  const device = await check(options)
   const { data, signal, onProgress } = options
-  if (data) checkDataset('data', data)
-  if (options.variants) {
-    mustBe(isIterable(options.variants), 'variants must be an array of names', options.variants)
-  }
-  if (options.recipe) checkRecipe('recipe', options.recipe)
-  checkTraining(options)
   const recipe = resolveRecipe(options.recipe ?? {})
-  const device = await selectDevice(options.device ?? 'auto')
   const started = performance.now()
   const {
     variants,
@@ -188,6 +182,33 @@ export async function compare(options: CompareOptions = {}): Promise<Comparison>
     networks,
     seconds: (performance.now() - started) / 1000,
   }
+}
+
+/**
+ * Rejects with what `compare` would reject with before it measures. So who opens pictures for it, or downloads them, knows
+ * first that the rest is right.
+ *
+ * @example
+ * await checkComparison(options)
+ * await compare({ ...options, data: await Cifar10.open({ download: true }) })
+ */
+export async function checkComparison(options: CompareOptions): Promise<void> {
+  await check(options)
+}
+
+/** Gives the device that is asked for. */
+async function check(options: CompareOptions): Promise<SelectedDevice> {
+  checkKeys('compare', options, keys)
+  const { data, variants, recipe } = options
+  if (data) checkDataset('data', data)
+  if (variants) mustBe(isIterable(variants), 'variants must be an array of names', variants)
+  if (recipe) checkRecipe('recipe', recipe)
+  checkTraining(options)
+  const asked = speedOptions(options)
+  native(() => binding().checkComparison(asked))
+  const device = await selectDevice(options.device ?? 'auto')
+  native(() => binding().checkComparison(asked, device.name))
+  return device
 }
 
 /** Finds what would only come to light when the networks are trained, after the measuring. */

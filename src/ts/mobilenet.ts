@@ -241,6 +241,20 @@ export class MobileNet {
     )
   }
 
+  /**
+   * Throws what a run with these options would fail with, as far as that can be told without pictures. So who opens them, or
+   * downloads them, knows first that the rest is right.
+   *
+   * @example
+   * model.checkTraining({ epochs: 9, precision: 'bfloat16' })
+   * model.train({ epochs: 9, precision: 'bfloat16', data: await Cifar10.open({ download: true }) })
+   */
+  checkTraining(options: Omit<TrainOptions, 'data'>): void {
+    checkTrainOptions(options)
+    const { recipe, resume } = parted(options)
+    native(() => binding().checkTraining(this.#native, recipe, resume))
+  }
+
   /** Starts training, and returns at once. The network has the new weights when the run has ended. */
   train(options: TrainOptions): TrainRun {
     let taken: ReturnType<typeof takenApart>
@@ -424,8 +438,13 @@ export class MobileNet {
 function takenApart(options: TrainOptions) {
   checkTrainOptions(options)
   checkDataset('data', options.data)
-  const { data, resume, evaluationEvents = false, signal, ...rest } = options
-  return { data, recipe: nativeRecipe(rest), resume: resume ?? false, evaluationEvents, signal }
+  return { ...parted(options), data: options.data }
+}
+
+/** The recipe, and what is not of it. */
+function parted(options: Omit<TrainOptions, 'data'> & { data?: Dataset }) {
+  const { data: _, resume, evaluationEvents = false, signal, ...rest } = options
+  return { recipe: nativeRecipe(rest), resume: resume ?? false, evaluationEvents, signal }
 }
 
 function byName(tensors: (Tensor & { name: string })[]): Map<string, Tensor> {

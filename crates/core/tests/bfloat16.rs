@@ -75,9 +75,16 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
+/// What rounding both operands to bfloat16 makes of a value behind so many layers, as a share of it: an operand is off by at most
+/// 2^-9, evenly spread, so by 2^-9 / sqrt(3) in the mean square, and the layers' errors add up like independent ones.
+fn rounding(layers: usize) -> f64 {
+    2f64.powi(-9) * (2.0 * layers as f64 / 3.0).sqrt()
+}
+
 /// How much further than by rounded weights alone, in float32, a gradient may be turned by products that round both their
 /// operands. Where it turns far (V1, V2) that is at most 1.08 times as far, and mostly less; with 4 a gradient at right
-/// angles would pass. V3's turn so little that up to 3 times as far is within the hundredth that is allowed besides.
+/// angles would pass. V3's turn so little that up to 3 times as far is within the hundredth that is allowed besides: measured
+/// is 0.0071 where the weights alone turn it by 0.0024, so 0.0035 of the hundredth are used.
 const FACTOR: f64 = 1.5;
 
 /// How far a gradient turns when values are rounded depends on the network: batch norm over 16 pictures, 27 times one behind
@@ -118,7 +125,9 @@ fn a_step_is_near_that_of_float32() {
         let (_, of_rounded_weights) = step(plan(), true);
         let (rounded_loss, rounded_gradients) = step(plan().in_bfloat16(bfloat16), false);
         assert!(loss != rounded_loss, "{variant:?}: nothing was rounded");
-        assert!((loss - rounded_loss).abs() < 0.01 * loss, "{variant:?}: {rounded_loss}, float32 {loss}");
+        // Measured: at most 0.0026 (V2), where 0.0128 are allowed.
+        let allowed = rounding(network.layers.len()) * loss;
+        assert!((loss - rounded_loss).abs() < allowed, "{variant:?}: {rounded_loss}, float32 {loss}");
         let tensors = gradients.iter().zip(&rounded_gradients).zip(&of_rounded_weights);
         for ((ours, rounded), yardstick) in tensors.filter(|((ours, _), _)| ours.values.len() >= 1000) {
             let distance = 1.0 - cosine(&ours.values, &rounded.values);
@@ -160,8 +169,11 @@ fn inference_is_near_that_of_float32() {
         let plan = || InferencePlan::new(network.clone(), 3, Isa::best());
         let (ours, rounded) = (logits(plan()), logits(plan().in_bfloat16(bfloat16)));
         assert!(ours != rounded, "{variant:?}: nothing was rounded");
+        // Vectors that are so far apart, as a share of their length, are turned by as many radians. Measured: 1 - cosine is at
+        // most a fifteenth of what is allowed (V1).
         let cosine = cosine(&ours, &rounded);
-        assert!(cosine > 0.999, "{variant:?} {layout:?}: {cosine}");
+        let least = rounding(network.layers.len()).cos();
+        assert!(cosine > least, "{variant:?} {layout:?}: {cosine}, at least {least} expected");
     }
 }
 
@@ -229,8 +241,10 @@ fn a_run_gets_as_far_as_in_float32() {
     };
     let (float32, bfloat16) = (last_loss(Precision::Float32), last_loss(Precision::Bfloat16));
     println!("float32 {float32}, bfloat16 {bfloat16}");
-    assert!(bfloat16 < 1.5, "the loss went down to {bfloat16} only");
-    assert!((float32 - bfloat16).abs() < 0.3, "float32 {float32}, bfloat16 {bfloat16}");
+    // Half of what it is for who knows nothing. Measured with five seeds: 0.42 to 0.93, and 0.39 to 0.85 in float32.
+    assert!(bfloat16 < 10f64.ln() / 2.0, "the loss went down to {bfloat16} only");
+    // A rounding early on is in the end like another seed, so as far apart as those runs of float32 is what they may be.
+    assert!((float32 - bfloat16).abs() < 0.85 - 0.39, "float32 {float32}, bfloat16 {bfloat16}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use mobilenet_core::data::cifar10::{extract_archive, open, rebuild_from_npm_package, verify};
+use mobilenet_core::data::cifar10::{copy_files, extract_archive, open, rebuild_from_npm_package, verify};
 use mobilenet_core::data::{Dataset, Pictures};
 use mobilenet_core::{Error, ErrorCode};
 use std::fs;
@@ -269,6 +269,12 @@ fn only_the_official_files_are_put_in_place() {
 
     let missing = extract_archive(&home.path().join("x.tar.gz"), &destination, &mut ignore).unwrap_err();
     assert_eq!(missing.code, ErrorCode::Io);
+
+    let error = copy_files(&sample(), &destination).unwrap_err();
+    assert_eq!(error.code, ErrorCode::DatasetCorrupt);
+    assert!(error.message.contains("data_batch_1.bin is not CIFAR-10's"), "{}", error.message);
+    assert_eq!(copy_files(home.path(), &destination).unwrap_err().code, ErrorCode::Io);
+    assert_eq!(fs::read_dir(home.path().join("deep")).unwrap().count(), 0, "nothing is left behind");
 }
 
 #[test]
@@ -349,6 +355,10 @@ fn the_npm_package_becomes_the_official_files() {
     assert_eq!(last.0, last.1);
     verify(&destination).unwrap();
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+    let copy = tempfile::tempdir().unwrap();
+    copy_files(&destination, &copy.path().join("set")).unwrap();
+    verify(&copy.path().join("set")).unwrap();
+    assert_eq!(fs::read_dir(copy.path().join("set")).unwrap().count(), 7);
 
     let dataset = open(home.path()).unwrap();
     assert!(dataset.official && dataset.note.is_none());

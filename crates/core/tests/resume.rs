@@ -25,10 +25,12 @@ fn what_decides_which_pictures_come_next_cannot_change() {
         let folder = tempfile::tempdir().unwrap();
         let model = begin(folder.path(), begun);
         let out = Some(folder.path().to_path_buf());
-        let error = run(&model, &TrainOptions { epochs: Some(2), out, ..changed }, true).unwrap_err();
+        let error = run(&model, &TrainOptions { epochs: Some(2), out, ..changed.clone() }, true).unwrap_err();
         assert_eq!(error.code, ErrorCode::InvalidOption, "{name}: {}", error.message);
         let expected = format!("{name} can't change when a run is resumed");
         assert!(error.message.starts_with(&expected), "{name}: {}", error.message);
+        let before = train::check(&model, &TrainOptions { epochs: Some(2), ..changed }, true).unwrap_err();
+        assert_eq!((before.code, before.message), (error.code, error.message));
     };
     let none = TrainOptions::default;
     for (changed, name) in [
@@ -76,6 +78,21 @@ fn other_pictures_are_a_mismatch() {
         assert!(error.message.contains(words), "{}", error.message);
     }
     resume(&whole).unwrap();
+}
+
+/// Whether they have, who asks before there are pictures doesn't know.
+#[test]
+fn a_share_to_validate_with_means_nothing_to_pictures_that_have_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Dataset { validation: Some(data().test), ..data() };
+    let train = |model: &MobileNet, epochs, validation_fraction, resume| {
+        let out = Some(folder.path().to_path_buf());
+        let options = TrainOptions { epochs: Some(epochs), validation_fraction, out, ..recipe() };
+        train::run(model, &data, &options, resume, &Control::default(), &mut |_| {}).unwrap()
+    };
+    let begun = train(&small(), 1, None, false);
+    let model = MobileNet::load(&begun.checkpoint.unwrap()).unwrap();
+    assert_eq!(train(&model, 2, Some(0.2), true).epochs, 2);
 }
 
 /// What a kill in the middle of writing leaves.

@@ -62,7 +62,17 @@ fn bits(model: &MobileNet) -> Vec<u32> {
     model.tensors().iter().flat_map(|tensor| &tensor.values).map(|value| value.to_bits()).collect()
 }
 
+/// By how much the loss is to rise and to fall along the gradient: so little that its curve is nearly straight, so much that
+/// float32 sees it.
+const CHANGE: f64 = 0.000_25;
+/// What float32 rounds off, as a share.
+const ROUNDING: f64 = 1.0 / (1 << 24) as f64;
+
 /// Along the gradient the loss rises by the gradient's square for every unit of the way.
+///
+/// Two things may part the slope from it. float32: as if every layer rounded the loss once, and all in the same direction. The
+/// curve: going twice as far moves the slope by as much as the curve, and ReLU's kinks, have moved it already, or by more; twice
+/// that is allowed. Measured is at most 0.9 %, where 1.1 % to 5 % are allowed.
 #[test]
 fn the_gradient_is_the_slope_of_the_loss() {
     for (variant, layout) in ALL {
@@ -75,30 +85,37 @@ fn the_gradient_is_the_slope_of_the_loss() {
         let labels: Vec<u32> = (0..8).collect();
         let floats = labels.len() * plan.picture_floats();
         let input: Vec<f32> = (0..floats).map(|index| ((index * 7919 % 1009) as f32 / 504.5) - 1.0).collect();
-        let mut loss_at = |parameters: &[f32]| {
+        let loss_at = |plan: &mut TrainingPlan, parameters: &[f32]| {
             plan.prepare(parameters);
             plan.forward(&input, parameters, labels.len());
             plan.loss(&labels).sum / labels.len() as f64
         };
-        loss_at(&parameters);
+        let loss = loss_at(&mut plan, &parameters);
         let mut gradients = vec![0.0; parameters.len()];
         plan.backward(&input, &parameters, labels.len(), &mut gradients);
         let square: f64 = gradients.iter().map(|g| f64::from(*g).powi(2)).sum();
-        // So small a change of the loss that its curve is straight, so large that float32 sees it.
-        let way = 0.002 / square.max(10.0);
-        let mut loss_at = |sign: f64| {
+        // The loss there, and what the gradient says of it: so small a way is not the one that float32 goes.
+        let mut at = |way: f64| {
             let moved: Vec<f32> = parameters
                 .iter()
                 .zip(&gradients)
-                .map(|(value, g)| (f64::from(*value) + sign * way * f64::from(*g)) as f32)
+                .map(|(value, g)| (f64::from(*value) + way * f64::from(*g)) as f32)
                 .collect();
-            plan.prepare(&moved);
-            plan.forward(&input, &moved, labels.len());
-            plan.loss(&labels).sum / labels.len() as f64
+            let steps = moved.iter().zip(&parameters).map(|(to, from)| f64::from(*to) - f64::from(*from));
+            (
+                loss_at(&mut plan, &moved),
+                steps.zip(&gradients).map(|(step, g)| step * f64::from(*g)).sum::<f64>(),
+            )
         };
-        let slope = (loss_at(1.0) - loss_at(-1.0)) / (2.0 * way);
-        println!("{variant:?} {layout:?}: {slope} for {square}");
-        assert!((slope / square - 1.0).abs() < 0.03, "{variant:?} {layout:?}: {slope}, expected {square}");
+        let mut slope = |change: f64| {
+            let (up, down) = (at(change / square), at(-change / square));
+            (up.0 - down.0) / (up.1 - down.1)
+        };
+        let (further, slope) = (slope(2.0 * CHANGE), slope(CHANGE));
+        let rounding = network.layers.len() as f64 * ROUNDING * loss / (2.0 * CHANGE);
+        let allowed = rounding + 2.0 * (further - slope).abs();
+        println!("{variant:?} {layout:?}: {slope} of the gradient's square, 1 +- {allowed} expected");
+        assert!((slope - 1.0).abs() < allowed, "{variant:?} {layout:?}: {slope}, 1 +- {allowed} expected");
     }
 }
 
@@ -111,7 +128,8 @@ fn every_network_learns_and_goes_through_a_checkpoint() {
         let mean = |losses: &[f64]| losses.iter().sum::<f64>() / losses.len() as f64;
         let (before, after) = (mean(&losses[..4]), mean(&losses[losses.len() - 4..]));
         println!("{variant:?} {layout:?}: {before} to {after}");
-        assert!(after < before - 0.3, "{variant:?} {layout:?}: {losses:?}");
+        // Measured: 1.37 (V1 unpadded) to 1.9. Half of the least is allowed, as other kernels round otherwise.
+        assert!(after < before - 0.7, "{variant:?} {layout:?}: {losses:?}");
 
         let path = folder.path().join("model.safetensors");
         model.save(&path).unwrap();
@@ -163,15 +181,14 @@ fn dropout_leaves_out_its_share_and_evaluation_nothing() {
     assert_eq!(logits(0.0, 1), logits(0.0, 2));
     // Kept inputs are made larger by as much as is left out: the mean over many steps is the logit without dropout.
     let whole = logits(0.0, 0);
-    let steps = 400;
-    let mut mean = vec![0.0; whole.len()];
-    for step in 0..steps {
-        for (mean, logit) in mean.iter_mut().zip(logits(0.5, step)) {
-            *mean += f64::from(logit) / steps as f64;
-        }
-    }
-    let size = whole.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-    for (mean, whole) in mean.iter().zip(&whole) {
-        assert!((mean - f64::from(*whole)).abs() < f64::from(size) * 0.1, "{mean}, expected {whole}");
+    let samples: Vec<Vec<f32>> = (0..400).map(|step| logits(0.5, step)).collect();
+    let count = samples.len() as f64;
+    for (index, whole) in whole.iter().enumerate() {
+        let values = || samples.iter().map(|logits| f64::from(logits[index]));
+        let mean = values().sum::<f64>() / count;
+        let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / (count - 1.0);
+        // Five standard errors: chance goes further once in two million times.
+        let allowed = 5.0 * (variance / count).sqrt();
+        assert!((mean - f64::from(*whole)).abs() < allowed, "{mean}, expected {whole} +- {allowed}");
     }
 }

@@ -1,6 +1,7 @@
 //! Several variants measured side by side.
 
 use crate::benchmark::{EvaluationSpeed, Named, PredictionSpeed, TrainingSpeed, measure};
+use crate::device::backend;
 use crate::error::{Result, thrown};
 use crate::job::Promise;
 use crate::model::Cancel;
@@ -82,6 +83,15 @@ pub struct ComparisonSpeeds {
     pub variants: Vec<VariantSpeed>,
     /// How long the measuring took.
     pub seconds: f64,
+}
+
+/// Refuses what can't be measured; of a device that was selected, also what that can't do.
+#[napi]
+pub fn check_comparison(options: ComparisonOptions, device: Option<String>) -> Result<()> {
+    let options = config::ComparisonOptions::try_from(options).map_err(thrown)?;
+    let config = options.resolve().map_err(thrown)?;
+    let Some(name) = device else { return Ok(()) };
+    backend(&name).and_then(|backend| core::benchmark::check(&config, &*backend)).map_err(thrown)
 }
 
 /// Measures variants in turns. `onProgress` and `cancel` are as in `benchmark`.

@@ -81,6 +81,12 @@ impl Dataset {
     }
 }
 
+/// Copies the official files from one folder into another, checked.
+#[napi(ts_return_type = "Promise<void>")]
+pub fn copy_files(folder: String, destination: String) -> Promise<()> {
+    start(move || cifar10::copy_files(Path::new(&folder), Path::new(&destination)))
+}
+
 /// Puts the official archive's files into `destination`, checked.
 #[napi(ts_return_type = "Promise<void>")]
 pub fn extract_archive(archive: String, destination: String) -> Promise<()> {

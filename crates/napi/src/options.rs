@@ -165,6 +165,12 @@ pub fn resolve_train_options(options: TrainOptions) -> Result<serde_json::Value>
     json(&options.resolve(&core::TrainConfig::default()).map_err(thrown)?)
 }
 
+/// Refuses what no network is, of weights that are yet to be read.
+#[napi]
+pub fn check_model_options(options: ModelOptions) -> Result<()> {
+    core::ModelOptions::try_from(options).and_then(|options| options.check()).map_err(thrown)
+}
+
 impl TryFrom<ModelOptions> for core::ModelOptions {
     type Error = Error;
 

@@ -52,6 +52,13 @@ impl Run {
     }
 }
 
+/// Tells before there are pictures what is wrong with a run, as far as they don't decide it.
+#[napi]
+pub fn check_training(model: &Model, options: TrainOptions, resume: bool) -> Result<()> {
+    let options = config::TrainOptions::try_from(options).map_err(thrown)?;
+    train::check(&model.inner, &options, resume).map_err(thrown)
+}
+
 /// Starts a run and returns at once. `onEvent` gets every event, and as the last either the event `done` or
 /// `{ type: 'error', code, message }`. Node stays alive until then.
 #[napi(

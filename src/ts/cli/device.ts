@@ -1,7 +1,7 @@
 import { Option } from 'commander'
 import type { DeviceName } from '../../../index.js'
 import type { Deps } from './deps.js'
-import { writeJson } from './render/json.js'
+import { tellNote } from './render/note.js'
 
 /** What every command has that computes. */
 export function deviceOption(): Option {
@@ -15,12 +15,9 @@ export function deviceOf({ device }: { device: string }): { device: DeviceName }
 
 /** Says in one line why a card is not used that there seems to be. */
 export function tellDevice(
-  { stderr }: Deps,
+  deps: Deps,
   note: string | null,
   output: { json?: boolean | undefined; quiet?: boolean | undefined },
 ): void {
-  if (note === null || output.quiet) return
-  const message = `this runs on the processor: ${note}`
-  if (output.json) writeJson(stderr, { type: 'note', message })
-  else stderr.write(`note: ${message}\n`)
+  tellNote(deps, note && `this runs on the processor: ${note}`, output)
 }

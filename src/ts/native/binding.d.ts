@@ -206,6 +206,15 @@ export interface BenchmarkReport {
   seconds: number
 }
 
+/** Refuses what can't be measured; of a device that was selected, also what that can't do. */
+export declare function checkComparison(options: ComparisonOptions, device?: string | undefined | null): void
+
+/** Refuses what no network is, of weights that are yet to be read. */
+export declare function checkModelOptions(options: ModelOptions): void
+
+/** Tells before there are pictures what is wrong with a run, as far as they don't decide it. */
+export declare function checkTraining(model: Model, options: TrainOptions, resume: boolean): void
+
 /** Measures variants in turns. `onProgress` and `cancel` are as in `benchmark`. */
 export declare function compareSpeeds(options: ComparisonOptions, device: string, cancel: Cancel, onProgress: (progress: ComparisonProgress) => void): Promise<ComparisonSpeeds>
 
@@ -263,6 +272,9 @@ export interface ConvolutionSize {
   /** M: channels of the output. */
   outputs: number
 }
+
+/** Copies the official files from one folder into another, checked. */
+export declare function copyFiles(folder: string, destination: string): Promise<void>
 
 /** What a convolution or a network costs. */
 export interface Cost {

@@ -1,6 +1,8 @@
 import type { DownloadProgress } from '../dataset/download.js'
+import { native } from '../errors.js'
 import type { ModelOptions as NativeModelOptions } from '../native/binding.js'
-import { checkKeys, type Keys } from './keys.js'
+import { binding } from '../native/load.js'
+import { checkKeys, type Keys, withoutNulls } from './keys.js'
 import { mustBe } from './types.js'
 
 /** MobileNet V1. */
@@ -103,16 +105,19 @@ const modelKeys: Keys<ModelOptions> = { ...loadKeys, ...downloadKeys, seed: true
 
 const importKeys: Keys<ImportOptions> = { ...loadKeys, ...downloadKeys, resize: true }
 
-/** Rejects options that don't exist. */
+/** Rejects options that don't exist; before weights are read or downloaded, also what no network is. */
 export function checkModelOptions(options: ModelOptions): void {
   checkKeys('MobileNet.create', options, modelKeys)
-  const { seed } = options
+  const { seed, from, device, directory, onProgress, signal, ...network } = options
   mustBe(seed == null || typeof seed === 'number', 'seed must be a number', seed)
+  if (from !== undefined) checkNetwork(network)
 }
 
-/** Rejects options that don't exist. */
+/** Rejects options that don't exist, and what no network is. */
 export function checkLoadOptions(options: LoadOptions): void {
   checkKeys('MobileNet.load', options, loadKeys)
+  const { device, ...network } = options
+  checkNetwork(network)
 }
 
 /** Rejects options that describe no network. */
@@ -120,7 +125,13 @@ export function checkNetworkOptions(where: string, options: NetworkOptions): voi
   checkKeys(where, options, networkKeys)
 }
 
-/** Rejects options that don't exist. */
+/** Rejects options that don't exist, and what no network is. */
 export function checkImportOptions(options: ImportOptions): void {
   checkKeys('MobileNet.import', options, importKeys)
+  const { device, directory, resize, onProgress, signal, ...network } = options
+  checkNetwork(network)
+}
+
+function checkNetwork(network: NativeModelOptions): void {
+  native(() => binding().checkModelOptions(withoutNulls(network)))
 }

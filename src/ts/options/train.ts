@@ -151,7 +151,7 @@ const trainKeys: Keys<TrainOptions> = {
 }
 
 /** Rejects options that don't exist, here and in those that are objects. */
-export function checkTrainOptions(options: TrainOptions): void {
+export function checkTrainOptions(options: Partial<TrainOptions>): void {
   checkKeys('train', options, trainKeys)
   const { resume } = options
   mustBe(resume == null || typeof resume === 'boolean', 'resume must be true or false', resume)

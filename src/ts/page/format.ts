@@ -19,12 +19,17 @@ export function wholePercent(share: number): string {
 
 /** `1,230 img/s`, to three digits. */
 export function speedText(imagesPerSecond: number): string {
-  return `${grouped(Number(imagesPerSecond.toPrecision(3)))} img/s`
+  return `${rounded(imagesPerSecond, 3)} img/s`
 }
 
 /** `0.123 ms`, to three digits. */
 export function milliseconds(seconds: number): string {
   return `${Number((1000 * seconds).toPrecision(3))} ms`
+}
+
+/** `1,235`, `0.9995`: to so many digits. */
+export function rounded(value: number, digits: number): string {
+  return value.toLocaleString('en-US', { maximumSignificantDigits: digits })
 }
 
 /** `3,217,194`: the same in every locale, so that output can be compared. */

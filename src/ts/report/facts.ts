@@ -1,4 +1,4 @@
-import { clock, grouped, percent } from '../page/format.js'
+import { clock, grouped, percent, rounded } from '../page/format.js'
 import { escaped } from '../page/frame.js'
 import { numberColumn, type Sheet } from '../page/sheet.js'
 import type { SavedConfig } from '../record/config.js'
@@ -18,9 +18,7 @@ export function headline(run: RunRecord): string {
       ? [[`best ${judgedBy([run])}`, `${percent(best.accuracy)} in epoch ${best.epoch}`] as [string, string]]
       : []),
     ['time', clock(seconds)],
-    ...(speed.length > 0
-      ? [['pictures a second', grouped(Number(mean(speed).toPrecision(3)))] as [string, string]]
-      : []),
+    ...(speed.length > 0 ? [['pictures a second', rounded(mean(speed), 3)] as [string, string]] : []),
   ]
   const items = facts.map(([term, text]) => `<div><dt>${escaped(term)}</dt><dd>${escaped(text)}</dd></div>`)
   return `<dl class="facts">${items.join('')}</dl>`

@@ -1,4 +1,5 @@
 import type { Figure, Mark } from '../page/figure.js'
+import { rounded } from '../page/format.js'
 import type { EpochRecord, StepRecord } from '../record/history.js'
 import type { RunRecord } from '../record/runs.js'
 
@@ -124,7 +125,13 @@ function seriesOf(index: number): string {
 }
 
 function mark(series: string, name: string, x: number, y: number): Mark {
-  return { series, name, x, y, title: `${name === '' ? '' : `${name}, `}epoch ${rounded(x)}: ${rounded(y)}` }
+  return {
+    series,
+    name,
+    x,
+    y,
+    title: `${name === '' ? '' : `${name}, `}epoch ${rounded(x, 4)}: ${rounded(y, 4)}`,
+  }
 }
 
 function figure(
@@ -146,7 +153,7 @@ function described(marks: Mark[], label: string): string {
     const [first, last] = [line[0], line.at(-1)]
     if (!first || !last) return ''
     const who = first.name === '' ? 'It' : first.name
-    return `${who} goes from ${rounded(first.y)} to ${rounded(last.y)} ${label} at epoch ${rounded(last.x)}`
+    return `${who} goes from ${rounded(first.y, 4)} to ${rounded(last.y, 4)} ${label} at epoch ${rounded(last.x, 4)}`
   })
   return `${words.join('; ')}. Every epoch is in the table below.`
 }
@@ -180,5 +187,3 @@ export function binned(steps: StepRecord[]): Binned[] {
   }
   return bins
 }
-
-const rounded = (value: number) => value.toLocaleString('en-US', { maximumSignificantDigits: 4 })

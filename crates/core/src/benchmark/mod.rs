@@ -36,17 +36,26 @@ pub struct Report {
     pub seconds: f64,
 }
 
+/// Says before anything is measured what the device can't do of it.
+///
+/// # Errors
+/// Those of [`Backend::check_precision`].
+pub fn check(config: &BenchmarkConfig, backend: &dyn Backend) -> Result<()> {
+    config.subjects.iter().try_for_each(|subject| backend.check_precision(subject.train.precision))
+}
+
 /// Runs the benchmark of a device on threads of its own; `None` when `cancelled` was set before the end, which is looked at after
 /// each piece of work (a training step at most).
 ///
 /// # Errors
-/// `DEVICE_UNAVAILABLE` when a recipe's precision needs another processor.
+/// Those of [`check`].
 pub fn run(
     config: &BenchmarkConfig,
     backend: &dyn Backend,
     cancelled: &AtomicBool,
     on_progress: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<Option<Report>> {
+    check(config, backend)?;
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(config.threads)
         .thread_name(|index| format!("mobilenet-{index}"))

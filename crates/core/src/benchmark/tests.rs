@@ -73,6 +73,14 @@ fn a_precision_is_that_of_every_preset() {
 }
 
 #[test]
+fn what_the_device_cannot_do_is_told_before_anything_is_measured() {
+    let config = BenchmarkOptions { precision: Some(Precision::Tf32), ..short() }.resolve().unwrap();
+    let error =
+        run(&config, &Processor, &AtomicBool::new(false), &mut |_| panic!("it measures")).unwrap_err();
+    assert!(error.message.contains("not tf32, which only NVIDIA cards have"), "{}", error.message);
+}
+
+#[test]
 fn ends_when_it_is_cancelled() {
     assert_eq!(run(&short_config(), &Processor, &AtomicBool::new(true), &mut |_| {}).unwrap(), None);
     for work in [Work::Memory, Work::Training, Work::Prediction] {

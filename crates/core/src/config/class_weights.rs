@@ -23,10 +23,21 @@ pub enum Counted {
 }
 
 impl ClassWeights {
+    /// Says what is wrong with these numbers, if anything is, however many classes there are.
+    pub(super) fn check(&self) -> Result<()> {
+        let Self::Each(weights) = self else { return Ok(()) };
+        match weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite())) {
+            None => Ok(()),
+            Some(weight) => {
+                Err(Error::invalid_option(format!("classWeights must be numbers above 0, not {weight}")))
+            }
+        }
+    }
+
     /// The weight of each class.
     ///
     /// # Errors
-    /// `INVALID_OPTION` when there is not a number above 0 for each class.
+    /// `INVALID_OPTION` when there is not a number for each class.
     pub fn resolve(&self, labels: impl Iterator<Item = u32>, classes: usize) -> Result<Vec<f64>> {
         let weights = match self {
             Self::Each(weights) => weights.clone(),
@@ -48,12 +59,7 @@ impl ClassWeights {
                 weights.len()
             )));
         }
-        match weights.iter().find(|weight| !(**weight > 0.0 && weight.is_finite())) {
-            None => Ok(weights),
-            Some(weight) => {
-                Err(Error::invalid_option(format!("classWeights must be numbers above 0, not {weight}")))
-            }
-        }
+        Ok(weights)
     }
 }
 
@@ -77,11 +83,11 @@ mod tests {
         assert_eq!(read(r#""balanced""#).unwrap(), ClassWeights::Counted(Counted::Balanced));
         assert_eq!(read("[1,2.5]").unwrap(), ClassWeights::Each(vec![1.0, 2.5]));
         assert!(read(r#""even""#).is_err());
-        for (text, words) in
-            [("[1]", "each of the 2 classes, not 1 numbers"), ("[1,0]", "numbers above 0, not 0")]
-        {
-            let error = read(text).unwrap().resolve([].into_iter(), 2).unwrap_err();
-            assert!(error.message.contains(words), "{}", error.message);
+        let few = read("[1]").unwrap().resolve([].into_iter(), 2).unwrap_err();
+        assert!(few.message.contains("each of the 2 classes, not 1 numbers"), "{}", few.message);
+        for wrong in [0.0, -1.0, f64::INFINITY, f64::NAN] {
+            let error = ClassWeights::Each(vec![1.0, wrong]).check().unwrap_err();
+            assert_eq!(error.message, format!("classWeights must be numbers above 0, not {wrong}"));
         }
     }
 }

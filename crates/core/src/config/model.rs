@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::slice::from_ref;
 
 /// The most that a picture's shorter side may be resized to: four times the largest resolution.
 pub(super) const MAX_RESIZE: usize = 4096;
@@ -135,6 +136,26 @@ impl ModelOptions {
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// Says what is wrong with these options, if anything is, of weights that are yet to be read: what isn't given may be
+    /// whatever it likes.
+    pub fn check(&self) -> Result<()> {
+        let layouts = [Layout::Cifar, Layout::Imagenet, Layout::Unpadded];
+        let variants = self.variant.as_ref().map_or(&Variant::ALL[..], from_ref);
+        let layouts = self.layout.as_ref().map_or(&layouts[..], from_ref);
+        let networks = variants.iter().flat_map(|&variant| {
+            let of = move |&layout| Self { variant: Some(variant), layout: Some(layout), ..self.clone() };
+            layouts.iter().map(of)
+        });
+        let mut first = Ok(());
+        for network in networks {
+            match network.resolve() {
+                Ok(_) => return Ok(()),
+                Err(error) => first = first.and(Err(error)),
+            }
+        }
+        first
     }
 }
 
@@ -279,6 +300,39 @@ mod tests {
         ] {
             let options = ModelOptions { variant: Some(variant), activation: Some(activation), ..none() };
             refused(options, "activation can be chosen for V1 only");
+        }
+    }
+
+    #[test]
+    fn what_no_weights_can_be_is_told_before_they_are_read() {
+        let none = ModelOptions::default;
+        let (v1, v2, swish) = (Some(Variant::V1), Some(Variant::V2), Some(Activation::HardSwish));
+        for (options, words) in [
+            (ModelOptions { width: Some(0.0), ..none() }, "width must be above 0 and at most 4, not 0"),
+            (ModelOptions { resolution: Some(28), ..none() }, "resolution must be from 32 to 1024"),
+            (ModelOptions { classes: Some(1), ..none() }, "classes must be from 2 to 100000, not 1"),
+            (ModelOptions { dropout: Some(1.0), variant: v2, ..none() }, "dropout must be at least 0"),
+            (
+                ModelOptions { layout: Some(Layout::Unpadded), variant: v2, ..none() },
+                "layout unpadded is V1's",
+            ),
+            (
+                ModelOptions { activation: swish, variant: v1, ..none() },
+                "activation can be chosen for V1 only",
+            ),
+        ] {
+            let error = options.check().unwrap_err();
+            assert!(error.message.contains(words), "{}", error.message);
+        }
+        // Some network is so.
+        for options in [
+            none(),
+            ModelOptions { activation: swish, ..none() },
+            ModelOptions { resolution: Some(29), ..none() },
+            ModelOptions { layout: Some(Layout::Unpadded), ..none() },
+            ModelOptions { resolution: Some(1024), classes: Some(2), width: Some(4.0), ..none() },
+        ] {
+            options.check().unwrap();
         }
     }
 

@@ -250,6 +250,9 @@ impl TrainConfig {
             ema.check()?;
         }
         self.schedule.check(self.epochs, self.optimizer.learning_rate)?;
+        if let Some(weights) = &self.class_weights {
+            weights.check()?;
+        }
         if self.freeze_epochs.is_some() && self.freeze.is_none() {
             return Err(Error::invalid_option("freezeEpochs is for freeze; give both"));
         }

@@ -23,6 +23,15 @@ pub trait Backend: Debug + Send + Sync {
         None
     }
 
+    /// Says what is wrong with products in this precision, if anything is.
+    ///
+    /// # Errors
+    /// `INVALID_OPTION` or `DEVICE_UNAVAILABLE` where the device hasn't got it.
+    fn check_precision(&self, precision: Precision) -> Result<()> {
+        let _ = precision;
+        Ok(())
+    }
+
     /// A network to be trained, from the state of another engine, or at its beginning.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod writer;
 
 pub use control::Control;
 pub use record::is_running;
+pub use setup::check;
 
 use crate::config::TrainOptions;
 use crate::data::Dataset;
@@ -51,6 +52,7 @@ pub fn run_begun(
     control: &Control,
     on_event: &mut (dyn FnMut(Event) + Send),
 ) -> Result<Report> {
+    check(guard.model(), options, resume)?;
     let threads = options.threads.unwrap_or_else(crate::device::default_threads);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads)

@@ -226,10 +226,39 @@ fn state_to_resume(weights: &mut Weights, resume: bool) -> Result<Option<Arc<Tra
     Ok(state.filter(|_| resume))
 }
 
+/// Tells before there are pictures what is wrong with a run of `model`, as far as they don't decide it.
+///
+/// # Errors
+/// Those of [`super::run`].
+pub fn check(model: &MobileNet, options: &TrainOptions, resume: bool) -> Result<()> {
+    let state = state_to_resume(&mut model.weights(), resume)?;
+    let mut recipe = asked(options, state.as_deref())?;
+    if let Some(TrainingState { progress, .. }) = state.as_deref() {
+        // Where the pictures have a part of their own to validate with, the share is 0 whatever is asked for.
+        if progress.config.validation_fraction == 0.0 {
+            recipe.validation_fraction = 0.0;
+        }
+        check_unchanged(&progress.config, &recipe)?;
+        check_unfinished(&Progress { config: recipe.clone(), ..progress.clone() })?;
+    }
+    model.backend().check_precision(recipe.precision)
+}
+
+/// The recipe, complete but for what the pictures decide.
+fn asked(options: &TrainOptions, state: Option<&TrainingState>) -> Result<TrainConfig> {
+    let recipe = match state {
+        Some(state) => options.resolve(&state.progress.config)?,
+        None => options.resolve(&TrainConfig::default())?,
+    };
+    if options.save_every.is_some() && options.out.is_none() {
+        return Err(Error::invalid_option("saveEvery keeps states in the run's folder; give it one by out"));
+    }
+    Ok(recipe)
+}
+
 /// The recipe, complete.
 fn recipe(options: &TrainOptions, data: &Dataset, state: Option<&TrainingState>) -> Result<TrainConfig> {
-    let base = state.map_or_else(TrainConfig::default, |state| state.progress.config.clone());
-    let mut recipe = options.resolve(&base)?;
+    let mut recipe = asked(options, state)?;
     if data.validation.is_some() {
         // There is nothing to be kept for it.
         recipe.validation_fraction = 0.0;
@@ -237,11 +266,8 @@ fn recipe(options: &TrainOptions, data: &Dataset, state: Option<&TrainingState>)
     if data.train.resize().is_some() && options.augment.is_none() && state.is_none() {
         recipe.augment = Augmentation::photographs();
     }
-    if state.is_some() {
-        check_unchanged(&base, &recipe)?;
-    }
-    if options.save_every.is_some() && options.out.is_none() {
-        return Err(Error::invalid_option("saveEvery keeps states in the run's folder; give it one by out"));
+    if let Some(state) = state {
+        check_unchanged(&state.progress.config, &recipe)?;
     }
     Ok(recipe)
 }
@@ -301,19 +327,25 @@ fn progress(
              folder, with the same testFraction and seed",
         ));
     }
-    if progress.epoch >= recipe.epochs {
+    check_unfinished(&progress)?;
+    Ok(progress)
+}
+
+/// Refuses to go on with a run that is at its end.
+fn check_unfinished(progress: &Progress) -> Result<()> {
+    if progress.epoch >= progress.config.epochs {
         return Err(Error::invalid_option(format!(
             "all {} epochs of this run are done; ask for more epochs to go on",
             progress.epoch
         )));
     }
-    if out_of_patience(&progress) {
+    if out_of_patience(progress) {
         return Err(Error::invalid_option(format!(
             "this run has lost its patience: no epoch since number {} was better; ask for more patience to go on",
             progress.best.map_or(0, |(epoch, _)| epoch)
         )));
     }
-    Ok(progress)
+    Ok(())
 }
 
 /// What the optimizer begins with. A momentum that the run before did without begins at rest.

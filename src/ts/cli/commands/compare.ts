@@ -6,17 +6,12 @@ import {
   type CompareOptions,
   type CompareProgress,
   type Comparison,
+  checkComparison,
   compare,
-  MobileNet,
   MobileNetError,
-  type ModelOptions,
-  modelCost,
-  type NetworkOptions,
-  resolveRecipe,
   type Variant,
 } from '../../../../index.js'
 import { comparisonMarkdown } from '../comparison/markdown.js'
-import { names } from '../comparison/tables.js'
 import { ComparisonView } from '../comparison/view.js'
 import { openCifar10 } from '../data.js'
 import type { Deps } from '../deps.js'
@@ -27,6 +22,7 @@ import { newFolder } from '../plan.js'
 import { addRecipeOptions, type RecipeFlags, recipeOf } from '../recipe.js'
 import { renderComparison } from '../render/comparison.js'
 import { writeJson } from '../render/json.js'
+import { tellNote } from '../render/note.js'
 
 interface Flags extends NetworkFlags, RecipeFlags {
   variants?: string
@@ -63,8 +59,11 @@ export function compareCommand(deps: Deps): Command {
 async function run(deps: Deps, flags: Flags): Promise<void> {
   const out = flags.out ?? newFolder('compare')
   const options = optionsOf(flags)
-  if (flags.train) await checkCall(options)
+  // A wrong call is told before anything is read or downloaded.
+  if (flags.train) await checkComparison(options)
   const data = flags.train ? await openCifar10(deps, flags.data, { json: flags.json }) : undefined
+  // For people, it stands at the head of every run.
+  if (data && flags.json) tellNote(deps, data.note, flags)
   const call = { json: Boolean(flags.json), note: data?.note ?? null, flags, out }
   const view = new ComparisonView(deps, call)
   try {
@@ -96,19 +95,6 @@ async function run(deps: Deps, flags: Flags): Promise<void> {
   } finally {
     view.close()
   }
-}
-
-/** A wrong call is told before anything is read or downloaded. */
-async function checkCall({ variants, threads, recipe, device, ...network }: CompareOptions): Promise<void> {
-  resolveRecipe({ ...recipe, ...(threads == null ? {} : { threads }) })
-  const { width, resolution, classes, dropout, layout } = network
-  const [first, ...others] = (variants ?? (Object.keys(names) as Variant[])).map(
-    (variant) =>
-      ({ variant, layout: layout ?? 'cifar', width, resolution, classes, dropout }) as NetworkOptions,
-  )
-  for (const other of others) modelCost(other)
-  // What is wrong with a device, only a network on it tells.
-  await MobileNet.create({ ...first, ...(device === undefined ? {} : { device }) } as ModelOptions)
 }
 
 function optionsOf(flags: Flags): CompareOptions {

@@ -13,7 +13,7 @@ export function downloadCommand(deps: Deps): Command {
   return new Command('download')
     .description('Fetch CIFAR-10 (140 to 170 MB), unless it is there already.')
     .addArgument(new Argument('[dataset]', 'which data set').choices(['cifar10']).default('cifar10'))
-    .option('--data <dir>', 'folder to put it in (default: the cache)')
+    .option('--data <dir>', 'folder to put it in, from the cache if that has it (default: the cache)')
     .option('--json', 'print a line of JSON')
     .action((name: string, flags: Flags) => download(deps, name, flags))
 }

@@ -6,12 +6,13 @@ import {
   type Part,
   type TestTimeAugmentation,
 } from '../../../../index.js'
-import { cacheHelp, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { withBar } from '../live/progress-bar.js'
 import { viewsOption } from '../options.js'
 import { writeJson } from '../render/json.js'
+import { tellNote } from '../render/note.js'
 import { setLine } from '../render/plain.js'
 
 interface Flags {
@@ -49,11 +50,13 @@ async function evaluate(
       `split must be one of ${Object.keys(names).join(', ')}, not ${split}`,
     )
   }
+  checkSource({ directory, cacheDir })
   const model = await MobileNet.load(checkpoint, deviceOf({ device }))
   tellDevice(deps, model.deviceNote, { json })
   const { resize, config, trainedOn } = model
   const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }
   const data = await openData(deps, source, { json })
+  tellNote(deps, data.note, { json })
   const metrics = await withBar(deps.stderr, `evaluating ${split}`, (onProgress) =>
     model.evaluate(partOf(data, split, trainedOn?.validationFraction), {
       tta,

@@ -1,10 +1,11 @@
 import { extname } from 'node:path'
 import { Command } from 'commander'
 import { MobileNet, MobileNetError, type OnnxOptions } from '../../../../index.js'
-import { cacheHelp, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { withBar } from '../live/progress-bar.js'
 import { checkOut } from '../out.js'
+import { tellNote } from '../render/note.js'
 import { setLine } from '../render/plain.js'
 import { networkText } from '../render/start.js'
 import { grouped, printable } from '../render/text.js'
@@ -52,6 +53,7 @@ async function exportNetwork(deps: Deps, checkpoint: string, flags: Flags): Prom
   if (quantize !== undefined && quantize !== 'int8') {
     throw new MobileNetError('INVALID_OPTION', `quantize must be int8, not ${quantize}`)
   }
+  checkSource({ directory: data, cacheDir })
   const model = await MobileNet.load(checkpoint)
   const options = { softmax: softmax ?? null, preprocess: preprocess ?? null }
   if (quantize !== undefined) await exportQuantized(deps, model, options, flags)
@@ -69,6 +71,7 @@ async function exportQuantized(
   const { resize, config, trainedOn } = model
   const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }
   const calibration = await openData(deps, source, {})
+  tellNote(deps, calibration.note, {})
   const whole = { ...options, quantize: 'int8', calibration, signal: deps.interrupt } as const
   const { calibrated, before, after } = await withBar(deps.stderr, 'evaluating', (onProgress) =>
     model.exportOnnx(out, { ...whole, onProgress }),

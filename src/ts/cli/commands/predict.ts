@@ -10,7 +10,7 @@ import {
 } from '../../../../index.js'
 import type { Deps } from '../deps.js'
 import { deviceOf, deviceOption, tellDevice } from '../device.js'
-import { number, viewsOption } from '../options.js'
+import { count, number, viewsOption } from '../options.js'
 import { tellFailure } from '../render/failure.js'
 import { type PredictionFormat, PredictionView } from '../render/predictions.js'
 import { printable } from '../render/text.js'
@@ -35,7 +35,7 @@ export function predictCommand(deps: Deps): Command {
     .description('What a network sees in pictures of any size (BMP, GIF, JPEG, PNG, TIFF, WebP).')
     .argument('<checkpoint>', 'a .safetensors file that train or import wrote')
     .argument('[image...]', 'pictures: files, folders or globs')
-    .option('--top <n>', 'how many classes to name, the most probable first', number, 3)
+    .option('--top <n>', 'how many classes to name, the most probable first', count, 3)
     .option(
       '--resize <n>',
       "what a picture's shorter side is resized to before the middle is cut out (default: as the checkpoint says)",
@@ -52,13 +52,14 @@ export function predictCommand(deps: Deps): Command {
 
 async function predict(deps: Deps, checkpoint: string, images: string[], flags: Flags): Promise<void> {
   const { watch } = flags
+  const format = formatOf(flags)
   if (images.length === 0 && watch === undefined) {
     throw new MobileNetError('INVALID_OPTION', 'name a picture or a folder, or watch one with --watch')
   }
   // Before anything is read: what comes in the meantime is answered, too.
   const watched = watch === undefined ? undefined : await watchPictures(watch, deps.interrupt)
   try {
-    await answer(deps, checkpoint, images, flags, watched)
+    await answer(deps, checkpoint, images, { ...flags, format }, watched)
   } finally {
     await watched?.close()
   }
@@ -68,7 +69,7 @@ async function answer(
   deps: Deps,
   checkpoint: string,
   images: string[],
-  flags: Flags,
+  flags: Flags & { format: PredictionFormat },
   watched: PictureWatch | undefined,
 ): Promise<void> {
   const { top, tta, resize, watch } = flags
@@ -76,7 +77,7 @@ async function answer(
   tellDevice(deps, model.deviceNote, flags)
   const files = await findPictures(images)
   const found = watched ? await states(files) : new Map()
-  const view = new PredictionView(deps.stdout, formatOf(flags), files, model.classes)
+  const view = new PredictionView(deps.stdout, flags.format, files, model.classes)
   const options = { top, tta, resize: resize ?? null, signal: deps.interrupt }
   const failures: MobileNetError[] = []
   const show = (answer: PictureAnswer<string>) => {

@@ -2,7 +2,7 @@ import { Command } from 'commander'
 import { type Features, findPictures, MobileNet, MobileNetError, nearest } from '../../../../index.js'
 import type { Deps } from '../deps.js'
 import { deviceOf, deviceOption, tellDevice } from '../device.js'
-import { number } from '../options.js'
+import { count, number } from '../options.js'
 import { tellFailure } from '../render/failure.js'
 import { writeJson } from '../render/json.js'
 import { printable } from '../render/text.js'
@@ -20,7 +20,7 @@ export function similarCommand(deps: Deps): Command {
     .argument('<checkpoint>', 'a .safetensors file that train or import wrote')
     .argument('<picture>', 'the file of the picture that others are compared with')
     .argument('<image...>', 'where to look: files, folders or globs')
-    .option('--top <n>', 'how many to name, the most alike first', number, 10)
+    .option('--top <n>', 'how many to name, the most alike first', count, 10)
     .option(
       '--resize <n>',
       "what a picture's shorter side is resized to before the middle is cut out (default: as the checkpoint says)",
@@ -44,8 +44,6 @@ async function similar(
   tellDevice(deps, model.deviceNote, { json })
   const options = { resize: resize ?? null, signal: deps.interrupt }
   const features = await model.embed(picture, options)
-  // Checked before a folder's pictures are read.
-  nearest(features, [], { top })
   const files = await findPictures(images)
   const candidates: [string, Features][] = []
   for await (const answer of model.embedEach(files, options)) {

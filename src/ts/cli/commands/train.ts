@@ -19,10 +19,11 @@ import { tellDevice } from '../device.js'
 import { isUnread, outputFailure } from '../interrupt.js'
 import { isLive } from '../live/screen.js'
 import { addNetworkOptions, number } from '../options.js'
-import { checkpointOf, type Plan, planOf, type TrainFlags } from '../plan.js'
+import { checkFlags, checkpointOf, type Plan, planOf, type TrainFlags } from '../plan.js'
 import { addRecipeOptions, recipeDefault } from '../recipe.js'
 import { DownloadBar } from '../render/download.js'
-import { JsonView, writeJson } from '../render/json.js'
+import { JsonView } from '../render/json.js'
+import { tellNote } from '../render/note.js'
 import { PlainView } from '../render/plain.js'
 import { pathWord, shell } from '../render/text.js'
 import { TtyView } from '../render/tty.js'
@@ -96,15 +97,16 @@ export function trainCommand(deps: Deps): Command {
 }
 
 async function train(deps: Deps, flags: TrainFlags): Promise<void> {
-  const plan = planOf(flags, await savedConfig(flags))
   // A wrong call is told before anything is read or downloaded. (A resumed run's recipe is in its checkpoint.)
+  checkFlags(flags)
+  const plan = planOf(flags, await savedConfig(flags))
   if (!plan.resume) resolveRecipe(plan.options)
   checkSource({ directory: plan.data, cacheDir: flags.cacheDir })
   const { model, data } = await open(deps, flags, plan)
   deps.interrupt.throwIfAborted()
   tellDevice(deps, model.deviceNote, flags)
-  if (data.note !== null && flags.json && !flags.quiet)
-    writeJson(deps.stderr, { type: 'note', message: data.note })
+  // For people, it stands at the head of the run.
+  if (flags.json) tellNote(deps, data.note, flags)
   const facts: RunFacts = {
     parameters: model.parameters,
     note: data.note,
@@ -143,9 +145,11 @@ async function savedConfig({ config, resume, data }: TrainFlags): Promise<SavedC
 async function open(
   deps: Deps,
   flags: TrainFlags,
-  { checkpoint, imported, from, data: directory, folder, network, resume }: Plan,
+  { checkpoint, imported, from, data: directory, folder, network, resume, options }: Plan,
 ): Promise<{ model: MobileNet; data: Dataset }> {
-  const read = async (resolution: number, split: FolderSplit | null | undefined = folder) => {
+  const read = async (model: MobileNet, split: FolderSplit | null | undefined = folder) => {
+    model.checkTraining({ ...options, resume })
+    const { resolution } = model.config
     const source = {
       directory,
       cacheDir: flags.cacheDir,
@@ -165,18 +169,18 @@ async function open(
   if (checkpoint !== undefined) {
     const model = await MobileNet.load(checkpoint, network)
     // A run goes on with the pictures that it had.
-    return { model, data: await read(model.config.resolution, resume ? model.trainedOn?.folder : folder) }
+    return { model, data: await read(model, resume ? model.trainedOn?.folder : folder) }
   }
   if (imported !== undefined) {
     const model = await published(deps, flags, (found) =>
       MobileNet.import(imported, { ...network, ...found }),
     )
-    return { model, data: await read(model.config.resolution) }
+    return { model, data: await read(model) }
   }
   if (from !== undefined) return fineTuned(deps, flags, network, from, read)
   // A wrong network or device is told before anything is read or downloaded.
   const model = await MobileNet.create(network)
-  const data = await read(model.config.resolution)
+  const data = await read(model)
   // Of a folder, the pictures say how many classes there are.
   const classes = flags.classes ?? (data.resolution === null ? undefined : data.classes.length)
   if (classes === undefined || classes === model.config.classes) return { model, data }
@@ -194,12 +198,11 @@ async function fineTuned(
   flags: TrainFlags,
   network: Plan['network'],
   from: string,
-  read: (resolution: number) => Promise<Dataset>,
+  read: (model: MobileNet) => Promise<Dataset>,
 ): Promise<{ model: MobileNet; data: Dataset }> {
   const begin = (more: { classes?: number }) =>
     published(deps, flags, (found) => MobileNet.create({ ...network, ...more, from, ...found }))
-  const { config } = await begin({})
-  const data = await read(config.resolution)
+  const data = await read(await begin({}))
   const classes = flags.classes ?? data.classes.length
   return { model: await begin({ classes }), data }
 }

@@ -1,5 +1,6 @@
 import type { ComparedNetwork, Comparison, Variant } from '../../../../index.js'
 import type { Figure } from '../../page/figure.js'
+import { rounded } from '../../page/format.js'
 import { names } from './tables.js'
 
 const series: Variant[] = ['v1', 'v2', 'v3-large', 'v3-small']
@@ -44,7 +45,7 @@ function points(id: string, title: string, networks: ComparedNetwork[], x: Axis,
     const [atX, atY] = [x.pick(network), y.pick(network)]
     if (atX == null || atY == null) return []
     const name = names[network.variant]
-    const said = `${name}: ${rounded(atX)} ${x.label}, ${rounded(atY)} ${y.label}`
+    const said = `${name}: ${rounded(atX, 4)} ${x.label}, ${rounded(atY, 4)} ${y.label}`
     return [{ series: network.variant, name, x: atX, y: atY, title: said }]
   })
   const fromZero = !y.label.startsWith('%')
@@ -58,14 +59,14 @@ function curves(networks: ComparedNetwork[]): Figure {
     (run?.epochs ?? []).flatMap(({ epoch, test }) => {
       if (test === null) return []
       const [name, y] = [names[variant], 100 * test.accuracy]
-      return [{ series: variant, name, x: epoch, y, title: `${name}, epoch ${epoch}: ${rounded(y)} %` }]
+      return [{ series: variant, name, x: epoch, y, title: `${name}, epoch ${epoch}: ${rounded(y, 4)} %` }]
     }),
   )
   const ends = networks.flatMap(({ variant }) => {
     const own = marks.filter((mark) => mark.series === variant)
     const [first, last] = [own[0], own.at(-1)]
     if (!first || !last) return []
-    return [`${first.name} goes from ${rounded(first.y)} % to ${rounded(last.y)} % in epoch ${last.x}`]
+    return [`${first.name} goes from ${rounded(first.y, 4)} % to ${rounded(last.y, 4)} % in epoch ${last.x}`]
   })
   return {
     id: 'accuracy-by-epoch',
@@ -78,5 +79,3 @@ function curves(networks: ComparedNetwork[]): Figure {
     marks,
   }
 }
-
-const rounded = (value: number) => Number(value.toPrecision(4)).toLocaleString('en-US')

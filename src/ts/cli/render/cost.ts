@@ -1,7 +1,7 @@
 import type { ConvolutionSize, SeparableCost } from '../../../../index.js'
 import { courseNote, derivation, digits, plainFormula, plainWords, type Step } from './derivation.js'
 import { type Column, markdownTable, table } from './table.js'
-import { colors, grouped, labelled, wrapped } from './text.js'
+import { colors, grouped, labelled, rounded, wrapped } from './text.js'
 
 /** What a convolution and the separable one in its place cost, and why, for a terminal. */
 export function renderCost(stdout: NodeJS.WriteStream, size: ConvolutionSize, cost: SeparableCost): string {
@@ -66,8 +66,7 @@ function columns({ kernel }: ConvolutionSize, { standard, separable, ratio }: Se
 function conclusion({ ratio }: SeparableCost): string {
   if (ratio >= 1)
     return 'The separable convolution costs more here: with a 1x1 kernel or one output channel there is nothing to save.'
-  const times = grouped(Number((1 / ratio).toPrecision(3)))
-  return `The separable convolution has ${times} times fewer multiply-adds and parameters.`
+  return `The separable convolution has ${rounded(1 / ratio, 3)} times fewer multiply-adds and parameters.`
 }
 
 function stepsText(stdout: NodeJS.WriteStream, steps: Step[]): string {

@@ -2,7 +2,7 @@ import type { WriteStream } from 'node:tty'
 import pc from 'picocolors'
 import { columnsOf, cut, padEnd } from './width.js'
 
-export { clock, grouped, milliseconds, percent, speedText, wholePercent } from '../../page/format.js'
+export { clock, grouped, milliseconds, percent, rounded, speedText, wholePercent } from '../../page/format.js'
 
 /**
  * Joins `parts` by spaces. While that is wider than the terminal, leaves out the next of `optional` (indices into

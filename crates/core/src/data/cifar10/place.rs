@@ -2,7 +2,7 @@
 
 use super::official::{self, FILES};
 use super::records::CLASSES;
-use super::{archive, corrupt};
+use super::{archive, corrupt, read_file};
 use crate::error::{Error, ErrorCode, Result};
 use std::fs;
 use std::io::Write;
@@ -30,6 +30,17 @@ pub fn extract_archive(tgz: &Path, destination: &Path, progress: &mut dyn FnMut(
         archive::for_each_file(tgz, progress, &mut |name, read| {
             if FILES.iter().any(|(file, _)| *file == name) { staging.add(name, &read()?) } else { Ok(()) }
         })
+    })
+}
+
+/// Copies the official files from one folder into another, as [`extract_archive`] puts them there.
+///
+/// # Errors
+/// `DATASET_CORRUPT` when a file isn't the official one, `IO` when the file system refuses or a file would have to be
+/// replaced.
+pub fn copy_files(from: &Path, destination: &Path) -> Result<()> {
+    place(destination, |staging| {
+        FILES.iter().try_for_each(|(name, _)| staging.add(name, &read_file(&from.join(name))?))
     })
 }
 

@@ -24,6 +24,10 @@ impl Backend for Processor {
         "cpu".into()
     }
 
+    fn check_precision(&self, product: Precision) -> Result<()> {
+        precision(product).map(drop)
+    }
+
     fn training(&self, recipe: Recipe<'_>, state: EngineState) -> Result<Box<dyn TrainingEngine>> {
         Ok(Box::new(Training::new(recipe, state)?))
     }
