@@ -5,6 +5,7 @@ use crate::config::{
 };
 use crate::engine::processor::Processor;
 use crate::error::ErrorCode;
+use crate::model;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// As short as it gets: three runs of everything, with the smallest network. On one thread, whose peak other programs
@@ -162,16 +163,24 @@ fn precision_is_the_recipes() {
 
 #[test]
 fn memory_grows_with_the_batch() {
-    let measure = |batch_size| {
+    let config = |batch_size| {
         let train = TrainOptions { batch_size: Some(batch_size), ..Default::default() };
-        let config = ComparisonOptions { train, ..comparison() }.resolve().unwrap();
-        run(&config, &Processor, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap().networks
+        ComparisonOptions { train, ..comparison() }.resolve().unwrap()
     };
-    for (small, large) in measure(4).iter().zip(measure(32)) {
+    let measure = |batch_size| {
+        let report = run(&config(batch_size), &Processor, &AtomicBool::new(false), &mut |_| {});
+        report.unwrap().unwrap().networks
+    };
+    let subjects = config(4).subjects;
+    for ((small, large), subject) in measure(4).iter().zip(measure(32)).zip(subjects) {
         // The maps of 28 more pictures, of which the stem's alone has 16 padded channels of 32x32.
         assert!(large.training_bytes - small.training_bytes > 28 * 16 * 32 * 32 * 4);
         assert_eq!(large.inference_bytes, small.inference_bytes);
-        assert!(small.inference_bytes > 64 * 16 * 32 * 32 * 4);
+        // The weights of its products, and what the classifier reads of 64 pictures, are there as a whole.
+        let network = model::network(&subject.model);
+        let products = network.layers.iter().filter(|layer| layer.is_product());
+        let weights: usize = products.map(|layer| layer.inputs * layer.outputs).sum();
+        assert!(small.inference_bytes > (weights + 64 * network.classifier().inputs) * size_of::<f32>());
     }
 }
 

@@ -188,7 +188,7 @@ pub fn sum_rows<S: Simd>(
     }
 }
 
-/// `to = mean over the rows of curve(scale * from + shift)`: in float32 over [`MEAN_ROWS`] rows, and in float64 beyond.
+/// `to = mean over the rows of curve(scale * from + shift)`: in float32 over 64 rows, and in float64 beyond.
 #[inline(always)]
 pub fn mean_rows<S: Simd>(
     simd: S,

@@ -152,8 +152,8 @@ unsafe fn slide<S: Simd, const DIRECTION: isize>(
             let to = to.as_mut_ptr().add(channel);
             let finish = FinishRegister::load(simd, finish, channel);
             let mut columns = [[simd.splat_f32s(0.0); 3]; 3];
-            for column in 0..2 {
-                for (value, row) in columns[column].iter_mut().zip(rows) {
+            for (column, values) in columns.iter_mut().enumerate().take(2) {
+                for (value, row) in values.iter_mut().zip(rows) {
                     *value = load::<S>(row.add(column * step));
                 }
             }
