@@ -153,13 +153,22 @@ impl<T: Element> DeviceBuffer<T> {
     /// # Errors
     /// When the driver fails, or an earlier work of the stream did.
     pub fn write(&mut self, stream: &Stream, values: &[T]) -> Result<()> {
+        self.write_at(0, stream, values)
+    }
+
+    /// Replaces the values from `first` on by these, and waits for it.
+    ///
+    /// # Errors
+    /// When the driver fails, or an earlier work of the stream did.
+    pub fn write_at(&mut self, first: usize, stream: &Stream, values: &[T]) -> Result<()> {
         if values.is_empty() {
             return Ok(());
         }
-        self.check_room(values.len())?;
+        self.check_room(first + values.len())?;
+        let to = self.slice(first..first + values.len()).address;
         // SAFETY: both arrays have so many bytes; the values live until the copy has ended, which is waited for.
         self.context.call("cuMemcpyHtoDAsync", |f| unsafe {
-            (f.copy_to_device)(self.address, values.as_ptr().cast(), size_of_val(values), stream.copying())
+            (f.copy_to_device)(to, values.as_ptr().cast(), size_of_val(values), stream.copying())
         })?;
         stream.synchronize()
     }
@@ -192,13 +201,22 @@ impl<T: Element> DeviceBuffer<T> {
     /// # Errors
     /// When the driver fails, or an earlier work of the stream did.
     pub fn read_into(&self, stream: &Stream, values: &mut [T]) -> Result<()> {
+        self.read_at(0, stream, values)
+    }
+
+    /// Copies the values from `first` on to `values`, and waits for them.
+    ///
+    /// # Errors
+    /// When the driver fails, or an earlier work of the stream did.
+    pub fn read_at(&self, first: usize, stream: &Stream, values: &mut [T]) -> Result<()> {
         if values.is_empty() {
             return Ok(());
         }
-        self.check_room(values.len())?;
+        self.check_room(first + values.len())?;
+        let from = self.slice(first..first + values.len()).address;
         // SAFETY: both arrays have so many bytes; the values are borrowed until the copy has ended, which is waited for.
         self.context.call("cuMemcpyDtoHAsync", |f| unsafe {
-            (f.copy_to_host)(values.as_mut_ptr().cast(), self.address, size_of_val(values), stream.copying())
+            (f.copy_to_host)(values.as_mut_ptr().cast(), from, size_of_val(values), stream.copying())
         })?;
         stream.synchronize()
     }

@@ -260,15 +260,14 @@ impl TrainingEngine for Training {
     fn step_head(&mut self, head: &mut Head, mut batch: Batch, update: Update) -> Result<()> {
         self.losses.wait(0)?;
         let (queue, split) = (self.kernels.stream().clone(), self.optimizer.split);
-        let own = self.weights.parameters.read(&queue)?.split_off(split);
+        let mut own = vec![0.0; self.weights.parameters.len() - split];
+        self.weights.parameters.read_at(split, &queue, &mut own)?;
         let mut gradients = vec![0.0; own.len()];
         let scalars = self.scalars(&batch, update.rate)?;
         let features = std::mem::take(&mut batch.input);
         let loss = head.step(features, self.targets(&batch), &own, update.stream, &mut gradients);
         self.staging.send(&Parts::of(scalars))?;
-        let mut all = vec![0.0; split];
-        all.extend(gradients);
-        self.gradients.parameters.write(&queue, &all)?;
+        self.gradients.parameters.write_at(split, &queue, &gradients)?;
         self.optimize(split..self.weights.parameters.len())?;
         self.count();
         self.losses.push(loss);
