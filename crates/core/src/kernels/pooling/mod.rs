@@ -1,9 +1,12 @@
 //! Global average pooling: normalise and activate on load, mean over the pixels; and its backward.
 
+mod cpu;
+
 use super::batch_norm::Affine;
-use super::batch_norm::cpu::{Rows, mean_rows, sum_gradient_rows};
+use super::batch_norm::cpu::{Rows, sum_gradient_rows};
 use super::segments::{ROW_BLOCK, Sums};
 use super::simd::Isa;
+use cpu::mean_rows;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
