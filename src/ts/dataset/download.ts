@@ -33,8 +33,8 @@ export interface DownloadOptions {
 }
 
 /**
- * Sees to it that CIFAR-10 lies in a folder: copied from the cache if that has it, downloaded otherwise. Safe when several processes do this at
- * once: one downloads, the others wait. The folder appears complete or not at all.
+ * Sees to it that CIFAR-10 lies in a folder: copied from the cache if that has it, downloaded otherwise. Safe when
+ * several processes do this at once: one downloads, the others wait. The folder appears complete or not at all.
  *
  * @returns the folder with the record files.
  * @throws {MobileNetError} `DATASET_NOT_FOUND` when no source has it, saying why for each; `IO` when the file system
