@@ -268,14 +268,7 @@ unsafe fn finished_tiles(
             let tiled = Tiled { at, row: left.row, step: TILE, tile: TILE * left.row };
             let result = To { at: room, row: panel_width, add: false, finish: None };
             amx.tiles(multiplied, panel_width, pairs, tiled, right, result);
-            cpu::finish(
-                room,
-                panel_width,
-                here,
-                panel_width,
-                finish,
-                To { at: to.at.add(row * to.row), ..to },
-            );
+            cpu::finish_from(room, here, panel_width, finish, To { at: to.at.add(row * to.row), ..to });
         }
     }
 }

@@ -43,6 +43,6 @@ pub unsafe fn tiles(_: usize, _: usize, _: usize, _: Left, _: *const f32, _: To<
 
 /// # Safety
 /// Never called.
-pub unsafe fn finish(_: *const f32, _: usize, _: usize, _: usize, _: Finish<'_>, _: To<'_>) {
+pub unsafe fn finish_from(_: *const f32, _: usize, _: usize, _: Finish<'_>, _: To<'_>) {
     unreachable!("without the instruction")
 }
