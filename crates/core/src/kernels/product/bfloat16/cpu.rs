@@ -257,6 +257,7 @@ unsafe fn finish(rows: usize, panel_width: usize, to: To<'_>) {
 }
 
 /// Dense rows of a panel to where they go, or added to what lies there, with bias and bounds, as in [`finish`].
+/// One function for both made products without AMX 4 % slower.
 ///
 /// # Safety
 /// As for [`tiles`]; `from` is readable for rows x `panel_width`.
