@@ -1,7 +1,7 @@
 //! Epochs in which only the classifier learns. What the network before it makes of the pictures stays the same, so of
 //! pictures that don't change from epoch to epoch it is computed once.
 
-use super::setup::Part;
+use super::parts::Part;
 use crate::config::Normalization;
 use crate::data::loader::{Feed, Loader};
 use crate::data::prepare::Batch;

@@ -3,16 +3,19 @@
 mod control;
 pub mod event;
 mod frozen;
+mod parts;
+mod recipe;
 mod record;
 mod saving;
 mod setup;
+mod steps;
 mod trainer;
 mod validation;
 mod writer;
 
 pub use control::Control;
+pub use recipe::check;
 pub use record::is_running;
-pub use setup::check;
 
 use crate::config::TrainOptions;
 use crate::data::Dataset;

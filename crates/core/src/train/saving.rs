@@ -7,6 +7,8 @@ use super::trainer::Trainer;
 use super::validation::Evaluated;
 use super::writer::Written;
 use crate::checkpoint::{Checkpoint, TrainingState, read, write};
+use crate::data::loader::{Feed, Loader};
+use crate::data::prepare::Batch;
 use crate::engine::backend::EngineState;
 use crate::error::{Error, Result};
 use crate::mobilenet::Weights;
@@ -127,6 +129,18 @@ impl Trainer<'_> {
             keep.map_or(Ok(()), |keep| keep_epochs(&folder, keep))
         });
         Ok(())
+    }
+
+    /// Leaves the run's first batch in its folder, as pictures; they are made anew unless `batch` has them.
+    pub(super) fn write_samples(&self, batch: Option<&Batch>) -> Result<()> {
+        let Some(record) = &self.record else { return Ok(()) };
+        let (side, normalization) = (self.config.model.resolution, &self.config.normalization);
+        if let Some(batch) = batch.filter(|batch| batch.drawn.is_none()) {
+            return record.write_samples(batch, side, normalization);
+        }
+        let pixels = Loader::start(Feed { drawn: false, ..self.feed() })?.next();
+        let pixels = pixels.ok_or_else(|| Error::internal("an epoch without batches"))?;
+        record.write_samples(&pixels?, side, normalization)
     }
 
     /// Writes `evaluation.json`: of the test pictures if there are any. Who hears of the epoch's end finds it.

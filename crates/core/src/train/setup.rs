@@ -1,49 +1,28 @@
-//! What a run begins with: the recipe, the pictures of each part, the state that it goes on from; all of it checked before
-//! anything is computed.
+//! What a run begins with: its recipe and pictures, and the state that it goes on from; all of it checked before anything
+//! is computed.
 
 use super::event::{PictureCounts, RunConfig};
 use super::frozen::Frozen;
+use super::parts::{Part, Parts};
+use super::recipe::{check_last_batch, check_parts, check_unfinished, recipe, state_to_resume};
 use super::record::Record;
 use super::trainer::Trainer;
 use super::writer::Writer;
 use crate::checkpoint::{Progress, TrainingState};
-use crate::config::{Augmentation, TrainConfig, TrainOptions, TrainedOn};
+use crate::config::{TrainConfig, TrainOptions, TrainedOn};
+use crate::data::Dataset;
 use crate::data::prepare::Preparer;
-use crate::data::{Dataset, Pictures};
-use crate::engine::backend::{EngineState, KeptPictures, Recipe};
+use crate::engine::backend::{EngineState, Recipe};
 use crate::engine::head::Head;
 use crate::engine::parameters::Parameters;
 use crate::error::{Error, ErrorCode, Result};
 use crate::kernels::simd::Isa;
-use crate::mobilenet::{MobileNet, Weights, check_labels};
-use crate::model::network::Network;
+use crate::mobilenet::{MobileNet, check_labels};
+use crate::model::tensors::NamedTensor;
 use crate::optim::average::Average;
 use crate::optim::{State, buffers};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
-
-/// The pictures that a run trains on, validates with or tests with.
-pub(super) struct Part {
-    pub pictures: Arc<Pictures>,
-    /// Which of them.
-    pub indices: Vec<u32>,
-    /// Those, where the engine that evaluates keeps them.
-    pub kept: Option<KeptPictures>,
-}
-
-impl Part {
-    /// Their right classes.
-    pub fn labels(&self) -> Vec<u32> {
-        self.indices.iter().map(|index| self.pictures.labels[*index as usize]).collect()
-    }
-}
-
-/// All three.
-pub(super) struct Parts {
-    pub train: Part,
-    pub validation: Part,
-    pub test: Part,
-}
 
 impl<'a> Trainer<'a> {
     /// Sets up a run of `model`; with `resume` one that goes on.
@@ -68,14 +47,9 @@ impl<'a> Trainer<'a> {
         check_labels(&data.train, model.config().classes)?;
         check_labels(&data.test, model.config().classes)?;
         let mut parts = Parts::of(data, &recipe)?;
+        check_parts(&parts, &recipe)?;
         if state.is_none() {
             check_last_batch(model.network(), parts.train.indices.len(), &recipe)?;
-        }
-        if recipe.patience.is_some() && parts.validation.indices.is_empty() {
-            return Err(Error::invalid_option(
-                "patience waits for a better validation accuracy, and there are no validation pictures: validationFraction must be \
-                 above 0",
-            ));
         }
         let labels = parts.train.labels().into_iter();
         let class_weights = recipe.class_weights.as_ref();
@@ -105,14 +79,8 @@ impl<'a> Trainer<'a> {
             // Of a run that had an average until now, the weights that were trained are the network.
             weights.tensors = raw.clone();
         }
-        let frozen = if progress.epoch < recipe.frozen_epochs() {
-            let mut engine = backend.inference(&network.backbone(), recipe.precision)?;
-            let (parameters, statistics) = Parameters::new(&network.backbone()).gather(&raw);
-            engine.prepare(&parameters, &statistics)?;
-            Some(Frozen::new(engine, Head::of(network)))
-        } else {
-            None
-        };
+        let begins_frozen = progress.epoch < recipe.frozen_epochs();
+        let frozen = begins_frozen.then(|| frozen_backbone(model, &recipe, &raw)).transpose()?;
         let steps = parts.train.indices.len().div_ceil(recipe.batch_size);
         let mut engine = backend.training(
             Recipe {
@@ -174,120 +142,6 @@ impl<'a> Trainer<'a> {
     }
 }
 
-impl Parts {
-    /// Those of a data set, as the recipe divides and limits them.
-    fn of(data: &Dataset, recipe: &TrainConfig) -> Result<Self> {
-        let limit = recipe.limit.unwrap_or(usize::MAX);
-        let mut split = data.split(recipe.validation_fraction);
-        let validation = data.validation.as_ref().unwrap_or(&data.train);
-        if data.validation.is_some() {
-            split.validation = (0..validation.len() as u32).collect();
-        }
-        if !recipe.shuffle {
-            // Without shuffling the pictures come as they lie in the data set.
-            split.train.sort_unstable();
-        }
-        let part = |pictures: &Arc<Pictures>, mut indices: Vec<u32>| {
-            indices.truncate(limit);
-            Part { pictures: pictures.clone(), indices, kept: None }
-        };
-        let parts = Self {
-            train: part(&data.train, split.train),
-            validation: part(validation, split.validation),
-            test: part(&data.test, (0..data.test.len() as u32).collect()),
-        };
-        if parts.train.indices.len() < 2 {
-            return Err(Error::invalid_option(format!(
-                "there must be at least 2 pictures to train on, not {}; lower validationFraction or raise limit",
-                parts.train.indices.len()
-            )));
-        }
-        Ok(parts)
-    }
-
-    fn counts(&self, data: &Dataset) -> PictureCounts {
-        PictureCounts {
-            total: data.train.len() + data.validation.as_ref().map_or(0, |pictures| pictures.len()),
-            train: self.train.indices.len(),
-            validation: self.validation.indices.len(),
-            test: self.test.indices.len(),
-        }
-    }
-}
-
-/// The state that the run goes on from, if it is to; it is taken out of the weights.
-fn state_to_resume(weights: &mut Weights, resume: bool) -> Result<Option<Arc<TrainingState>>> {
-    let state = weights.training.take();
-    if resume && state.is_none() {
-        return Err(Error::invalid_option(
-            "there is no run to resume in this checkpoint; take a run's last.safetensors, or start a new run",
-        ));
-    }
-    Ok(state.filter(|_| resume))
-}
-
-/// Tells before there are pictures what is wrong with a run of `model`, as far as they don't decide it.
-///
-/// # Errors
-/// Those of [`super::run`].
-pub fn check(model: &MobileNet, options: &TrainOptions, resume: bool) -> Result<()> {
-    let state = state_to_resume(&mut model.weights(), resume)?;
-    let mut recipe = asked(options, state.as_deref())?;
-    if let Some(TrainingState { progress, .. }) = state.as_deref() {
-        // Where the pictures have a part of their own to validate with, the share is 0 whatever is asked for.
-        if progress.config.validation_fraction == 0.0 {
-            recipe.validation_fraction = 0.0;
-        }
-        check_unchanged(&progress.config, &recipe)?;
-        check_unfinished(&Progress { config: recipe.clone(), ..progress.clone() })?;
-    }
-    model.backend().check_precision(recipe.precision)
-}
-
-/// The recipe, complete but for what the pictures decide.
-fn asked(options: &TrainOptions, state: Option<&TrainingState>) -> Result<TrainConfig> {
-    let recipe = match state {
-        Some(state) => options.resolve(&state.progress.config)?,
-        None => options.resolve(&TrainConfig::default())?,
-    };
-    if options.save_every.is_some() && options.out.is_none() {
-        return Err(Error::invalid_option("saveEvery keeps states in the run's folder; give it one by out"));
-    }
-    Ok(recipe)
-}
-
-/// The recipe, complete.
-fn recipe(options: &TrainOptions, data: &Dataset, state: Option<&TrainingState>) -> Result<TrainConfig> {
-    let mut recipe = asked(options, state)?;
-    if data.validation.is_some() {
-        // There is nothing to be kept for it.
-        recipe.validation_fraction = 0.0;
-    }
-    if data.train.resize().is_some() && options.augment.is_none() && state.is_none() {
-        recipe.augment = Augmentation::photographs();
-    }
-    if let Some(state) = state {
-        check_unchanged(&state.progress.config, &recipe)?;
-    }
-    Ok(recipe)
-}
-
-/// Refuses a last batch of one picture where a map is 1x1: batch norm can't take the variance of one value (PyTorch refuses
-/// it, too), and the running variance would be pulled towards 0 just before each evaluation.
-fn check_last_batch(network: &Network, pictures: usize, recipe: &TrainConfig) -> Result<()> {
-    // A backbone that stays frozen keeps its statistics.
-    let frozen = recipe.freeze.is_some() && recipe.freeze_epochs.is_none();
-    let single = network.layers.iter().any(|layer| layer.norm.is_some() && layer.output_side() == 1);
-    if frozen || !single || pictures % recipe.batch_size != 1 {
-        return Ok(());
-    }
-    Err(Error::invalid_option(format!(
-        "batchSize {} leaves one of {pictures} training pictures for the last batch, and batch norm can't take the variance of \
-         one value, which it would have to where a map of this network is 1x1; choose another batchSize",
-        recipe.batch_size
-    )))
-}
-
 /// How far the run is: at its beginning, or where it goes on.
 fn progress(
     state: Option<&TrainingState>,
@@ -331,21 +185,13 @@ fn progress(
     Ok(progress)
 }
 
-/// Refuses to go on with a run that is at its end.
-fn check_unfinished(progress: &Progress) -> Result<()> {
-    if progress.epoch >= progress.config.epochs {
-        return Err(Error::invalid_option(format!(
-            "all {} epochs of this run are done; ask for more epochs to go on",
-            progress.epoch
-        )));
-    }
-    if out_of_patience(progress) {
-        return Err(Error::invalid_option(format!(
-            "this run has lost its patience: no epoch since number {} was better; ask for more patience to go on",
-            progress.best.map_or(0, |(epoch, _)| epoch)
-        )));
-    }
-    Ok(())
+/// The backbone that stays as it is, with these weights and statistics.
+fn frozen_backbone(model: &MobileNet, recipe: &TrainConfig, tensors: &[NamedTensor]) -> Result<Frozen> {
+    let backbone = model.network().backbone();
+    let mut engine = model.backend().inference(&backbone, recipe.precision)?;
+    let (parameters, statistics) = Parameters::new(&backbone).gather(tensors);
+    engine.prepare(&parameters, &statistics)?;
+    Ok(Frozen::new(engine, Head::of(model.network())))
 }
 
 /// What the optimizer begins with. A momentum that the run before did without begins at rest.
@@ -362,36 +208,4 @@ fn optimizer_state(recipe: &TrainConfig, layout: &Parameters, resumed: Option<&T
         }
     }
     state
-}
-
-/// Whether the last epochs, as many as the recipe has patience for, were no better than the best.
-pub(super) fn out_of_patience(Progress { config, epoch, best, .. }: &Progress) -> bool {
-    matches!((config.patience, best), (Some(patience), Some((best, _))) if epoch.saturating_sub(*best) >= patience)
-}
-
-/// Refuses to go on with other pictures than the run began with, or with an optimizer of another kind.
-fn check_unchanged(before: &TrainConfig, now: &TrainConfig) -> Result<()> {
-    let [kind, other] = [before, now].map(|config| config.optimizer.rule.kind());
-    if kind != other {
-        return Err(Error::invalid_option(format!(
-            "the optimizer can't change from {} to {} when a run is resumed: what it keeps from step to step is its own",
-            kind.name(),
-            other.name()
-        )));
-    }
-    let same = [
-        ("batchSize", before.batch_size == now.batch_size),
-        ("validationFraction", before.validation_fraction == now.validation_fraction),
-        ("seed", before.seed == now.seed),
-        ("augment", before.augment == now.augment),
-        ("freeze", before.freeze == now.freeze && before.freeze_epochs == now.freeze_epochs),
-        ("shuffle", before.shuffle == now.shuffle),
-        ("limit", before.limit == now.limit),
-    ];
-    match same.iter().find(|(_, same)| !same) {
-        None => Ok(()),
-        Some((name, _)) => Err(Error::invalid_option(format!(
-            "{name} can't change when a run is resumed: it decides which pictures come next"
-        ))),
-    }
 }

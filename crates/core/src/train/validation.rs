@@ -2,9 +2,9 @@
 
 use super::Control;
 use super::event::{Event, Metrics, Split};
+use super::parts::Part;
 use super::record::Tally;
 use super::saving::network_of;
-use super::setup::Part;
 use super::trainer::Trainer;
 use crate::config::TestTimeAugmentation;
 use crate::data::Pictures;
