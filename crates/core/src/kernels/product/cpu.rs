@@ -1,7 +1,7 @@
 //! The walk over a product's tiles, in float32 and in bfloat16.
 
 use super::bfloat16::{self, Products};
-use super::tile::{Left, To, tiles, width};
+use super::tile::{Left, To, gradient_tile, gradient_tile_rows, tiles, width};
 use crate::kernels::batch_norm::cpu::curve_rows;
 use crate::kernels::batch_norm::{Curve, Finish};
 use crate::kernels::simd::{Isa, lanes};
@@ -138,15 +138,6 @@ pub unsafe fn multiply_into<S: Simd>(
     }
 }
 
-/// Rows of a tile of the weight gradient: `left` is packed into such tiles. 8 x 2 registers of 32, or 6 x 2 of 16.
-pub const fn gradient_tile_rows<S: Simd>() -> usize {
-    match S::F32_LANES {
-        16 => 8,
-        8 => 6,
-        _ => 4,
-    }
-}
-
 /// Rows `at` of `left^T * right`, with `left` `[depth, rows]` in tiles ([`super::pack::pack_tiles`]) and `right` in panels, `[depth,
 /// columns]`, set or added to the rows of `to`, `[rows of at, columns]`, dense. `at` begins at a tile. With `bfloat16`
 /// both operands lie in pairs along the depth ([`bfloat16::Bfloat16::interleave`]), `left` in tiles of [`bfloat16::TILE_ROWS`], and
@@ -188,7 +179,7 @@ pub fn multiply_tiles<S: Simd>(
                 let tile_rows = tile.min(at.end - row);
                 let left = Left { at: tiles_of_left.as_ptr().add(row * depth), row: 1, step: tile_rows };
                 let to = To { at: to.at.add((row - at.start) * to_stride), ..to };
-                tiles(simd, tile_rows, panel_width, depth, left, right, to);
+                gradient_tile(simd, tile_rows, panel_width, depth, left, right, to);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Operands in the order in which the micro-kernel reads them.
 
-use super::cpu::gradient_tile_rows;
+use super::tile::gradient_tile_rows;
 use pulp::Simd;
 
 /// `[depth, columns]` into panels `[columns / width][depth][width]`; the last may be narrower.

@@ -152,6 +152,39 @@ fn backward_is_the_definition() {
 /// Pixels of a picture, when factors are read.
 const PIXELS: usize = 3;
 
+/// Tiles have from one row to twelve, and a panel's last columns may be a single register.
+#[test]
+fn a_row_has_the_same_bits_however_many_come_with_it() {
+    on_every_isa(|isa| {
+        let (inputs, outputs, most) = (300, 48, 3 * 12 + 1);
+        let input = pad(&numbers(1, most * inputs), inputs);
+        let mut packed = PackedWeight::new(outputs, padded(inputs), false);
+        packed.pack(isa, &padded_weight(&numbers(5, outputs * inputs), outputs, inputs));
+        let product = |first: usize, rows: usize| {
+            let mut output = vec![f32::NAN; rows * outputs];
+            isa.run(Forward {
+                rows,
+                inputs: padded(inputs),
+                outputs,
+                input: &input[first * padded(inputs)..][..rows * padded(inputs)],
+                affine: &Affine::identity(padded(inputs), Curve::NONE),
+                factors: None,
+                weight: &packed.forward,
+                bfloat16: None,
+                bias: None,
+                output: &mut output,
+                sums: None,
+                block: &mut vec![f32::NAN; scratch(padded(inputs))],
+            });
+            output
+        };
+        let alone: Vec<f32> = (0..most).flat_map(|row| product(row, 1)).collect();
+        for rows in 1..=most {
+            assert!(product(0, rows) == alone[..rows * outputs], "{rows} rows");
+        }
+    });
+}
+
 /// A product of rows that are multiplied by factors when they are read.
 struct Excited {
     rows: usize,
