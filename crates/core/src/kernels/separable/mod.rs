@@ -17,6 +17,12 @@ use super::simd::Isa;
 use super::{depthwise, padded};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
+use std::ops::Range;
+
+/// Rows of a tile at most, if a unit isn't more, where several threads have tiles of a picture: smaller than [`ROW_BLOCK`], so
+/// that a thread that wakes late leaves some of its tiles to the others. The 196 pixels of a map of 14x14 become four tiles.
+/// One picture of 224x224 takes 0.91 (V1) and 0.96 (V2) of the time that it takes in tiles of 96 rows and a rest.
+const DIVIDED_ROWS: usize = 56;
 
 /// Where the product's rows come from.
 #[derive(Clone, Copy)]
@@ -70,12 +76,21 @@ impl Separable<'_> {
         }
     }
 
-    /// Units that one tile holds: at most about [`ROW_BLOCK`] rows, and so many that every thread gets as many tiles.
-    fn tile_units(&self, threads: usize) -> usize {
+    /// The units of each tile of rows: as many tiles for each thread, if there are enough.
+    fn tiles(&self, threads: usize) -> Vec<Range<usize>> {
         let units = self.rows / self.unit();
-        let most = (ROW_BLOCK / self.unit()).max(1);
-        let tiles = units.div_ceil(most);
-        if tiles < threads { most } else { units.div_ceil(tiles.next_multiple_of(threads)) }
+        // AMX multiplies 32 rows at a time: there, full tiles and a rest are faster than equal ones.
+        let equal = self.bfloat16.is_none();
+        let most = if equal && threads > 1 { DIVIDED_ROWS } else { ROW_BLOCK };
+        let mut tiles = units.div_ceil((most / self.unit()).max(1));
+        if tiles >= threads {
+            tiles = tiles.next_multiple_of(threads).min(units);
+        }
+        if equal {
+            return (0..tiles).map(|tile| units * tile / tiles..units * (tile + 1) / tiles).collect();
+        }
+        let full = units.div_ceil(tiles);
+        (0..units).step_by(full).map(|first| first..units.min(first + full)).collect()
     }
 
     /// Floats of scratch that a thread needs for a block with these pixels in a row (1 for a product alone).
@@ -90,22 +105,20 @@ impl Separable<'_> {
         assert!(self.rows * self.outputs <= output.len());
         assert!(self.shortcut.is_none_or(|shortcut| self.rows * self.outputs <= shortcut.len()));
         let threads = if divided { rayon::current_num_threads() } else { 1 };
-        let tile_units = self.tile_units(threads);
-        let tiles = (self.rows / self.unit()).div_ceil(tile_units);
+        let tiles = self.tiles(threads);
         // Too few tiles for all threads: each is divided by columns. All of its columns need the same rows, which every
         // one of these tasks makes for itself; that is little beside their product.
         let width = panel_width(isa);
         let panels = self.outputs.div_ceil(width);
-        let columns = panels.div_ceil(threads.div_ceil(tiles).min(panels)) * width;
+        let columns = panels.div_ceil(threads.div_ceil(tiles.len()).min(panels)) * width;
         let splits = self.outputs.div_ceil(columns);
         let output = Shared(output.as_mut_ptr());
         let work = |task: usize| {
             let mut block = scratch.take();
-            let first = task % splits * columns;
+            let (tile, first) = (task / splits, task % splits * columns);
             isa.run(Tile {
                 block: self,
-                first_unit: task / splits * tile_units,
-                end_unit: (task / splits + 1) * tile_units,
+                units: tiles[tile].clone(),
                 first_column: first,
                 columns: columns.min(self.outputs - first),
                 output: &output,
@@ -113,9 +126,9 @@ impl Separable<'_> {
             });
         };
         if divided {
-            (0..tiles * splits).into_par_iter().for_each(work);
+            (0..tiles.len() * splits).into_par_iter().for_each(work);
         } else {
-            (0..tiles * splits).for_each(work);
+            (0..tiles.len() * splits).for_each(work);
         }
     }
 }
@@ -129,8 +142,7 @@ unsafe impl Sync for Shared {}
 /// Some columns of one tile of rows.
 struct Tile<'a, 'b> {
     block: &'a Separable<'b>,
-    first_unit: usize,
-    end_unit: usize,
+    units: Range<usize>,
     first_column: usize,
     columns: usize,
     output: &'a Shared,
@@ -142,10 +154,9 @@ impl WithSimd for Tile<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { block, first_unit, end_unit, first_column, columns, output, rows } = self;
+        let Self { block, units, first_column, columns, output, rows } = self;
         let Separable { inputs, outputs, source, weight, bfloat16, finish, .. } = *block;
         let (unit, stride) = (block.unit(), block_stride(inputs));
-        let units = first_unit..end_unit.min(block.rows / unit);
         let made = match (source, bfloat16) {
             (Source::Rows { rows: from, factors: None }, Some(rounds)) => {
                 let from = &from[units.start * inputs..units.end * inputs];
