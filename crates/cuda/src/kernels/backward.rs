@@ -232,7 +232,7 @@ impl Kernels {
         [weight, room, partials]: [Slice; 3],
     ) -> Result<usize> {
         let channels = padded(layer.outputs);
-        let (units, blocks) = depthwise_backward_units(layer, pictures);
+        let (units, blocks) = depthwise_backward_units(layer, storage, pictures);
         let parted = grid::channel_pairs(channels, units, self.multiprocessors, blocks);
         let (output_bytes, input_bytes) = (
             storage.bytes() * pictures * layer.map_floats(),
