@@ -104,7 +104,7 @@ pub fn depthwise_backward_units(layer: &Layer, storage: Storage, pictures: usize
 }
 
 /// A piece's rows, and how many blocks of the kernel a multiprocessor holds: as `depthwise_forward.cu` has them.
-fn forward_shape(kernel: usize, stride: usize, storage: Storage) -> (usize, usize) {
+pub(super) fn forward_shape(kernel: usize, stride: usize, storage: Storage) -> (usize, usize) {
     match (kernel, stride, storage) {
         (3, 1, _) => (4, 2),
         (5, 1, Storage::Bfloat16) => (2, 2),
@@ -114,7 +114,7 @@ fn forward_shape(kernel: usize, stride: usize, storage: Storage) -> (usize, usiz
 }
 
 /// The same as `depthwise_backward.cu` has them.
-fn backward_shape(kernel: usize, stride: usize, storage: Storage) -> (usize, usize) {
+pub(super) fn backward_shape(kernel: usize, stride: usize, storage: Storage) -> (usize, usize) {
     match (kernel, stride, storage) {
         (3, 1, Storage::Float32) => (4, 1),
         (3, 1, Storage::Bfloat16) => (2, 2),
