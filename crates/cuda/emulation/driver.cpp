@@ -88,6 +88,13 @@ struct AtEnd {
   }
 } at_end;
 
+// A multiprocessor's, by NVIDIA's table of compute capabilities.
+int shared_kilobytes() {
+  const auto [major, minor] = capability();
+  if (major == 8) return minor == 0 || minor == 7 ? 164 : 100;
+  return major == 12 ? 100 : 228;
+}
+
 Device* device_at(int index) {
   State& books = state();
   return index >= 0 && index < static_cast<int>(books.devices.size()) ? books.devices[index].get() : nullptr;
@@ -246,6 +253,7 @@ API cuDeviceGetAttribute(int* to, int attribute, int device) {
     case 38: *to = 50 << 20; return SUCCESS;      // L2_CACHE_SIZE
     case 75: *to = capability().major; return SUCCESS;
     case 76: *to = capability().minor; return SUCCESS;
+    case 81: *to = shared_kilobytes() << 10; return SUCCESS;  // MAX_SHARED_MEMORY_PER_MULTIPROCESSOR
     default: return INVALID_VALUE;
   }
 }

@@ -173,18 +173,18 @@ DEVICE void product_weight_gradient(const typename P::Map* output_gradient, cons
   END_KERNEL(product_weight_gradient_##name##_##BM##x##BN)
 
 // As many blocks side by side as the registers hold.
-#define PRODUCT_BACKWARD_TILES(name, P, BLOCKS) \
-  INPUT_GRADIENT(name, P, 128, 128, BLOCKS)     \
-  INPUT_GRADIENT(name, P, 128, 64, 2)           \
-  INPUT_GRADIENT(name, P, 64, 64, 3)            \
-  INPUT_GRADIENT(name, P, 128, 32, 4)           \
-  WEIGHT_GRADIENT(name, P, 128, 128, BLOCKS)    \
-  WEIGHT_GRADIENT(name, P, 64, 64, 3)           \
-  WEIGHT_GRADIENT(name, P, 64, 32, 6)           \
+#define PRODUCT_BACKWARD_TILES(name, P)    \
+  INPUT_GRADIENT(name, P, 128, 128, 2)     \
+  INPUT_GRADIENT(name, P, 128, 64, 2)      \
+  INPUT_GRADIENT(name, P, 64, 64, 3)       \
+  INPUT_GRADIENT(name, P, 128, 32, 4)      \
+  WEIGHT_GRADIENT(name, P, 128, 128, 2)    \
+  WEIGHT_GRADIENT(name, P, 64, 64, 3)      \
+  WEIGHT_GRADIENT(name, P, 64, 32, 6)      \
   WEIGHT_GRADIENT(name, P, 32, 64, 6)
-PRODUCT_BACKWARD_TILES(f32, Float32, 1)
-PRODUCT_BACKWARD_TILES(tf32, Tf32, 2)
-PRODUCT_BACKWARD_TILES(bf16, Bf16, 2)
+PRODUCT_BACKWARD_TILES(f32, Float32)
+PRODUCT_BACKWARD_TILES(tf32, Tf32)
+PRODUCT_BACKWARD_TILES(bf16, Bf16)
 // One block has a multiprocessor to itself. Of the weights' gradient, what is made on the way from memory (the inputs) is on the side
 // that is not the longer one, so that less is made for each output.
 INPUT_GRADIENT(tf32, Tf32, 128, 256, 1)

@@ -2,7 +2,7 @@
 
 use super::types::{
     ATTRIBUTE_CAPABILITY_MAJOR, ATTRIBUTE_CAPABILITY_MINOR, ATTRIBUTE_CLOCK_RATE, ATTRIBUTE_MEMORY_BITS,
-    ATTRIBUTE_MEMORY_CLOCK_RATE, ATTRIBUTE_MULTIPROCESSORS, DeviceHandle,
+    ATTRIBUTE_MEMORY_CLOCK_RATE, ATTRIBUTE_MULTIPROCESSORS, ATTRIBUTE_SHARED_BYTES, DeviceHandle,
 };
 use super::{Driver, error};
 use mobilenet_core::Result;
@@ -25,6 +25,8 @@ pub struct Card {
     pub compute_capability: (i32, i32),
     /// Its processors.
     pub multiprocessors: usize,
+    /// Bytes of shared memory that each of them has for all its blocks.
+    pub shared_bytes: usize,
     /// Their highest clock, in Hz; 0 where the driver doesn't tell.
     pub clock_hz: f64,
     /// Bytes a second between it and its memory, at most; 0 where the driver doesn't tell.
@@ -91,6 +93,7 @@ impl Driver {
                 attribute(ATTRIBUTE_CAPABILITY_MINOR)?,
             ),
             multiprocessors: attribute(ATTRIBUTE_MULTIPROCESSORS)?.max(0) as usize,
+            shared_bytes: attribute(ATTRIBUTE_SHARED_BYTES)?.max(0) as usize,
             clock_hz: told(ATTRIBUTE_CLOCK_RATE) * 1e3,
             // Two transfers a clock.
             bytes_per_second: told(ATTRIBUTE_MEMORY_CLOCK_RATE) * 1e3 * 2.0 * told(ATTRIBUTE_MEMORY_BITS)

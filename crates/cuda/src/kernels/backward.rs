@@ -149,7 +149,7 @@ impl Kernels {
         let pixels = layer.output_side() * layer.output_side();
         let (rows, bytes) = (pictures * pixels, product.storage().bytes());
         let grid::WeightGradient { tile, grid, splits, rows_per_split } =
-            grid::weight_gradient(product, rows, inputs, outputs, self.multiprocessors);
+            grid::weight_gradient(product, rows, inputs, outputs, (self.multiprocessors, self.shared_bytes));
         let parts = if splits == 1 { weight_gradient } else { room };
         let arguments = Arguments::new()
             .array(output_gradient, bytes * rows * outputs)?
@@ -232,7 +232,7 @@ impl Kernels {
         [weight, room, partials]: [Slice; 3],
     ) -> Result<usize> {
         let channels = padded(layer.outputs);
-        let (units, blocks) = depthwise_backward_units(layer, pictures);
+        let (units, blocks) = depthwise_backward_units(layer, storage, pictures);
         let parted = grid::channel_pairs(channels, units, self.multiprocessors, blocks);
         let (output_bytes, input_bytes) = (
             storage.bytes() * pictures * layer.map_floats(),

@@ -155,8 +155,21 @@ pub struct WeightGradient {
     pub rows_per_split: usize,
 }
 
-/// A weight gradient's tile, and how many of its blocks a multiprocessor holds.
-fn weight_tile(inputs: usize, outputs: usize) -> (Tile, usize) {
+/// What a multiprocessor keeps for itself of its shared memory for each block.
+const RESERVED_SHARED_BYTES: usize = 1 << 10;
+
+/// The shared memory of a block of a weight gradient's kernel: two slabs of each operand, and of what the card copies three, each as
+/// `product_layout.cuh` lays it out.
+pub(super) fn weight_shared_bytes(product: Product, Tile { rows, columns }: Tile) -> usize {
+    match product {
+        // 32 values of the depth, each with its words of two rows or columns.
+        Product::Bfloat16 => 32 * 4 * (3 * (rows / 2 + 4) + 2 * (columns / 2 + 4)),
+        Product::Float32 | Product::Tf32 => 16 * 4 * (2 * (rows + 8) + 2 * (columns + 2)),
+    }
+}
+
+/// A weight gradient's tile, and how many of its blocks a multiprocessor holds by their registers and threads.
+pub(super) fn weight_tile(inputs: usize, outputs: usize) -> (Tile, usize) {
     // Narrow tiles are as long as those of few channels, and so leave no more over.
     let (rows, columns, blocks) = match (outputs, inputs) {
         (_, ..=NARROW) => (64, NARROW, 6),
@@ -180,15 +193,21 @@ fn wanted_splits(rows: usize, tiles: usize, resident: usize, multiprocessors: us
     (resident * multiprocessors / tiles).clamp(1, rows.div_ceil(256).max(1))
 }
 
-/// Of a product's weight gradient, the sum over `rows`.
+/// How many of a weight gradient's blocks a multiprocessor with so much shared memory holds, which are no more than `resident`.
+pub(super) fn weight_blocks(product: Product, (tile, resident): (Tile, usize), shared_bytes: usize) -> usize {
+    (shared_bytes / (weight_shared_bytes(product, tile) + RESERVED_SHARED_BYTES)).clamp(1, resident)
+}
+
+/// Of a product's weight gradient, the sum over `rows`, on so many multiprocessors, each with so many bytes of shared memory.
 pub fn weight_gradient(
     product: Product,
     rows: usize,
     inputs: usize,
     outputs: usize,
-    multiprocessors: usize,
+    (multiprocessors, shared_bytes): (usize, usize),
 ) -> WeightGradient {
-    let divided = |(tile, resident): (Tile, usize)| {
+    let divided = |of: (Tile, usize)| {
+        let (tile, resident) = (of.0, weight_blocks(product, of, shared_bytes));
         let tiles = tile.count(outputs, inputs);
         let wanted = wanted_splits(rows, tiles, resident, multiprocessors);
         let rows_per_split = rows.div_ceil(wanted).next_multiple_of(32);
@@ -216,6 +235,9 @@ pub fn most_splits(rows: usize, inputs: usize, outputs: usize, multiprocessors: 
 mod tests {
     use super::*;
 
+    /// A multiprocessor's shared memory: Hopper's.
+    const SHARED: usize = 228 << 10;
+
     #[test]
     fn pairs_fill_a_block_and_no_more_parts_than_there_is_work() {
         for channels in (16..=1280).step_by(16) {
@@ -236,7 +258,7 @@ mod tests {
             for multiprocessors in [2, 20, 132] {
                 for product in [Product::Float32, Product::Bfloat16] {
                     let WeightGradient { splits, rows_per_split, grid, .. } =
-                        weight_gradient(product, rows, inputs, outputs, multiprocessors);
+                        weight_gradient(product, rows, inputs, outputs, (multiprocessors, SHARED));
                     assert_eq!(rows_per_split % 32, 0);
                     assert!(splits * rows_per_split >= rows && (splits - 1) * rows_per_split < rows);
                     assert_eq!(grid.blocks[0] as usize % splits, 0);
@@ -253,7 +275,8 @@ mod tests {
                 let room = most_splits(1499 * 49, inputs, outputs, multiprocessors);
                 for (rows, product) in rows.flat_map(|rows| [(rows, Product::Float32), (rows, Product::Tf32)])
                 {
-                    let splits = weight_gradient(product, rows, inputs, outputs, multiprocessors).splits;
+                    let splits =
+                        weight_gradient(product, rows, inputs, outputs, (multiprocessors, SHARED)).splits;
                     assert!(splits <= most_splits(rows, inputs, outputs, multiprocessors) && splits <= room);
                 }
             }
@@ -263,8 +286,9 @@ mod tests {
     #[test]
     fn no_smaller_batch_has_more_splits_than_there_is_room_for() {
         // 1002 pictures are divided by 32 rows without a rest, and have more splits than 1024.
-        let splits =
-            |pictures: usize| weight_gradient(Product::Bfloat16, pictures * 28 * 28, 32, 64, 132).splits;
+        let splits = |pictures: usize| {
+            weight_gradient(Product::Bfloat16, pictures * 28 * 28, 32, 64, (132, SHARED)).splits
+        };
         let most = most_splits(1024 * 28 * 28, 32, 64, 132);
         assert_eq!([splits(1024), splits(1002), most], [784, 792, 792]);
         assert!((1..=1024).all(|pictures| splits(pictures) <= most));
@@ -296,7 +320,7 @@ mod tests {
                 assert_eq!(grid.shared_bytes > 0, tile.columns == 256);
                 assert!(tile.columns < 256 || grid.blocks[0] >= 99, "{rows} {columns}");
                 let WeightGradient { tile, grid, .. } =
-                    weight_gradient(Product::Tf32, rows, 512, columns, 132);
+                    weight_gradient(Product::Tf32, rows, 512, columns, (132, SHARED));
                 assert_eq!(grid.shared_bytes > 0, tile.rows == 256);
                 assert!(tile.rows < 256 || grid.blocks[0] >= 99, "{rows} {columns}");
             }
@@ -318,9 +342,32 @@ mod tests {
         assert_eq!((parted.grid.blocks[0], parted.grid.threads[0]), (512, 128));
         assert_eq!(product(65_536, 48).0.name(), "128x64");
         assert_eq!(product(16_384, 32).0.name(), "64x64");
-        let tile_of =
-            |inputs, outputs| weight_gradient(Product::Bfloat16, 65_536, inputs, outputs, 132).tile.name();
+        let tile_of = |inputs, outputs| {
+            weight_gradient(Product::Bfloat16, 65_536, inputs, outputs, (132, SHARED)).tile.name()
+        };
         assert_eq!([tile_of(16, 96), tile_of(144, 32), tile_of(32, 16)], ["64x32", "32x64", "64x32"]);
         assert_eq!([tile_of(48, 96), tile_of(128, 64), tile_of(96, 96)], ["64x64", "64x64", "128x128"]);
+    }
+
+    #[test]
+    fn less_shared_memory_holds_fewer_blocks() {
+        let splits = |product, inputs, outputs, shared_kilobytes: usize| {
+            weight_gradient(product, 1 << 20, inputs, outputs, (132, shared_kilobytes << 10)).splits
+        };
+        for (product, inputs, outputs, on_hopper, on_ada) in [
+            (Product::Bfloat16, 32, 64, 6, 5),
+            (Product::Bfloat16, 64, 32, 6, 5),
+            (Product::Tf32, 32, 64, 6, 6),
+            (Product::Bfloat16, 64, 64, 3, 3),
+            (Product::Bfloat16, 128, 128, 2, 2),
+        ] {
+            let least = |blocks: usize| blocks * 132 - blocks * 132 / 50;
+            let (many, few) = (splits(product, inputs, outputs, 228), splits(product, inputs, outputs, 100));
+            assert!(
+                (least(on_hopper)..=on_hopper * 132).contains(&many),
+                "{product:?} {inputs} {outputs} {many}"
+            );
+            assert!((least(on_ada)..=on_ada * 132).contains(&few), "{product:?} {inputs} {outputs} {few}");
+        }
     }
 }

@@ -5,6 +5,8 @@ pub mod backward;
 pub mod batch;
 pub mod forward;
 mod grid;
+#[cfg(test)]
+mod held;
 pub mod loss;
 pub mod optimizer;
 mod pooled;
@@ -146,6 +148,8 @@ pub struct Kernels {
     library: Arc<Library>,
     stream: Arc<Stream>,
     multiprocessors: usize,
+    /// Bytes of shared memory of each of them.
+    shared_bytes: usize,
     recording: Recording,
     /// Whether each kernel's time is told.
     timed: bool,
@@ -168,6 +172,7 @@ impl Kernels {
             library,
             stream: Stream::new(context, Priority::First)?,
             multiprocessors: context.card().multiprocessors.max(1),
+            shared_bytes: context.card().shared_bytes,
             recording: if timed { Recording::Never } else { recording },
             timed,
         })

@@ -55,12 +55,16 @@ impl Workspaces {
                 others = parts * PATCH * outputs;
             }
             Operation::Depthwise => {
-                // In float32 there are as many pieces or more.
-                let (units, blocks) = depthwise_units(layer, Storage::Float32, pictures);
-                let forward = pairs(outputs, units, blocks);
-                let (units, blocks) = depthwise_backward_units(layer, pictures);
-                let backward = pairs(outputs, units, blocks);
-                sums = sums.max(2 * outputs * forward.max(backward));
+                // Of whichever storage: in bfloat16 there are fewer pieces, but maybe more blocks for them.
+                let most = |units: fn(&Layer, Storage, usize) -> (usize, usize)| {
+                    let parts = |storage| {
+                        let (units, blocks) = units(layer, storage, pictures);
+                        pairs(outputs, units, blocks)
+                    };
+                    parts(Storage::Float32).max(parts(Storage::Bfloat16))
+                };
+                let backward = most(depthwise_backward_units);
+                sums = sums.max(2 * outputs * backward.max(most(depthwise_units)));
                 others = backward * layer.kernel * layer.kernel * outputs;
             }
             Operation::Pointwise | Operation::Linear => {
@@ -87,19 +91,75 @@ const DEPTHWISE_COLUMNS: usize = 16;
 
 /// Pieces of a depthwise convolution's forward pass, and how many of its blocks a multiprocessor holds.
 pub fn depthwise_units(layer: &Layer, storage: Storage, pictures: usize) -> (usize, usize) {
-    // As many as `depthwise_forward.cu` has for each.
-    let rows = match (layer.kernel, layer.stride, storage) {
-        (3, 1, _) => 4,
-        (5, 1, Storage::Bfloat16) => 2,
-        _ => 1,
-    };
+    let (rows, blocks) = forward_shape(layer.kernel, layer.stride, storage);
     let side = layer.output_side();
-    (pictures * side.div_ceil(rows) * side.div_ceil(DEPTHWISE_COLUMNS), 2)
+    (pictures * side.div_ceil(rows) * side.div_ceil(DEPTHWISE_COLUMNS), blocks)
 }
 
 /// The same of its backward pass.
-pub fn depthwise_backward_units(layer: &Layer, pictures: usize) -> (usize, usize) {
+pub fn depthwise_backward_units(layer: &Layer, storage: Storage, pictures: usize) -> (usize, usize) {
+    let (rows, blocks) = backward_shape(layer.kernel, layer.stride, storage);
     let side = (layer.padding + layer.input_side - 1) / layer.stride + 1 - layer.padding / layer.stride;
-    let (rows, blocks) = (if layer.stride == 1 { 2 } else { 1 }, if layer.kernel == 3 { 2 } else { 1 });
     (pictures * side.div_ceil(rows) * side.div_ceil(DEPTHWISE_COLUMNS), blocks)
+}
+
+/// A piece's rows, and how many blocks of the kernel a multiprocessor holds: as `depthwise_forward.cu` has them.
+pub(super) fn forward_shape(kernel: usize, stride: usize, storage: Storage) -> (usize, usize) {
+    match (kernel, stride, storage) {
+        (3, 1, _) => (4, 2),
+        (5, 1, Storage::Bfloat16) => (2, 2),
+        (5, 2, Storage::Float32) => (1, 1),
+        _ => (1, 2),
+    }
+}
+
+/// The same as `depthwise_backward.cu` has them.
+pub(super) fn backward_shape(kernel: usize, stride: usize, storage: Storage) -> (usize, usize) {
+    match (kernel, stride, storage) {
+        (3, 1, Storage::Float32) => (4, 1),
+        (3, 1, Storage::Bfloat16) => (2, 2),
+        (3, ..) => (1, 2),
+        (_, 1, _) => (2, 1),
+        _ => (1, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `(filter, stride, rows, blocks, storage)` of each kernel that a source makes by a macro of this name; where it makes kernels of
+    /// both storages at once, twice.
+    fn shapes(source: &str, name: &str) -> Vec<(usize, usize, usize, usize, Storage)> {
+        let of = |line: &str| {
+            let arguments = line.trim().strip_prefix(name)?.strip_prefix('(')?.split(')').next()?;
+            let words: Vec<&str> = arguments.split(',').map(str::trim).collect();
+            let numbers: Vec<usize> = words.iter().map_while(|word| word.parse().ok()).collect();
+            let &[kernel, stride, rows, blocks] = &numbers[..] else { return None };
+            let storages = match words[4] {
+                "f32" => vec![Storage::Float32],
+                "bf16" => vec![Storage::Bfloat16],
+                _ => vec![Storage::Float32, Storage::Bfloat16],
+            };
+            Some(storages.into_iter().map(move |storage| (kernel, stride, rows, blocks, storage)))
+        };
+        source.lines().filter_map(of).flatten().collect()
+    }
+
+    #[test]
+    fn pieces_and_blocks_are_those_that_the_depthwise_kernels_are_made_with() {
+        type Shape = fn(usize, usize, Storage) -> (usize, usize);
+        let forward = include_str!("../../kernels/depthwise_forward.cu");
+        let backward = include_str!("../../kernels/depthwise_backward.cu");
+        let passes: [(&str, &str, Shape); 2] =
+            [(forward, "DEPTHWISE_FORWARD", forward_shape), (backward, "DEPTHWISE_BACKWARD", backward_shape)];
+        for (source, name, shape) in passes {
+            let made = shapes(source, name);
+            assert_eq!(made.len(), 8, "{made:?}");
+            for (kernel, stride, rows, blocks, storage) in made {
+                let at = format!("{name} {kernel}x{kernel}, stride {stride}, {storage:?}");
+                assert_eq!(shape(kernel, stride, storage), (rows, blocks), "{at}");
+            }
+        }
+    }
 }
