@@ -23,7 +23,7 @@ import { checkKeys, withoutNulls } from './options/keys.js'
 import type { ImportOptions, LoadOptions, ModelConfig, ModelOptions } from './options/network.js'
 import { checkImportOptions, checkLoadOptions, checkModelOptions } from './options/network.js'
 import type { QuantizeOptions } from './options/onnx.js'
-import { checkOnnxOptions } from './options/onnx.js'
+import { checkOnnxOptions, isQuantized } from './options/onnx.js'
 import type { TrainOptions } from './options/train.js'
 import { checkTrainOptions, nativeRecipe, presets } from './options/train.js'
 import { isNumbers, mustBe } from './options/types.js'
@@ -66,6 +66,7 @@ export class MobileNet {
   readonly #device: SelectedDevice
 
   private constructor(model: NativeModel, device: SelectedDevice, weights: WeightsOrigin) {
+    mustBe(model !== undefined, 'a MobileNet is made by MobileNet.create, load or import: the model', model)
     this.#native = device.name === 'cpu' ? model : native(() => model.on(device.name))
     this.#device = device
     this.#weights = weights
@@ -226,13 +227,12 @@ export class MobileNet {
   exportOnnx(path: string | URL, options?: OnnxOptions): Promise<void>
   async exportOnnx(path: string | URL, options: OnnxOptions | QuantizeOptions = {}): Promise<unknown> {
     checkOnnxOptions(options)
-    if (!('quantize' in options)) {
-      return native(() => this.#native.exportOnnx(toPath(path), withoutNulls(options)))
-    }
-    const { calibration, softmax, preprocess, signal, onProgress } = options
+    const { softmax, preprocess } = options
+    const onnx = withoutNulls({ softmax: softmax ?? null, preprocess: preprocess ?? null })
+    if (!isQuantized(options)) return native(() => this.#native.exportOnnx(toPath(path), onnx))
+    const { calibration, signal, onProgress } = options
     const right = calibration instanceof Dataset
     mustBe(right, 'quantize needs calibration: a data set for this network', calibration)
-    const onnx = withoutNulls({ softmax: softmax ?? null, preprocess: preprocess ?? null })
     return measured(
       (cancel, listener: (progress: EvaluationProgress) => void) =>
         this.#native.exportQuantized(toPath(path), onnx, calibration.native, cancel, listener),
@@ -345,8 +345,6 @@ export class MobileNet {
   ): AsyncGenerator<PictureAnswer, void, undefined> {
     checkPredict(options)
     const { top, ...reading } = options
-    // Checked before the first picture is read.
-    rank(new Float32Array(this.config.classes), this.classes, top)
     for await (const [picture, answer] of askEach(this.#native, pictures, 'logits', reading)) {
       yield answer instanceof MobileNetError
         ? { picture, predictions: null, logits: null, error: answer }
