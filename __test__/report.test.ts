@@ -8,6 +8,7 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { pathToFileURL } from 'node:url'
@@ -15,12 +16,16 @@ import { promisify } from 'node:util'
 import { type Dataset, ImageFolder, MobileNet, readRun, writeReport } from 'mobilenet-native'
 import { build } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { draw } from '../src/ts/page/plot.js'
+import type { Figure } from '../src/ts/page/figure.js'
 import { cli, jsonLines, Scratch } from './cli.js'
 import { checked } from './page.js'
 import { writePhotos } from './photos.js'
 import { network, openSample, recipe } from './tiny.js'
 
+// The bundle: the types of what it is made of need a browser's.
+const { draw } = createRequire(import.meta.url)('../dist/src/ts/page/plot.js') as {
+  draw: (figure: Figure) => string
+}
 const scratch = new Scratch()
 afterAll(() => scratch.remove())
 

@@ -42,6 +42,8 @@ const calls: [name: string, call: () => unknown, message: RegExp][] = [
     () => MobileNet.load(wrong(undefined)),
     /a checkpoint must be a string or a file: URL, not undef/,
   ],
+  ["load('')", () => MobileNet.load(''), /^a checkpoint must not be empty$/],
+  ["out: ''", () => model.train({ data, out: '' }).result, /^out must not be empty$/],
   ['load(5)', () => MobileNet.load(wrong(5)), /a checkpoint must be a string or a file: URL, not 5$/],
   ['load(x, null)', () => MobileNet.load('x', wrong(null)), /load takes an object of options, not null$/],
   ['create(null)', () => MobileNet.create(wrong(null)), /create takes an object of options, not null$/],

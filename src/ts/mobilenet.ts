@@ -1,4 +1,5 @@
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { abortable } from './abort.js'
 import { ask, askEach, type Features, type PictureAnswer, type PictureFeatures } from './answers.js'
 import { countOf, labelsOf } from './batch.js'
@@ -38,6 +39,7 @@ import {
 } from './pictures.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
 import type { WeightsOrigin } from './record/config.js'
+import { files } from './record/files.js'
 import { TrainRun } from './run.js'
 import { weightsFile } from './weights.js'
 
@@ -117,7 +119,9 @@ export class MobileNet {
     const file = toPath(path, 'a checkpoint')
     const checkpoint = resolve(file)
     const chosen = await selectDevice(device ?? 'auto')
-    const loaded = await native(() => binding().Model.load(file))
+    const loaded = await native(() => binding().Model.load(file)).catch((error: unknown) => {
+      throw ofRun(file, error)
+    })
     const model = new MobileNet(loaded, chosen, { checkpoint })
     const config: Record<string, unknown> = { ...model.config }
     for (const [key, value] of Object.entries(expected)) {
@@ -443,6 +447,15 @@ function takenApart(options: TrainOptions) {
 function parted(options: Omit<TrainOptions, 'data'> & { data?: Dataset }) {
   const { data: _, resume, evaluationEvents = false, signal, ...rest } = options
   return { recipe: nativeRecipe(rest), resume: resume ?? false, evaluationEvents, signal }
+}
+
+/** Why a checkpoint can't be read: of a run's folder, which one was meant. */
+function ofRun(path: string, error: unknown): unknown {
+  const best = join(path, files.best)
+  if (!existsSync(best)) return error
+  return new MobileNetError('IO', `${path} is the folder of a run; its weights are in ${best}`, {
+    cause: error,
+  })
 }
 
 function byName(tensors: (Tensor & { name: string })[]): Map<string, Tensor> {

@@ -118,7 +118,7 @@ const endings = ['png', 'jpg', 'jpeg', 'jfif', 'webp', 'gif', 'bmp', 'tif', 'tif
 
 /** Whether a file's name ends as a picture's does. What it really is, its content decides when it is read. */
 export function isPictureName(path: string): boolean {
-  return endings.includes(extname(toPath(path)).slice(1).toLowerCase())
+  return path !== '' && endings.includes(extname(toPath(path)).slice(1).toLowerCase())
 }
 
 /**
