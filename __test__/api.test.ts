@@ -179,7 +179,8 @@ describe('predict', () => {
     const top = await model.predict([cat, cat], { top: 3 })
     expect(top).toEqual([all.slice(0, 3), all.slice(0, 3)])
     for (const { label, index } of all) expect(label).toBe(model.classes[index])
-    expect(model.rank(Float32Array.of(0, 1), { top: 1 })[0]).toMatchObject({ label: 'automobile', index: 1 })
+    const logits = new Float32Array(10).with(1, 1)
+    expect(model.rank(logits, { top: 1 })[0]).toMatchObject({ label: 'automobile', index: 1 })
   })
 
   it('says what is wrong with a picture', async () => {

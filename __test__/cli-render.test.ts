@@ -1,8 +1,11 @@
 import { execFileSync } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import { PassThrough } from 'node:stream'
+import type { Report } from 'mobilenet-native'
 import stringWidth from 'string-width'
 import { describe, expect, it, vi } from 'vitest'
 import { Interrupt } from '../src/ts/cli/interrupt.js'
+import { renderEnd } from '../src/ts/cli/render/end.js'
 import { PredictionView } from '../src/ts/cli/render/predictions.js'
 import { table } from '../src/ts/cli/render/table.js'
 import {
@@ -14,6 +17,21 @@ import {
   squeeze,
   wrapped,
 } from '../src/ts/cli/render/text.js'
+
+const emptyReport: Report = {
+  epochs: 2,
+  steps: 2,
+  train: null,
+  validation: null,
+  test: null,
+  bestEpoch: null,
+  bestAccuracy: null,
+  stopped: false,
+  endedBy: 'epochs',
+  seconds: 1,
+  checkpoint: null,
+  best: null,
+}
 
 describe('text', () => {
   it('leaves out what is optional, in order, and then cuts', () => {
@@ -29,6 +47,16 @@ describe('text', () => {
 
   it('shows times', () => {
     expect([0, 65, 3723, Number.POSITIVE_INFINITY].map(clock)).toEqual(['0:00', '1:05', '1:02:03', '-:--'])
+  })
+
+  it('says how a run ended in plain numbers', () => {
+    const metrics = { loss: 1, accuracy: 0.5, correct: 5000, count: 10_000 }
+    const report = { ...emptyReport, test: metrics, steps: 1234 }
+    const said = (changes: Partial<Report>) =>
+      renderEnd(new PassThrough() as never, { ...report, ...changes }, { command: [], resume: [] } as never)
+    expect(said({})).toContain('(5,000 of 10,000, after the last epoch)')
+    expect(said({ epochs: 1, stopped: true })).toContain('after 1 complete epoch, 1,234 steps in all')
+    expect(said({ epochs: 2, stopped: true, steps: 1 })).toContain('after 2 complete epochs, 1 step in all')
   })
 
   it('quotes what a shell would read', () => {

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { cli, data, filesBelow, images, type Json, jsonLines, Scratch, small } from './cli.js'
 
@@ -248,11 +248,14 @@ describe('doctor', () => {
       const { status, stdout } = await cli(['doctor', '--json'], { env, cwd: closed })
       expect(status).toBe(0)
       const [{ checks }] = jsonLines(stdout)
-      for (const name of ['space for data', 'space for runs'])
+      for (const [name, other] of [
+        ['space for data', 'MOBILENET_NATIVE_CACHE'],
+        ['space for runs', '--out'],
+      ])
         expect(checks.find((check: Json) => check.name === name)).toMatchObject({
           status: 'note',
           detail: expect.stringMatching(/GB free in .*closed, which can't be written to$/),
-          fix: expect.stringContaining(`may write to ${closed}`),
+          fix: expect.stringMatching(`may write to ${closed}, or name another folder .* ${other}$`),
         })
     },
   )
@@ -272,6 +275,10 @@ describe('doctor', () => {
       detail: 'nvidia-smi failed: Driver/library version mismatch',
       fix: expect.stringContaining('reinstall the NVIDIA driver'),
     })
+    // The system's answer is the same where PATH has a folder that this user may not look into.
+    chmodSync(scratch.at('nvidia-smi'), 0o644)
+    const env = { PATH: `${scratch.path}:${dirname(process.execPath)}`, MOBILENET_NATIVE_CACHE: cache }
+    expect((await cli(['doctor'], { env })).stdout).not.toContain('nvidia-smi failed')
   })
 
   it('works without the native library, and says how to get it', async () => {

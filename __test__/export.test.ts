@@ -206,14 +206,21 @@ describe('an ONNX file in whole numbers of 8 bits', () => {
     },
   )
 
+  it.each([undefined, null])('quantize: %s is none', async (quantize) => {
+    const path = scratch.at('not-quantized.onnx')
+    await (await MobileNet.create(network)).exportOnnx(path, { quantize } as never)
+    expect(existsSync(path)).toBe(true)
+  })
+
   it('is refused without a data set for it, and can be stopped', async () => {
     const model = await MobileNet.create(network)
     const path = scratch.at('none.onnx')
     const data = await openSample()
     const failure = (options: object) => expect(model.exportOnnx(path, options as never)).rejects
-    await failure({ quantize: 'int4', calibration: data }).toThrow('quantize must be int8, not int4')
+    await failure({ quantize: 'int4', calibration: data }).toThrow('quantize must be int8, not "int4"')
     await failure({ quantize: 'int8' }).toThrow('quantize needs calibration')
-    await failure({ calibration: data }).toThrow('no option calibration')
+    await failure({ calibration: data }).toThrow('calibration is for quantize; give both')
+    await failure({ quantize: null, calibration: data }).toThrow('calibration is for quantize; give both')
     const three = await MobileNet.create({ ...network, classes: 3 })
     await expect(three.exportOnnx(path, { quantize: 'int8', calibration: data })).rejects.toMatchObject({
       code: 'INVALID_OPTION',

@@ -1,5 +1,13 @@
 import { once } from 'node:events'
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ImageFolder, MobileNet, MobileNetError, readConfig, readRun } from 'mobilenet-native'
@@ -105,6 +113,16 @@ describe('train --data FOLDER', () => {
     const evaluated = await cli(['evaluate', `${out}/best.safetensors`, ...data, '--json'])
     expect(evaluated.stderr).toBe('')
     expect(jsonLines(evaluated.stdout)[0]).toMatchObject({ type: 'evaluation', split: 'test' })
+    // CIFAR-10 is neither downloaded for it nor taken for its pictures.
+    const nowhere = scratch.at('no-cache')
+    for (const call of [['evaluate'], ['export', '--out', `${out}.onnx`, '--quantize', 'int8']]) {
+      const [command = '', ...more] = call
+      const options = { env: { MOBILENET_NATIVE_CACHE: nowhere } }
+      const refused = await cli([command, `${out}/best.safetensors`, ...more], options)
+      expect(refused).toMatchObject({ status: 2, stdout: '' })
+      expect(refused.stderr).toMatch(/INVALID_OPTION .* folder of pictures \(dog, frog\), .* with --data/)
+    }
+    expect(existsSync(nowhere)).toBe(false)
     const predicted = await cli([
       'predict',
       `${out}/best.safetensors`,

@@ -8,6 +8,7 @@ import {
   readFileSync,
   writeFileSync,
 } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { pathToFileURL } from 'node:url'
@@ -15,11 +16,16 @@ import { promisify } from 'node:util'
 import { type Dataset, ImageFolder, MobileNet, readRun, writeReport } from 'mobilenet-native'
 import { build } from 'rolldown'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Figure } from '../src/ts/page/figure.js'
 import { cli, jsonLines, Scratch } from './cli.js'
 import { checked } from './page.js'
 import { writePhotos } from './photos.js'
 import { network, openSample, recipe } from './tiny.js'
 
+// The bundle: the types of what it is made of need a browser's.
+const { draw } = createRequire(import.meta.url)('../dist/src/ts/page/plot.js') as {
+  draw: (figure: Figure) => string
+}
 const scratch = new Scratch()
 afterAll(() => scratch.remove())
 
@@ -222,6 +228,42 @@ describe('report', () => {
     expect(some.get('recipe: schedule')).toBe('multi-step, milestones 1 2, gamma 0.1')
     const none = await rows('no-lists', { augment: false, validationFraction: 0 })
     expect(none.get('recipe: augment')).toBe('none')
+  })
+
+  it.each([
+    ['one value', false, [0.692201]],
+    ['always the same', false, [100, 100, 100]],
+    ['always 0', false, [0, 0]],
+    ['a small learning rate', true, [1e-5, 5e-6, 1e-6]],
+    ['nearly the same', false, [1.10001, 1.10003, 1.10002]],
+  ])('has room for the numbers beside a plot: %s', (title, fromZero, values) => {
+    const svg = draw({
+      id: 'plot',
+      title,
+      description: title,
+      kind: 'lines',
+      x: { label: 'epochs' },
+      y: { label: 'loss', fromZero },
+      series: ['s1'],
+      marks: values.map((y, index) => ({ series: 's1', name: 'train', x: index + 1, y })),
+    })
+    const [, group = ''] = /<g[^>]* aria-label="y-axis tick label">(.*?)<\/g>/s.exec(svg) ?? []
+    const numbers = [...group.matchAll(/translate\(([\d.]+),[^>]*>([^<]*)<\/text>/g)]
+    expect(numbers.length).toBeGreaterThan(2)
+    // They end 9 pixels left of the axis, and a digit of this size is about 7.5 wide.
+    for (const [, axis, text = ''] of numbers) expect(7.5 * text.length + 9).toBeLessThanOrEqual(Number(axis))
+  })
+
+  it('breaks what differs into columns beside each other, and shortens numbers', async () => {
+    const [cropped, page] = [scratch.at('cropped'), scratch.at('cropped.html')]
+    const augment = [{ type: 'resizedcrop' } as const]
+    await (await MobileNet.create(network)).train({ ...recipe, data, augment, out: cropped }).result
+    await writeReport([first, cropped], page)
+    const html = checked(readFileSync(page, 'utf8'))
+    expect(html).toContain('<table class="words">\n<caption>What differs</caption>')
+    expect(cells(html, 'What differs').find(([name]) => name === 'recipe: augment')?.[2]).toBe(
+      'resizedcrop, area 0.08, ratio 1.333333',
+    )
   })
 
   it('puts several runs on one page', async () => {

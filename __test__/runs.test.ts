@@ -1,7 +1,7 @@
 import { chmodSync, cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { listRuns, readRun } from 'mobilenet-native'
+import { listRuns, MobileNet, readRun } from 'mobilenet-native'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { cli, jsonLines, Scratch, small } from './cli.js'
 
@@ -136,4 +136,15 @@ it('runs below a folder that is a run itself are listed with it', async () => {
   cpSync(whole, outer, { recursive: true })
   cpSync(whole, join(outer, 'inner'), { recursive: true })
   expect((await listRuns(outer)).map(({ folder }) => folder)).toEqual([outer, join(outer, 'inner')])
+})
+
+it('what is no run, and a run in place of its weights, are told with what was meant', async () => {
+  await expect(readRun(scratch.at('.'))).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/ is not the folder of a run: there is no log\.jsonl in it$/),
+  })
+  await expect(MobileNet.load(whole)).rejects.toMatchObject({
+    code: 'IO',
+    message: `${whole} is the folder of a run; its weights are in ${join(whole, 'best.safetensors')}`,
+  })
 })

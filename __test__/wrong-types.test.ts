@@ -14,6 +14,7 @@ import {
   readConfig,
   readRun,
   resolveRecipe,
+  separableCost,
   writeReport,
 } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -41,6 +42,8 @@ const calls: [name: string, call: () => unknown, message: RegExp][] = [
     () => MobileNet.load(wrong(undefined)),
     /a checkpoint must be a string or a file: URL, not undef/,
   ],
+  ["load('')", () => MobileNet.load(''), /^a checkpoint must not be empty$/],
+  ["out: ''", () => model.train({ data, out: '' }).result, /^out must not be empty$/],
   ['load(5)', () => MobileNet.load(wrong(5)), /a checkpoint must be a string or a file: URL, not 5$/],
   ['load(x, null)', () => MobileNet.load('x', wrong(null)), /load takes an object of options, not null$/],
   ['create(null)', () => MobileNet.create(wrong(null)), /create takes an object of options, not null$/],
@@ -116,6 +119,19 @@ const calls: [name: string, call: () => unknown, message: RegExp][] = [
   ],
   ['predictEach(5)', () => model.predictEach(wrong(5)).next(), /pictures must be a path or an iterable/],
   ['rank()', () => model.rank(wrong(undefined)), /logits must be a Float32Array, not undefined$/],
+  [
+    'rank of another network',
+    () => model.rank(new Float32Array(3)),
+    /^logits must have .* 10 classes, not 3$/,
+  ],
+  ['top as text', () => model.predict('x.png', { top: wrong('1') }), /^top must be a whole .*, not "1"$/],
+  ['new MobileNet()', () => new (wrong(MobileNet))(), /MobileNet\.create, load or import/],
+  [
+    'an async generator of pictures',
+    () => model.predictEach(wrong((async function* () {})())).next(),
+    /a path or an iterable, .*, not an object of no class$/,
+  ],
+  ['separableCost({})', () => separableCost(wrong({})), /^input is missing$/],
   ['save()', () => model.save(wrong(undefined)), /must be a string or a file: URL, not undefined$/],
   ['exportOnnx null', () => model.exportOnnx('x', wrong(null)), /exportOnnx takes an object of options/],
   ['a data set elsewhere', () => Cifar10.open({ directory: wrong(5) }), /directory must be a string/],

@@ -51,6 +51,8 @@ const types: Record<string, string> = { f64: 'a number', String: 'a string', boo
 function plain(message: string): string {
   const list = /^Failed to get Array length on \w+\.(\w+)/.exec(message)
   if (list) return `${list[1]} must be an array`
+  const missing = /^Missing field `(\w+)`$/.exec(message)
+  if (missing) return `${missing[1]} is missing`
   const found =
     /^Failed to convert (?:napi|JavaScript) value `?(\w+)?.*into rust type `(\w+)`(?: on \w+\.(\w+))?/s.exec(
       message,

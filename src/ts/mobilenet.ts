@@ -1,4 +1,5 @@
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import { abortable } from './abort.js'
 import { ask, askEach, type Features, type PictureAnswer, type PictureFeatures } from './answers.js'
 import { countOf, labelsOf } from './batch.js'
@@ -23,7 +24,7 @@ import { checkKeys, withoutNulls } from './options/keys.js'
 import type { ImportOptions, LoadOptions, ModelConfig, ModelOptions } from './options/network.js'
 import { checkImportOptions, checkLoadOptions, checkModelOptions } from './options/network.js'
 import type { QuantizeOptions } from './options/onnx.js'
-import { checkOnnxOptions } from './options/onnx.js'
+import { checkOnnxOptions, isQuantized } from './options/onnx.js'
 import type { TrainOptions } from './options/train.js'
 import { checkTrainOptions, nativeRecipe, presets } from './options/train.js'
 import { isNumbers, mustBe } from './options/types.js'
@@ -38,6 +39,7 @@ import {
 } from './pictures.js'
 import { type Logits, type Prediction, rank } from './prediction.js'
 import type { WeightsOrigin } from './record/config.js'
+import { files } from './record/files.js'
 import { TrainRun } from './run.js'
 import { weightsFile } from './weights.js'
 
@@ -66,6 +68,7 @@ export class MobileNet {
   readonly #device: SelectedDevice
 
   private constructor(model: NativeModel, device: SelectedDevice, weights: WeightsOrigin) {
+    mustBe(model !== undefined, 'a MobileNet is made by MobileNet.create, load or import: the model', model)
     this.#native = device.name === 'cpu' ? model : native(() => model.on(device.name))
     this.#device = device
     this.#weights = weights
@@ -116,7 +119,9 @@ export class MobileNet {
     const file = toPath(path, 'a checkpoint')
     const checkpoint = resolve(file)
     const chosen = await selectDevice(device ?? 'auto')
-    const loaded = await native(() => binding().Model.load(file))
+    const loaded = await native(() => binding().Model.load(file)).catch((error: unknown) => {
+      throw ofRun(file, error)
+    })
     const model = new MobileNet(loaded, chosen, { checkpoint })
     const config: Record<string, unknown> = { ...model.config }
     for (const [key, value] of Object.entries(expected)) {
@@ -226,13 +231,12 @@ export class MobileNet {
   exportOnnx(path: string | URL, options?: OnnxOptions): Promise<void>
   async exportOnnx(path: string | URL, options: OnnxOptions | QuantizeOptions = {}): Promise<unknown> {
     checkOnnxOptions(options)
-    if (!('quantize' in options)) {
-      return native(() => this.#native.exportOnnx(toPath(path), withoutNulls(options)))
-    }
-    const { calibration, softmax, preprocess, signal, onProgress } = options
+    const { softmax, preprocess } = options
+    const onnx = withoutNulls({ softmax: softmax ?? null, preprocess: preprocess ?? null })
+    if (!isQuantized(options)) return native(() => this.#native.exportOnnx(toPath(path), onnx))
+    const { calibration, signal, onProgress } = options
     const right = calibration instanceof Dataset
     mustBe(right, 'quantize needs calibration: a data set for this network', calibration)
-    const onnx = withoutNulls({ softmax: softmax ?? null, preprocess: preprocess ?? null })
     return measured(
       (cancel, listener: (progress: EvaluationProgress) => void) =>
         this.#native.exportQuantized(toPath(path), onnx, calibration.native, cancel, listener),
@@ -345,8 +349,6 @@ export class MobileNet {
   ): AsyncGenerator<PictureAnswer, void, undefined> {
     checkPredict(options)
     const { top, ...reading } = options
-    // Checked before the first picture is read.
-    rank(new Float32Array(this.config.classes), this.classes, top)
     for await (const [picture, answer] of askEach(this.#native, pictures, 'logits', reading)) {
       yield answer instanceof MobileNetError
         ? { picture, predictions: null, logits: null, error: answer }
@@ -445,6 +447,15 @@ function takenApart(options: TrainOptions) {
 function parted(options: Omit<TrainOptions, 'data'> & { data?: Dataset }) {
   const { data: _, resume, evaluationEvents = false, signal, ...rest } = options
   return { recipe: nativeRecipe(rest), resume: resume ?? false, evaluationEvents, signal }
+}
+
+/** Why a checkpoint can't be read: of a run's folder, which one was meant. */
+function ofRun(path: string, error: unknown): unknown {
+  const best = join(path, files.best)
+  if (!existsSync(best)) return error
+  return new MobileNetError('IO', `${path} is the folder of a run; its weights are in ${best}`, {
+    cause: error,
+  })
 }
 
 function byName(tensors: (Tensor & { name: string })[]): Map<string, Tensor> {

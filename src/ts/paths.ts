@@ -17,5 +17,7 @@ export function toPath(path: string | URL, what = 'the path of a file'): string 
     }
   }
   mustBe(typeof path === 'string', `${what} must be a string or a file: URL`, path)
+  // What a shell makes of a variable that isn't set; some systems take it for the working directory.
+  if (path === '') throw new MobileNetError('INVALID_OPTION', `${what} must not be empty`)
   return path
 }

@@ -9,6 +9,7 @@ import { checkViews, type TestTimeAugmentation } from './options/evaluate.js'
 import { checkKeys, type Keys } from './options/keys.js'
 import { isIterable, isObject, mustBe } from './options/types.js'
 import { toPath } from './paths.js'
+import { checkTop } from './prediction.js'
 
 /** A picture as bytes, rows from the top. */
 export interface RawPicture {
@@ -61,6 +62,7 @@ export function checkLogits(options: LogitsOptions): void {
 /** Rejects options that don't exist. */
 export function checkPredict(options: PredictOptions): void {
   checkKeys('predict', options, { ...logitsKeys, top: true })
+  if (options.top !== undefined) checkTop(options.top)
 }
 
 /** What `Array.isArray` doesn't tell of an array that nobody may change. */
@@ -116,7 +118,7 @@ const endings = ['png', 'jpg', 'jpeg', 'jfif', 'webp', 'gif', 'bmp', 'tif', 'tif
 
 /** Whether a file's name ends as a picture's does. What it really is, its content decides when it is read. */
 export function isPictureName(path: string): boolean {
-  return endings.includes(extname(toPath(path)).slice(1).toLowerCase())
+  return path !== '' && endings.includes(extname(toPath(path)).slice(1).toLowerCase())
 }
 
 /**

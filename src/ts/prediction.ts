@@ -1,4 +1,5 @@
 import { MobileNetError } from './errors.js'
+import { mustBe } from './options/types.js'
 
 /** `[classes]`: what the network says before softmax. */
 export type Logits = Float32Array
@@ -13,14 +14,24 @@ export interface Prediction {
   probability: number
 }
 
+/** Also called before the first picture is read. */
+export function checkTop(top: number): void {
+  mustBe(Number.isInteger(top) && top >= 1, 'top must be a whole number from 1', top)
+}
+
 /** Softmax, names, and the order from the most probable on. */
 export function rank(
   logits: Logits,
   classes: string[],
   top: number | undefined = logits.length,
 ): Prediction[] {
-  if (!Number.isInteger(top) || top < 1) {
-    throw new MobileNetError('INVALID_OPTION', `top must be a whole number from 1, not ${top}`)
+  checkTop(top)
+  // Of another network they would get this one's names, and nobody would see that the answer is nonsense.
+  if (logits.length !== classes.length) {
+    throw new MobileNetError(
+      'INVALID_OPTION',
+      `logits must have a value for each of the ${classes.length} classes, not ${logits.length}`,
+    )
   }
   // Plain loops: with a thousand classes, iterators and callbacks take as long as decoding half a picture.
   let largest = Number.NEGATIVE_INFINITY

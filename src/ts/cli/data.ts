@@ -1,5 +1,12 @@
 import { statSync } from 'node:fs'
-import { Cifar10, type Dataset, type FolderSplit, ImageFolder, MobileNetError } from '../../../index.js'
+import {
+  Cifar10,
+  type Dataset,
+  type FolderSplit,
+  ImageFolder,
+  type MobileNet,
+  MobileNetError,
+} from '../../../index.js'
 import type { Deps } from './deps.js'
 import { StageBar } from './render/bar.js'
 import { DownloadBar } from './render/download.js'
@@ -39,6 +46,19 @@ const mostNamed = 20
 export function checkSource({ directory, cacheDir }: Pick<Source, 'directory' | 'cacheDir'>): void {
   if (cacheDir === undefined || directory !== undefined) return
   throw new MobileNetError('INVALID_OPTION', '--cache-dir is for a folder of pictures, which --data names')
+}
+
+/**
+ * Refuses to take CIFAR-10 for the pictures of a network that was trained on a folder's, before it is read or downloaded: it
+ * would be told of labels that the network has no classes for.
+ */
+export function checkTrainedOn({ trainedOn, classes }: MobileNet, directory: string | undefined): void {
+  if (directory !== undefined || !trainedOn?.folder) return
+  const some = classes.length > 5 ? `${classes.slice(0, 5).join(', ')}, ...` : classes.join(', ')
+  throw new MobileNetError(
+    'INVALID_OPTION',
+    `the network was trained on a folder of pictures (${some}), not on CIFAR-10: name the folder with --data`,
+  )
 }
 
 /** Opens the data set in a folder: CIFAR-10, or pictures. Without one, CIFAR-10 is downloaded if it is not in the cache. */

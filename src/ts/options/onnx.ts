@@ -2,6 +2,7 @@ import type { Dataset } from '../dataset.js'
 import { MobileNetError } from '../errors.js'
 import type { EvaluationProgress, OnnxOptions } from '../native/binding.js'
 import { checkKeys, checkObject, type Keys } from './keys.js'
+import { mustBe } from './types.js'
 
 /** What an ONNX file in whole numbers of 8 bits is made from. */
 export interface QuantizeOptions extends OnnxOptions {
@@ -15,21 +16,31 @@ export interface QuantizeOptions extends OnnxOptions {
   onProgress?: ((progress: EvaluationProgress) => void) | undefined
 }
 
-const onnxKeys: Keys<OnnxOptions> = { softmax: true, preprocess: true }
-
-const quantizeKeys: Keys<QuantizeOptions> = {
-  ...onnxKeys,
+const keys: Keys<QuantizeOptions> = {
+  softmax: true,
+  preprocess: true,
   quantize: true,
   calibration: true,
   signal: true,
   onProgress: true,
 }
 
-/** Rejects options that don't exist. */
+/** Null and undefined stand for the default, as in every option. */
+export function isQuantized(options: OnnxOptions | QuantizeOptions): options is QuantizeOptions {
+  return 'quantize' in options && options.quantize != null
+}
+
+/** Rejects options that don't exist, and those of a quantization where there is none. */
 export function checkOnnxOptions(options: OnnxOptions | QuantizeOptions): void {
   checkObject('exportOnnx', options)
-  checkKeys('exportOnnx', options, 'quantize' in options ? quantizeKeys : onnxKeys)
-  if ('quantize' in options && options.quantize !== 'int8') {
-    throw new MobileNetError('INVALID_OPTION', `quantize must be int8, not ${options.quantize}`)
+  checkKeys('exportOnnx', options, keys)
+  if (isQuantized(options)) {
+    mustBe(options.quantize === 'int8', 'quantize must be int8', options.quantize)
+    return
   }
+  // Without it they would be ignored, and the file be in float32.
+  const stray = (['calibration', 'signal', 'onProgress'] as const).find(
+    (key) => (options as Partial<QuantizeOptions>)[key] != null,
+  )
+  if (stray) throw new MobileNetError('INVALID_OPTION', `${stray} is for quantize; give both`)
 }

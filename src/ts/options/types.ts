@@ -38,5 +38,5 @@ function described(value: unknown): string {
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
   if (Array.isArray(value)) return 'an array'
-  return `an object of ${value.constructor?.name ?? 'no class'}`
+  return `an object of ${value.constructor?.name || 'no class'}`
 }

@@ -75,7 +75,7 @@ ${table(sheet)}
 }
 
 /** Where it is wider than the window, it scrolls by itself, with the keyboard, too. */
-export function table({ title, columns }: Sheet): string {
+export function table({ title, columns, words }: Sheet): string {
   const rows = Math.max(...columns.map(({ cells }) => cells.length))
   const place = (right: boolean | undefined) => (right ? ' class="number"' : '')
   const head = columns.map((column) => `<th scope="col"${place(column.right)}>${escaped(column.title)}</th>`)
@@ -87,7 +87,7 @@ export function table({ title, columns }: Sheet): string {
   const body = Array.from({ length: rows }, (_, index) => `<tr>${row(index).join('')}</tr>`)
   return scrolling(
     title,
-    `<table>
+    `<table${words ? ' class="words"' : ''}>
 <caption>${escaped(title)}</caption>
 <thead><tr>${head.join('')}</tr></thead>
 <tbody>

@@ -19,68 +19,92 @@ export function draw({ id, title, description, kind, x, y, series, colors, marks
   const variable = (one: string) => `var(--${colors?.[one] ?? one})`
   const color = ({ series }: Mark) => variable(series)
   const lines = kind === 'lines'
-  const ends = lines ? apart(marks, y.fromZero) : beside(marks)
+  // Values that are all the same have no scale of their own: theirs begins at 0.
+  const flat = extent(marks.map((mark) => mark.y)) === 0
+  const ends = lines ? apart(marks, y.fromZero || flat) : beside(marks)
   const of = (one: string) => marks.filter((mark) => mark.series === one)
   const marked = lines ? series.filter((one) => of(one).length <= mostMarks) : series
   const longest = Math.max(0, ...marks.map(({ name }) => name.length))
-  const svg = Plot.plot({
-    document,
-    ...size,
-    marginTop: 44,
-    marginLeft: 52,
-    marginRight: lines ? longest * letter.width + 12 : 20,
-    marginBottom: 42,
-    style: { fontSize: '13px', fontFamily: 'inherit', background: 'none' },
-    x: {
-      label: x.label,
-      labelAnchor: 'center',
-      labelArrow: 'none',
-      ...(x.whole
-        ? { ticks: Math.min(5, extent(marks.map((mark) => mark.x))), tickFormat: 'd' }
-        : { ticks: 5, nice: true, zero: true }),
-    },
-    y: { label: y.label, labelArrow: 'none', nice: true, zero: y.fromZero, ticks: 5, grid: true },
-    symbol: {
-      domain: [...series],
-      range: ['circle', 'square', 'triangle', 'diamond', 'star', 'wye'].slice(0, series.length),
-    },
-    marks: [
-      ...(lines ? series : []).map((one, index) =>
-        Plot.line(of(one), {
+  const plotted = (marginLeft: number) =>
+    Plot.plot({
+      document,
+      ...size,
+      marginTop: 44,
+      marginLeft,
+      marginRight: lines ? longest * letter.width + 12 : 20,
+      marginBottom: 42,
+      style: { fontSize: '13px', fontFamily: 'inherit', background: 'none' },
+      x: {
+        label: x.label,
+        labelAnchor: 'center',
+        labelArrow: 'none',
+        ...(x.whole
+          ? { ticks: Math.min(5, extent(marks.map((mark) => mark.x))), tickFormat: 'd' }
+          : { ticks: 5, nice: true, zero: true }),
+      },
+      y: {
+        label: y.label,
+        labelArrow: 'none',
+        nice: true,
+        zero: y.fromZero,
+        ...(flat ? { domain: [0, marks[0]?.y || 1] } : {}),
+        ticks: 5,
+        grid: true,
+      },
+      symbol: {
+        domain: [...series],
+        range: ['circle', 'square', 'triangle', 'diamond', 'star', 'wye'].slice(0, series.length),
+      },
+      marks: [
+        ...(lines ? series : []).map((one, index) =>
+          Plot.line(of(one), {
+            x: 'x',
+            y: 'y',
+            stroke: variable(one),
+            strokeWidth: 2,
+            strokeDasharray: dash(index, marked.includes(one)),
+          }),
+        ),
+        Plot.dot(marked.flatMap(of), {
           x: 'x',
           y: 'y',
-          stroke: variable(one),
-          strokeWidth: 2,
-          strokeDasharray: dash(index, marked.includes(one)),
-        }),
-      ),
-      Plot.dot(marked.flatMap(of), {
-        x: 'x',
-        y: 'y',
-        title: 'title',
-        fill: color,
-        symbol: 'series',
-        r: lines ? 3 : 6,
-      }),
-      ...ends.map(({ mark, dx, dy, anchor }) =>
-        Plot.text([mark], {
-          x: 'x',
-          y: 'y',
-          text: 'name',
+          title: 'title',
           fill: color,
-          // Behind the letters, where a line runs through them.
-          stroke: 'var(--card)',
-          strokeWidth: 4,
-          fontWeight: 600,
-          textAnchor: anchor,
-          dx,
-          dy,
+          symbol: 'series',
+          r: lines ? 3 : 6,
         }),
-      ),
-    ],
-  })
+        ...ends.map(({ mark, dx, dy, anchor }) =>
+          Plot.text([mark], {
+            x: 'x',
+            y: 'y',
+            text: 'name',
+            fill: color,
+            // Behind the letters, where a line runs through them.
+            stroke: 'var(--card)',
+            strokeWidth: 4,
+            fontWeight: 600,
+            textAnchor: anchor,
+            dx,
+            dy,
+          }),
+        ),
+      ],
+    })
+  const narrow = plotted(margin)
+  const room = widest(narrow)
+  const svg = room > margin ? plotted(room) : narrow
   name(svg, id, title, description)
   return svg.outerHTML
+}
+
+/** In pixels, left of the plot: room for numbers of five digits. */
+const margin = 52
+
+/** How many pixels the longest number beside the plot takes with its mark: a rate of 0.000002 takes more than others. */
+function widest(svg: ReturnType<typeof Plot.plot>): number {
+  const labels = [...svg.querySelectorAll('[aria-label="y-axis tick label"] text')]
+  const longest = Math.max(0, ...labels.map(({ textContent }) => textContent?.length ?? 0))
+  return longest * letter.width + 12
 }
 
 /** Where colours and symbols begin again, marks alone don't tell lines apart, nor do the dashes of the first round. */

@@ -15,6 +15,8 @@ export interface Sheet {
   notes: string[]
   /** The first names the row. */
   columns: Column[]
+  /** Its cells hold words, which a page breaks so that the columns stay beside each other. */
+  words?: boolean
 }
 
 /** A column of numbers. */

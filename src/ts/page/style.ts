@@ -26,6 +26,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width
 caption { text-align: left; position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden }
 th, td { padding: .4rem .75rem; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap }
 td:nth-child(2):last-child { white-space: normal; overflow-wrap: anywhere }
+.words td { white-space: normal; overflow-wrap: break-word; min-width: 9rem; vertical-align: top }
 thead th { color: var(--soft); font-weight: 600 }
 .number { text-align: right }
 tbody th { position: sticky; left: 0; background: var(--page); font-weight: 600 }

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { cannotRead, MobileNetError } from '../errors.js'
@@ -30,6 +30,10 @@ export async function* readLog(folder: string): AsyncGenerator<LogLine, void, un
     }
   } catch (error) {
     if (error instanceof MobileNetError) throw error
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && existsSync(folder)) {
+      const message = `${folder} is not the folder of a run: there is no ${files.log} in it`
+      throw new MobileNetError('IO', message, { cause: error })
+    }
     throw cannotRead(path, error)
   } finally {
     stream.destroy()

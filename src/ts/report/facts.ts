@@ -140,6 +140,7 @@ export function differences(runs: RunRecord[]): Sheet | undefined {
   return {
     title: 'What differs',
     notes: [],
+    words: true,
     columns: [
       { title: 'setting', cells: differing },
       ...all.map((rows, index) => ({
@@ -181,6 +182,8 @@ function text(value: unknown): string {
     const separator = value.some((one) => typeof one === 'object') ? '; ' : ' '
     return value.map(text).join(separator) || 'none'
   }
+  // As many digits as a float32 has: 4/3 has more in a float64 than anyone reads.
+  if (typeof value === 'number' && !Number.isInteger(value)) return String(Number(value.toPrecision(7)))
   if (typeof value !== 'object' || value === null) return String(value)
   const parts = Object.entries(value).filter(([, part]) => part !== null)
   return parts.map(([key, part]) => (key === 'type' ? text(part) : `${words(key)} ${text(part)}`)).join(', ')

@@ -6,7 +6,7 @@ import {
   type Part,
   type TestTimeAugmentation,
 } from '../../../../index.js'
-import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, checkTrainedOn, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { deviceOf, deviceOption, tellDevice } from '../device.js'
 import { withBar } from '../live/progress-bar.js'
@@ -52,6 +52,7 @@ async function evaluate(
   }
   checkSource({ directory, cacheDir })
   const model = await MobileNet.load(checkpoint, deviceOf({ device }))
+  checkTrainedOn(model, directory)
   tellDevice(deps, model.deviceNote, { json })
   const { resize, config, trainedOn } = model
   const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }

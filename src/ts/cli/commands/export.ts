@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { Command } from 'commander'
 import { MobileNet, MobileNetError, type OnnxOptions } from '../../../../index.js'
-import { cacheHelp, checkSource, dataHelp, openData } from '../data.js'
+import { cacheHelp, checkSource, checkTrainedOn, dataHelp, openData } from '../data.js'
 import type { Deps } from '../deps.js'
 import { withBar } from '../live/progress-bar.js'
 import { checkOut } from '../out.js'
@@ -68,6 +68,7 @@ async function exportQuantized(
   options: OnnxOptions,
   { out, data: directory, cacheDir }: Flags,
 ): Promise<void> {
+  checkTrainedOn(model, directory)
   const { resize, config, trainedOn } = model
   const source = { directory, cacheDir, resolution: config.resolution, resize, split: trainedOn?.folder }
   const calibration = await openData(deps, source, {})

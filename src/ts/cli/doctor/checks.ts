@@ -18,7 +18,7 @@ export async function checks(deps: Deps): Promise<Check[]> {
     works
       ? await dataCheck(deps)
       : note('data', `not read without the native library: ${cacheDirectory}`, null),
-    await spaceCheck('space for data', cacheDirectory),
-    await spaceCheck('space for runs', process.cwd()),
+    await spaceCheck('space for data', cacheDirectory, 'name another folder in MOBILENET_NATIVE_CACHE'),
+    await spaceCheck('space for runs', process.cwd(), 'name another folder with --out'),
   ]
 }

@@ -65,7 +65,8 @@ async function nvidiaCards(): Promise<{ rows: string[]; error?: string }> {
     }
   } catch (thrown) {
     const error = thrown as NodeJS.ErrnoException & { stdout?: string; killed?: boolean }
-    if (error.code === 'ENOENT') return { rows: [] }
+    // EACCES: a folder of PATH is closed to this user, and the others have no such program.
+    if (error.code === 'ENOENT' || error.code === 'EACCES') return { rows: [] }
     if (error.killed) return { rows: [], error: `no answer within ${patience / 1000} s` }
     return { rows: [], error: (error.stdout || error.message).trim().split('\n')[0] ?? '' }
   }

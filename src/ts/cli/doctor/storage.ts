@@ -37,14 +37,22 @@ async function isWritable(folder: string): Promise<boolean> {
   )
 }
 
-/** Whether there is room where files will be written, and whether they may be. */
-export async function spaceCheck(name: string, folder: string): Promise<Check> {
+/**
+ * Whether there is room where files will be written, and whether they may be.
+ *
+ * @param otherwise How another folder is chosen: to be allowed to write here may be neither possible nor wise.
+ */
+export async function spaceCheck(name: string, folder: string, otherwise: string): Promise<Check> {
   try {
     const { bavail, bsize } = await statfs(folder)
     const free = bavail * bsize
     const detail = `${(free / 1e9).toFixed(1)} GB free in ${folder}`
     if (!(await isWritable(folder)))
-      return note(name, `${detail}, which can't be written to`, `see that this user may write to ${folder}`)
+      return note(
+        name,
+        `${detail}, which can't be written to`,
+        `see that this user may write to ${folder}, or ${otherwise}`,
+      )
     return free >= bytesNeeded
       ? ok(name, detail)
       : note(name, detail, `make room: ${bytesNeeded / 1e9} GB may be needed`)
@@ -52,7 +60,7 @@ export async function spaceCheck(name: string, folder: string): Promise<Check> {
     const parent = dirname(resolve(folder))
     // The cache is made when it is first needed: until then, the space is that of the folder it will be in.
     if ((error as NodeJS.ErrnoException).code === 'ENOENT' && parent !== folder)
-      return spaceCheck(name, parent)
+      return spaceCheck(name, parent, otherwise)
     return note(name, `unknown: ${(error as Error).message}`, `see that ${folder} can be read`)
   }
 }

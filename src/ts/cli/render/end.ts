@@ -1,5 +1,16 @@
 import type { Metrics, Report } from '../../../../index.js'
-import { clock, colors, labelled, pathWord, percent, printable, shell, wrapped } from './text.js'
+import {
+  clock,
+  colors,
+  epochs,
+  grouped,
+  labelled,
+  pathWord,
+  percent,
+  printable,
+  shell,
+  wrapped,
+} from './text.js'
 import type { RunFacts } from './view.js'
 
 /** What came out of a run, where it lies, and what to type next. */
@@ -19,11 +30,14 @@ export function renderEnd(stdout: NodeJS.WriteStream, report: Report, facts: Run
   if (report.endedBy === 'patience') {
     rows.push([
       'ended',
-      `after ${report.epochs} epochs: validation was no better since epoch ${report.bestEpoch}`,
+      `after ${epochs(report.epochs)}: validation was no better since epoch ${report.bestEpoch}`,
     ])
   }
   if (report.stopped)
-    rows.push(['stopped', `after ${report.epochs} complete epochs, ${report.steps} steps in all`])
+    rows.push([
+      'stopped',
+      `after ${epochs(report.epochs, 'complete ')}, ${grouped(report.steps)} step${report.steps === 1 ? '' : 's'} in all`,
+    ])
   // What is to be copied is not broken.
   const words: [string, string][] = []
   if (report.best !== null) words.push(['best weights', printable(report.best)])
@@ -37,5 +51,5 @@ export function renderEnd(stdout: NodeJS.WriteStream, report: Report, facts: Run
 }
 
 function counts({ correct, count }: Metrics): string {
-  return `(${correct} of ${count}, after the last epoch)`
+  return `(${grouped(correct)} of ${grouped(count)}, after the last epoch)`
 }

@@ -1,6 +1,6 @@
 import type { ModelConfig, RunConfig } from '../../../../index.js'
 import { recipeText } from './recipe.js'
-import { grouped, labelled, printable, wrapped } from './text.js'
+import { epochs, grouped, labelled, printable, wrapped } from './text.js'
 import type { RunFacts } from './view.js'
 
 /** What a run is about to do, with every default filled in. */
@@ -21,7 +21,8 @@ export function renderStart(stdout: NodeJS.WriteStream, config: RunConfig, facts
     `${config.device}, ${config.simd}, ${config.threads} thread${config.threads === 1 ? '' : 's'}`,
   ])
   if (config.out !== null) rows.push(['folder', printable(config.out)])
-  if (config.resumedEpochs !== null) rows.push(['resumed', `after ${config.resumedEpochs} complete epochs`])
+  if (config.resumedEpochs !== null)
+    rows.push(['resumed', `after ${epochs(config.resumedEpochs, 'complete ')}`])
   return `${labelled(stdout, wrapped(stdout.columns, rows))}\n`
 }
 

@@ -51,6 +51,11 @@ export function wrapped(columns: number | undefined, rows: [label: string, text:
   })
 }
 
+/** `1 complete epoch`, `2 epochs`. */
+export function epochs(count: number, kind = ''): string {
+  return `${count} ${kind}epoch${count === 1 ? '' : 's'}`
+}
+
 function labelWidth(rows: [label: string, text: string][]): number {
   return Math.max(...rows.map(([label]) => columnsOf(label)))
 }
