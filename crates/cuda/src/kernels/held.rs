@@ -6,6 +6,7 @@ use super::sizes::{STEM_BLOCKS, backward_shape, forward_shape};
 use super::{Product, Storage};
 use crate::images::COMPILED;
 use flate2::read::GzDecoder;
+use object::{Object, ObjectSection, ObjectSymbol, SymbolIndex};
 use std::collections::HashMap;
 use std::io::Read;
 
@@ -29,52 +30,28 @@ impl Taken {
     }
 }
 
-/// Machine code: ELF of 64 bits.
-struct Code(Vec<u8>);
-
-impl Code {
-    fn number(&self, at: usize, bytes: usize) -> usize {
-        self.0[at..at + bytes].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
-    }
-
-    fn name(&self, at: usize) -> String {
-        self.0[at..].iter().take_while(|byte| **byte != 0).map(|byte| char::from(*byte)).collect()
-    }
-
-    /// Where each section begins and how many bytes it has, by its name.
-    fn sections(&self) -> HashMap<String, (usize, usize)> {
-        let (table, entry, count, names) =
-            (self.number(40, 8), self.number(58, 2), self.number(60, 2), self.number(62, 2));
-        let place = |section: usize| {
-            let at = table + section * entry;
-            (self.number(at + 24, 8), self.number(at + 32, 8))
+/// What each kernel of some machine code takes.
+fn kernels_of(code: &[u8]) -> HashMap<String, Taken> {
+    // In `.nv.info` numbers of registers have this mark: a value with its own size, then what it is.
+    const VALUE: u8 = 4;
+    const REGISTERS_OF: u8 = 0x2f;
+    let file = object::File::parse(code).unwrap();
+    let mut told = file.section_by_name(".nv.info").unwrap().data().unwrap();
+    let mut kernels = HashMap::new();
+    while let [form, what, size @ ..] = told {
+        let number = |at: usize, bytes: usize| {
+            size[at..at + bytes].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
         };
-        let name = |section: usize| self.name(place(names).0 + self.number(table + section * entry, 4));
-        (0..count).map(|section| (name(section), place(section))).collect()
-    }
-
-    /// What each kernel takes.
-    fn kernels(&self) -> HashMap<String, Taken> {
-        // In `.nv.info` numbers of registers have this mark: a value with its own size, then what it is.
-        const VALUE: u8 = 4;
-        const REGISTERS_OF: u8 = 0x2f;
-        const SYMBOL_BYTES: usize = 24;
-        let sections = self.sections();
-        let [(symbols, _), (names, _), (mut at, bytes)] =
-            [".symtab", ".strtab", ".nv.info"].map(|name| sections[name]);
-        let (end, mut kernels) = (at + bytes, HashMap::new());
-        while at < end {
-            let (form, what) = (self.0[at], self.0[at + 1]);
-            if form == VALUE && what == REGISTERS_OF {
-                let symbol = symbols + self.number(at + 4, 4) * SYMBOL_BYTES;
-                let name = self.name(names + self.number(symbol, 4));
-                let shared = sections.get(&format!(".nv.shared.{name}")).map_or(0, |(_, bytes)| *bytes);
-                kernels.insert(name, Taken { registers: self.number(at + 8, 4), shared_bytes: shared });
-            }
-            at += 4 + if form == VALUE { self.number(at + 2, 2) } else { 0 };
+        if *form == VALUE && *what == REGISTERS_OF {
+            let symbol = file.symbol_by_index(SymbolIndex(number(2, 4))).unwrap();
+            let name = symbol.name().unwrap().to_string();
+            let shared = file.section_by_name(&format!(".nv.shared.{name}"));
+            let shared_bytes = shared.map_or(0, |section| section.size() as usize);
+            kernels.insert(name, Taken { registers: number(6, 4), shared_bytes });
         }
-        kernels
+        told = &size[2 + if *form == VALUE { number(0, 2) } else { 0 }..];
     }
+    kernels
 }
 
 type Capability = (i32, i32);
@@ -93,7 +70,7 @@ fn a_multiprocessor_holds_the_blocks_that_grids_are_made_for() {
         let image = COMPILED.iter().find(|code| code.capability == built_for).unwrap();
         let mut code = Vec::new();
         GzDecoder::new(image.bytes).read_to_end(&mut code).unwrap();
-        let mut kernels = Code(code).kernels();
+        let mut kernels = kernels_of(&code);
         // From Hopper on what is kept for each block is among what it declares.
         let kept = if built_for >= (9, 0) { RESERVED } else { 0 };
         kernels.values_mut().for_each(|taken| taken.shared_bytes = taken.shared_bytes.saturating_sub(kept));
