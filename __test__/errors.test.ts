@@ -203,7 +203,7 @@ describe('a run to resume', () => {
       ['--epochs', '2', '--batch-size', '8'],
       /^batchSize can't change when a run is resumed/,
     ],
-    ['that is done', [], /^all 1 epochs of this run are done/],
+    ['that is done', [], /^the one epoch of this run is done/],
   ])('%s', async (_, args, message) => {
     const before = readFileSync(join(run, 'last.safetensors'))
     const call = ['train', '--resume', run, '--data', data, '--out', out, ...args]

@@ -47,7 +47,7 @@ describe('is told before the pictures are opened', () => {
   ])('train %j', (args, message) => refused(['train', ...args], message))
 
   it.each([
-    [['--epochs', '1'], /all 1 epochs of this run are done/],
+    [['--epochs', '1'], /the one epoch of this run is done/],
     [['--epochs', '0'], /epochs must be at least 1/],
     [['--learning-rate', '0'], /learningRate must be/],
     [['--optimizer', 'sgd'], /the optimizer can't change from adam to sgd/],

@@ -343,8 +343,14 @@ fn a_diverging_run_ends_with_advice() {
 #[test]
 fn more_labels_than_classes_are_refused() {
     let options = ModelOptions { classes: Some(5), layout: Some(Layout::Cifar), ..Default::default() };
-    let error = run(&MobileNet::create(&options, 1).unwrap(), &recipe(), false).unwrap_err();
-    assert!(error.message.contains("needs at least 10 classes, not 5"), "{}", error.message);
+    let model = MobileNet::create(&options, 1).unwrap();
+    let told = "needs at least 10 classes, not 5";
+    let error = run(&model, &recipe(), false).unwrap_err();
+    assert!(error.code == ErrorCode::InvalidOption && error.message.contains(told), "{error:?}");
+    let (pictures, go_on) = (&data().test, std::sync::atomic::AtomicBool::new(false));
+    let answers = model.evaluate(pictures, &[0, 1], Default::default(), &go_on, &mut |_| {});
+    let error = answers.unwrap_err();
+    assert!(error.code == ErrorCode::CheckpointMismatch && error.message.contains(told), "{error:?}");
 }
 
 #[test]

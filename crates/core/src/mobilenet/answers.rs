@@ -7,7 +7,7 @@ use crate::engine::TrainingPlan;
 use crate::engine::backend::InferenceEngine;
 use crate::engine::evaluate::{Answers, evaluate};
 use crate::engine::parameters::Parameters;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorCode, Result};
 use crate::kernels::simd::Isa;
 use crate::metrics::Metrics;
 use crate::model::tensors::NamedTensor;
@@ -75,7 +75,7 @@ impl MobileNet {
     /// many pictures are done.
     ///
     /// # Errors
-    /// `INVALID_OPTION` when the pictures have more classes than the network; otherwise those of preparing the pictures.
+    /// `CHECKPOINT_MISMATCH` when the pictures have more classes than the network; otherwise those of preparing the pictures.
     pub fn evaluate(
         &self,
         pictures: &Arc<Pictures>,
@@ -84,7 +84,8 @@ impl MobileNet {
         cancelled: &AtomicBool,
         on_batch: &mut dyn FnMut(usize),
     ) -> Result<Option<Metrics>> {
-        check_labels(pictures, self.shared.config.classes)?;
+        check_labels(pictures, self.shared.config.classes)
+            .map_err(|error| Error::new(ErrorCode::CheckpointMismatch, error.message))?;
         let normalization = self.normalization();
         let mut done = 0;
         let mut count = |answers: &Answers| {

@@ -127,10 +127,11 @@ fn check_unchanged(before: &TrainConfig, now: &TrainConfig) -> Result<()> {
 /// Refuses to go on with a run that is at its end.
 pub(super) fn check_unfinished(progress: &Progress) -> Result<()> {
     if progress.epoch >= progress.config.epochs {
-        return Err(Error::invalid_option(format!(
-            "all {} epochs of this run are done; ask for more epochs to go on",
-            progress.epoch
-        )));
+        let done = match progress.epoch {
+            1 => "the one epoch of this run is done".into(),
+            epochs => format!("all {epochs} epochs of this run are done"),
+        };
+        return Err(Error::invalid_option(format!("{done}; ask for more epochs to go on")));
     }
     if out_of_patience(progress) {
         return Err(Error::invalid_option(format!(

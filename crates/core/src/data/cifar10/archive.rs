@@ -8,11 +8,14 @@ use crate::error::{Error, Result};
 use flate2::bufread::GzDecoder;
 use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// The most bytes of an entry that describes the next one.
 const MAX_DESCRIPTION_BYTES: u64 = 1 << 20;
+
+/// What gzip's files begin with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Reads the file that is being visited.
 pub type Content<'a> = &'a mut dyn FnMut() -> Result<Vec<u8>>;
@@ -28,8 +31,18 @@ pub fn for_each_file(
     visit: &mut dyn FnMut(&str, Content) -> Result<()>,
 ) -> Result<()> {
     let failed = |error| Error::io("open", path, error);
-    let file = File::open(path).map_err(failed)?;
+    let mut file = File::open(path).map_err(failed)?;
     let total = file.metadata().map_err(failed)?.len();
+    let mut begins = Vec::new();
+    file.by_ref().take(GZIP.len() as u64).read_to_end(&mut begins).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    if !GZIP.starts_with(&begins) {
+        return Err(corrupt(format!(
+            "{} ({total} bytes) is no .tar.gz archive, in which CIFAR-10 comes; if that is what was fetched, fetch it again; own \
+             pictures are given as a folder that has a folder of pictures for each class",
+            path.display()
+        )));
+    }
     let damaged = |error: std::io::Error| {
         corrupt(format!(
             "{} ({total} bytes) can't be read as a .tar.gz archive: {error}; it is damaged or incomplete, so fetch it \
