@@ -216,7 +216,7 @@ describe('train without a terminal', () => {
     expect(stderr).toBe('')
     const number = '\\d+\\.\\d'
     const steps = stdout.match(/^Train Epoch: .*$/gm) ?? []
-    const shares = ['0/256 \\(0%\\)', '16/256 \\(25%\\)', '32/256 \\(50%\\)', '48/256 \\(75%\\)']
+    const shares = ['0/64 \\(0%\\)', '16/64 \\(25%\\)', '32/64 \\(50%\\)', '48/64 \\(75%\\)']
     expect(steps).toHaveLength(4)
     for (const [i, share] of shares.entries()) {
       expect(steps[i]).toMatch(

@@ -34,12 +34,16 @@ export class PlainView implements View {
   close(): void {}
 }
 
-/** The course counts epochs from 0, and shows where a batch begins among all training pictures. */
+/**
+ * The course counts epochs from 0, and shows where a batch begins among all pictures of the training files, those for
+ * validation included. With a limit, which the course has not, that would look as if most of an epoch were left out.
+ */
 function stepLine({ epoch, step, steps, loss, accuracy }: StepEvent, { train, pictures }: RunConfig): string {
   const begin = (step - 1) * train.batchSize
+  const all = train.limit === null ? pictures.total : pictures.train
   const share = ((100 * (step - 1)) / steps).toFixed(0)
   const result = `Loss: ${loss.toFixed(6)}, Accuracy: ${(100 * accuracy).toFixed(2)}`
-  return `Train Epoch: ${epoch - 1} [${begin}/${pictures.total} (${share}%)]\t${result}\n`
+  return `Train Epoch: ${epoch - 1} [${begin}/${all} (${share}%)]\t${result}\n`
 }
 
 /** The course's line about a set of pictures that was not trained on. */
