@@ -223,7 +223,7 @@ describe('an ONNX file in whole numbers of 8 bits', () => {
     await failure({ quantize: null, calibration: data }).toThrow('calibration is for quantize; give both')
     const three = await MobileNet.create({ ...network, classes: 3 })
     await expect(three.exportOnnx(path, { quantize: 'int8', calibration: data })).rejects.toMatchObject({
-      code: 'INVALID_OPTION',
+      code: 'CHECKPOINT_MISMATCH',
     })
     const reason = new Error('enough')
     const stop = new AbortController()

@@ -106,7 +106,7 @@ describe('is told to programs, too', () => {
     model.checkTraining({ epochs: 2, resume: true })
     expect(existsSync(out)).toBe(false)
     expect(() => model.checkTraining({ epochs: 0 })).toThrow(failure('epochs must be at least 1'))
-    expect(() => model.checkTraining({ epochs: 1, resume: true })).toThrow(failure('all 1 epochs'))
+    expect(() => model.checkTraining({ epochs: 1, resume: true })).toThrow(failure('the one epoch'))
     expect(() => model.checkTraining({ seed: 7, resume: true })).toThrow(failure("seed can't change"))
     expect(() => model.checkTraining({ saveEvery: 1 })).toThrow(
       failure("saveEvery keeps states in the run's"),
