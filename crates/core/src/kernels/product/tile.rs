@@ -122,7 +122,17 @@ impl<const ROWS: usize> WithSimd for Tiles<'_, ROWS> {
             unsafe {
                 let left = Left { at: left.at.add(index * ROWS * left.row), ..left };
                 let to = To { at: to.at.add(index * ROWS * to.row), ..to };
-                panel_tile::<S, ROWS>(simd, panel_width, depth, left, right, to);
+                if panel_width == width::<S>() {
+                    tile::<S, ROWS, TILE_REGISTERS>(simd, depth, left, right, to);
+                    continue;
+                }
+                // Narrower: the columns are a multiple of one register, so a panel has one or all.
+                for register in 0..panel_width / lanes::<S>() {
+                    let column = register * lanes::<S>();
+                    let finish = to.finish.map(|finish| Finish { bias: &finish.bias[column..], ..finish });
+                    let to = To { at: to.at.add(column), finish, ..to };
+                    narrow::<S, ROWS>(simd, depth, left, right.add(column), panel_width, to);
+                }
             }
         }
     }
@@ -143,43 +153,12 @@ pub(super) unsafe fn gradient_tile<S: Simd>(
     right: *const f32,
     to: To<'_>,
 ) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        match (S::F32_LANES, rows) {
-            (16, 8) => panel_tile::<S, 8>(simd, panel_width, depth, left, right, to),
-            (8, 6) => panel_tile::<S, 6>(simd, panel_width, depth, left, right, to),
-            (4, 4) => panel_tile::<S, 4>(simd, panel_width, depth, left, right, to),
-            _ => tiles(simd, rows, panel_width, depth, left, right, to),
-        }
-    }
-}
-
-/// One tile of a panel.
-///
-/// # Safety
-/// As for [`tiles`], with ROWS rows.
-#[inline(always)]
-unsafe fn panel_tile<S: Simd, const ROWS: usize>(
-    simd: S,
-    panel_width: usize,
-    depth: usize,
-    left: Left,
-    right: *const f32,
-    to: To<'_>,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        if panel_width == width::<S>() {
-            tile::<S, ROWS, TILE_REGISTERS>(simd, depth, left, right, to);
-            return;
-        }
-        // Narrower: the columns are a multiple of one register, so a panel has one or all.
-        for register in 0..panel_width / lanes::<S>() {
-            let column = register * lanes::<S>();
-            let finish = to.finish.map(|finish| Finish { bias: &finish.bias[column..], ..finish });
-            let to = To { at: to.at.add(column), finish, ..to };
-            narrow::<S, ROWS>(simd, depth, left, right.add(column), panel_width, to);
-        }
+    match (S::F32_LANES, rows) {
+        (16, 8) => Tiles::<8> { count: 1, panel_width, depth, left, right, to }.with_simd(simd),
+        (8, 6) => Tiles::<6> { count: 1, panel_width, depth, left, right, to }.with_simd(simd),
+        (4, 4) => Tiles::<4> { count: 1, panel_width, depth, left, right, to }.with_simd(simd),
+        // SAFETY: the caller's promise.
+        _ => unsafe { tiles(simd, rows, panel_width, depth, left, right, to) },
     }
 }
 
