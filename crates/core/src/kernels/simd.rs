@@ -116,6 +116,19 @@ pub fn prefetch(at: *const f32) {
     let _ = at;
 }
 
+/// [`prefetch`] of a line that will be written: nobody else has it then, so that the write needn't wait until they have let
+/// it go.
+#[inline(always)]
+pub fn prefetch_to_write(at: *mut f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which never faults, wherever it points; where a processor doesn't know it, it does nothing.
+    unsafe {
+        std::arch::asm!("prefetchw [{}]", in(reg) at, options(nostack, preserves_flags));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Stores one register.
 ///
 /// # Safety

@@ -2,7 +2,7 @@
 
 use crate::kernels::batch_norm::Finish;
 use crate::kernels::batch_norm::cpu::FinishRegister;
-use crate::kernels::simd::{lanes, load, multiply_add, prefetch, store};
+use crate::kernels::simd::{lanes, load, multiply_add, prefetch_to_write, store};
 use pulp::{Simd, WithSimd};
 
 /// Registers side by side in a tile.
@@ -123,7 +123,7 @@ impl<const ROWS: usize> WithSimd for Tiles<'_, ROWS> {
                 let left = Left { at: left.at.add(index * ROWS * left.row), ..left };
                 let to = To { at: to.at.add(index * ROWS * to.row), ..to };
                 if panel_width == width::<S>() {
-                    tile::<S, ROWS, TILE_REGISTERS>(simd, depth, left, right, to);
+                    tile::<S, ROWS, TILE_REGISTERS>(simd, depth, left, right, panel_width, to);
                     continue;
                 }
                 // Narrower: the columns are a multiple of one register, so a panel has one or all.
@@ -131,7 +131,7 @@ impl<const ROWS: usize> WithSimd for Tiles<'_, ROWS> {
                     let column = register * lanes::<S>();
                     let finish = to.finish.map(|finish| Finish { bias: &finish.bias[column..], ..finish });
                     let to = To { at: to.at.add(column), finish, ..to };
-                    narrow::<S, ROWS>(simd, depth, left, right.add(column), panel_width, to);
+                    tile::<S, ROWS, 1>(simd, depth, left, right.add(column), panel_width, to);
                 }
             }
         }
@@ -165,13 +165,14 @@ pub(super) unsafe fn gradient_tile<S: Simd>(
 /// The micro-kernel: ROWS x (COLUMNS registers) of the result stay in registers.
 ///
 /// # Safety
-/// As for [`tiles`], with ROWS rows and a panel of COLUMNS registers.
+/// As for [`tiles`], with ROWS rows and COLUMNS registers of the panel.
 #[inline(always)]
 unsafe fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
     simd: S,
     depth: usize,
     left: Left,
     right: *const f32,
+    panel_width: usize,
     to: To<'_>,
 ) {
     // SAFETY: the caller's promise.
@@ -179,7 +180,7 @@ unsafe fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
         // The result's lines lie in an outer cache or in memory; they arrive while the depth is walked.
         for row in 0..ROWS {
             for column in 0..COLUMNS {
-                prefetch(to.at.add(row * to.row + column * lanes::<S>()));
+                prefetch_to_write(to.at.add(row * to.row + column * lanes::<S>()));
             }
         }
         let mut sums = [[simd.splat_f32s(0.0); COLUMNS]; ROWS];
@@ -201,7 +202,7 @@ unsafe fn tile<S: Simd, const ROWS: usize, const COLUMNS: usize>(
             for left_at in &mut left_at {
                 *left_at = opaque(left_at.wrapping_add(left.step));
             }
-            right_at = right_at.add(COLUMNS * lanes::<S>());
+            right_at = right_at.add(panel_width);
         }
         for column in 0..COLUMNS {
             let channel = column * lanes::<S>();
@@ -226,36 +227,4 @@ fn opaque(mut pointer: *const f32) -> *const f32 {
         std::arch::asm!("/* {} */", inout(reg) pointer, options(pure, readonly, nostack, preserves_flags));
     }
     pointer
-}
-
-/// The micro-kernel for one register of a panel that is `panel_width` wide.
-///
-/// # Safety
-/// As for [`tiles`], with ROWS rows and one register of the panel.
-#[inline(always)]
-unsafe fn narrow<S: Simd, const ROWS: usize>(
-    simd: S,
-    depth: usize,
-    left: Left,
-    right: *const f32,
-    panel_width: usize,
-    to: To<'_>,
-) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sums = [simd.splat_f32s(0.0); ROWS];
-        for step in 0..depth {
-            let column = load::<S>(right.add(step * panel_width));
-            for (row, sum) in sums.iter_mut().enumerate() {
-                let value = simd.splat_f32s(*left.at.add(row * left.row + step * left.step));
-                *sum = multiply_add(simd, value, column, *sum);
-            }
-        }
-        let finish = FinishRegister::load(simd, to.finish, 0);
-        for (row, sum) in sums.iter().enumerate() {
-            let to_at = to.at.add(row * to.row);
-            let sum = if to.add { simd.add_f32s(load::<S>(to_at), *sum) } else { *sum };
-            store::<S>(to_at, finish.apply_cut(simd, sum));
-        }
-    }
 }
