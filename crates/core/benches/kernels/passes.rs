@@ -4,6 +4,7 @@ use crate::record::{Record, Work};
 use crate::{PICTURES, RELU, numbers, zeros};
 use mobilenet_core::kernels::batch_norm::{Affine, Finish, Gradient};
 use mobilenet_core::kernels::buffer::Scratch;
+use mobilenet_core::kernels::crew::together;
 use mobilenet_core::kernels::product::PackedWeight;
 use mobilenet_core::kernels::product::bfloat16::Bfloat16;
 use mobilenet_core::kernels::product::cpu::panel_width;
@@ -229,7 +230,7 @@ pub fn separable(record: &mut Record, isa: Isa, layout: &str, depthwise: &Layer,
         };
         let name = format!("{layout} {inputs} to {outputs} at {side}x{side}, {pictures} pictures");
         record.measure(format!("separable inference/{name}"), Work { flops, floats }, || {
-            block.run(isa, &mut output, &scratch, true);
+            together(|crew| block.run(isa, &mut output, &scratch, Some(crew)));
         });
     }
 }
@@ -245,7 +246,9 @@ pub fn pooling(record: &mut Record, isa: Isa, layout: &str, network: &Network) {
     let name = format!("{layout} {channels} at {side}x{side}");
     let work = |maps: usize| Work { flops: 0, floats: PICTURES * channels * (maps * pixels + 1) };
     record.measure(format!("pooling forward/{name}"), work(1), || {
-        pooling::forward(isa, &map, &affine, pixels, channels, &mut features, true);
+        together(|crew| {
+            pooling::forward(isa, &map, &affine, pixels, channels, &mut features, Some(crew));
+        });
     });
     record.measure(format!("pooling backward/{name}"), work(2), || {
         isa.run(pooling::Backward {

@@ -9,11 +9,11 @@ use super::timings::lap;
 use crate::kernels::batch_norm::Factors;
 use crate::kernels::batch_norm::sum::SumGradient;
 use crate::kernels::buffer::Buffer;
+use crate::kernels::crew::{Crew, for_each_chunk, together};
 use crate::kernels::product::backward::Operands;
 use crate::kernels::segments::{Sums, segment, split_mut};
 use crate::kernels::{depthwise, padded, pooling, product, stem};
 use crate::model::network::Operation;
-use rayon::prelude::*;
 use std::time::Instant;
 
 /// Floats of a weight gradient that one task adds up: 64 KB a part.
@@ -23,31 +23,42 @@ impl TrainingPlan {
     /// Writes the gradient of every parameter, laid out as they are, from the loss of the last forward pass.
     /// `input`, `parameters` and `pictures` are those of that pass.
     pub fn backward(&mut self, input: &[f32], parameters: &[f32], pictures: usize, gradients: &mut [f32]) {
+        together(|crew| self.backward_layers(crew, input, parameters, pictures, gradients));
+    }
+
+    fn backward_layers(
+        &mut self,
+        crew: &Crew<'_>,
+        input: &[f32],
+        parameters: &[f32],
+        pictures: usize,
+        gradients: &mut [f32],
+    ) {
         let (layers, mut start) = (self.network.layers.len(), Instant::now());
-        self.sum_gradient(layers - 1, layers - 1, pictures);
+        self.sum_gradient(crew, layers - 1, layers - 1, pictures);
         for index in (0..layers).rev() {
             self.take_sums(index, pictures, gradients);
             match self.network.layers[index].operation {
-                Operation::Stem => self.backward_stem(index, input, pictures, gradients),
-                Operation::Depthwise => self.backward_depthwise(index, parameters, pictures, gradients),
+                Operation::Stem => self.backward_stem(crew, index, input, pictures, gradients),
+                Operation::Depthwise => self.backward_depthwise(crew, index, parameters, pictures, gradients),
                 Operation::Pointwise | Operation::Linear => {
-                    self.backward_product(index, pictures, gradients);
+                    self.backward_product(crew, index, pictures, gradients);
                 }
-                Operation::Pool => self.backward_pool(index, pictures),
+                Operation::Pool => self.backward_pool(crew, index, pictures),
                 // Its gradient is that of both that it adds, and stands where theirs do.
-                Operation::Add { .. } => self.sum_gradient(index, index - 1, pictures),
+                Operation::Add { .. } => self.sum_gradient(crew, index, index - 1, pictures),
             }
             lap(&mut start, &mut self.timings.backward[index]);
         }
     }
 
     /// Gathers the sums for the map of layer `index`, of which `from`'s gradient is the gradient.
-    fn sum_gradient(&mut self, from: usize, index: usize, pictures: usize) {
+    fn sum_gradient(&mut self, crew: &Crew<'_>, from: usize, index: usize, pictures: usize) {
         let layer = &self.network.layers[index];
         let (channels, size, isa) = (padded(layer.outputs), layer.map_floats(), self.isa);
         let (gradient, map, affine) =
             (&*self.map_gradients[self.gradient_places[from]], &*self.maps[index], &self.affines[index]);
-        self.parts.par_iter_mut().enumerate().with_max_len(1).for_each(|(index, part)| {
+        crew.for_each(&mut self.parts, |index, part| {
             let pictures = segment(pictures, index);
             part.sums.clear(channels);
             isa.run(SumGradient {
@@ -83,7 +94,7 @@ impl TrainingPlan {
         }
     }
 
-    fn backward_pool(&mut self, index: usize, pictures: usize) {
+    fn backward_pool(&mut self, crew: &Crew<'_>, index: usize, pictures: usize) {
         let layer = &self.network.layers[index];
         let Some(input) = layer.input else { unreachable!("a pool reads a map") };
         let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
@@ -98,7 +109,7 @@ impl TrainingPlan {
         let places = [self.gradient_places[index], self.gradient_places[input]];
         let [features_gradient, gradient] = two(&mut self.map_gradients, places);
         let size = pixels * channels;
-        for_each_part(&mut self.parts, gradient, pictures, size, |index, part, gradient| {
+        for_each_part(crew, &mut self.parts, gradient, pictures, size, |index, part, gradient| {
             let pictures = segment(pictures, index);
             part.sums.clear(channels);
             isa.run(pooling::Backward {
@@ -114,14 +125,21 @@ impl TrainingPlan {
         });
     }
 
-    fn backward_stem(&mut self, index: usize, input: &[f32], pictures: usize, gradients: &mut [f32]) {
+    fn backward_stem(
+        &mut self,
+        crew: &Crew<'_>,
+        index: usize,
+        input: &[f32],
+        pictures: usize,
+        gradients: &mut [f32],
+    ) {
         let layer = &self.network.layers[index];
         let isa = self.isa;
         let (picture, map) = (self.network.picture_floats(), layer.map_floats());
         let (output, output_affine, output_gradient) =
             (&self.maps[index], &self.affines[index], &self.gradients[index]);
         let gradient = &self.map_gradients[self.gradient_places[index]];
-        self.parts.par_iter_mut().enumerate().with_max_len(1).for_each(|(index, part)| {
+        crew.for_each(&mut self.parts, |index, part| {
             let pictures = segment(pictures, index);
             isa.run(stem::backward::Backward {
                 shape: layer.stem_shape(),
@@ -138,11 +156,12 @@ impl TrainingPlan {
                 tiles: &mut part.tiles,
             });
         });
-        add_up(&self.parts, &mut gradients[self.parameters.slots[index].weight.clone()]);
+        add_up(crew, &self.parts, &mut gradients[self.parameters.slots[index].weight.clone()]);
     }
 
     fn backward_depthwise(
         &mut self,
+        crew: &Crew<'_>,
         index: usize,
         parameters: &[f32],
         pictures: usize,
@@ -160,6 +179,7 @@ impl TrainingPlan {
         let places = [self.gradient_places[index], self.gradient_places[input]];
         let [gradient, input_gradient] = two(&mut self.map_gradients, places);
         for_each_part(
+            crew,
             &mut self.parts,
             input_gradient,
             pictures,
@@ -187,10 +207,10 @@ impl TrainingPlan {
                 });
             },
         );
-        add_up(&self.parts, &mut gradients[weight]);
+        add_up(crew, &self.parts, &mut gradients[weight]);
     }
 
-    fn backward_product(&mut self, index: usize, pictures: usize, gradients: &mut [f32]) {
+    fn backward_product(&mut self, crew: &Crew<'_>, index: usize, pictures: usize, gradients: &mut [f32]) {
         let accumulate = self.network.accumulates(index);
         let layer = &self.network.layers[index];
         let Some(input) = layer.input else { unreachable!("a product reads a map") };
@@ -226,8 +246,8 @@ impl TrainingPlan {
             }
         };
         let input_shares = split_mut(input_gradient, pictures, pixels * inputs);
-        let work = self.parts.par_iter_mut().zip(input_shares).zip(shares).enumerate().with_max_len(1);
-        work.for_each(|(index, ((part, input_gradient), factors_gradient))| {
+        let work = self.parts.iter_mut().zip(input_shares).zip(shares);
+        crew.for_each(work, |index, ((part, input_gradient), factors_gradient)| {
             let pictures = segment(pictures, index);
             let rows = pictures.start * pixels..pictures.end * pixels;
             part.sums.clear(inputs);
@@ -258,17 +278,17 @@ impl TrainingPlan {
         });
         let to = &mut gradients[self.parameters.slots[index].weight.clone()];
         if leaves_operands {
-            self.multiply_operands(index, pictures, to);
+            self.multiply_operands(crew, index, pictures, to);
         } else {
-            add_up(&self.parts, to);
+            add_up(crew, &self.parts, to);
         }
         if let Some(excitation) = self.network.layers[index].excitation {
-            self.sum_gradient(excitation, excitation, pictures);
+            self.sum_gradient(crew, excitation, excitation, pictures);
         }
     }
 
     /// The weight gradient of a product from what the parts left.
-    fn multiply_operands(&self, index: usize, pictures: usize, weight_gradient: &mut [f32]) {
+    fn multiply_operands(&self, crew: &Crew<'_>, index: usize, pictures: usize, weight_gradient: &mut [f32]) {
         let layer = &self.network.layers[index];
         let (inputs, outputs, isa) = (padded(layer.inputs), padded(layer.outputs), self.isa);
         let pixels = layer.output_side() * layer.output_side();
@@ -277,7 +297,15 @@ impl TrainingPlan {
             Operands::of_part(rows, inputs, outputs, &part.tiles, &part.panels)
         });
         let operands: Vec<_> = blocks.collect();
-        product::backward::multiply_operands(isa, inputs, outputs, &operands, self.bfloat16, weight_gradient);
+        product::backward::multiply_operands(
+            crew,
+            isa,
+            inputs,
+            outputs,
+            &operands,
+            self.bfloat16,
+            weight_gradient,
+        );
     }
 }
 
@@ -287,8 +315,8 @@ fn two(gradients: &mut [Buffer], places: [usize; 2]) -> [&mut Buffer; 2] {
 }
 
 /// Adds up the parts' weight gradients, in order.
-fn add_up(parts: &[Part], to: &mut [f32]) {
-    to.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, to)| {
+fn add_up(crew: &Crew<'_>, parts: &[Part], to: &mut [f32]) {
+    for_each_chunk(Some(crew), to, CHUNK, |chunk, to| {
         let start = chunk * CHUNK;
         to.copy_from_slice(&parts[0].weight_gradient[start..start + to.len()]);
         for part in &parts[1..] {

@@ -5,6 +5,7 @@ use super::plan::TrainingPlan;
 use super::timings::lap;
 use crate::kernels::batch_norm::cpu::{Rows, normalize_rows};
 use crate::kernels::batch_norm::{Affine, Curve, Factors, Finish, moments, update_running};
+use crate::kernels::crew::{Crew, for_each_chunk, together};
 use crate::kernels::segments::{Sums, segment};
 use crate::kernels::{depthwise, padded, pooling, product, shortcut, stem};
 use crate::model::network::Operation;
@@ -41,10 +42,14 @@ impl TrainingPlan {
     pub fn forward(&mut self, input: &[f32], parameters: &[f32], pictures: usize) {
         assert!(pictures > 0 && pictures <= self.capacity, "a batch of 1 to {} pictures", self.capacity);
         assert_eq!(input.len(), pictures * self.picture_floats());
+        together(|crew| self.forward_layers(crew, input, parameters, pictures));
+    }
+
+    fn forward_layers(&mut self, crew: &Crew<'_>, input: &[f32], parameters: &[f32], pictures: usize) {
         let mut start = Instant::now();
         for index in 0..self.network.layers.len() {
-            self.set_factors(index, pictures);
-            self.forward_layer(index, input, parameters, pictures);
+            self.set_factors(crew, index, pictures);
+            self.forward_layer(crew, index, input, parameters, pictures);
             if self.network.layers[index].norm.is_some() {
                 self.normalize(index, parameters, pictures);
             }
@@ -53,7 +58,7 @@ impl TrainingPlan {
     }
 
     /// What the layer's input will be multiplied by: the output of its excitation, or dropout's choice.
-    fn set_factors(&mut self, index: usize, pictures: usize) {
+    fn set_factors(&mut self, crew: &Crew<'_>, index: usize, pictures: usize) {
         let Some(factors) = &mut self.factors[index] else { return };
         let layer = &self.network.layers[index];
         let channels = padded(layer.inputs);
@@ -65,13 +70,20 @@ impl TrainingPlan {
         }
         let (seed, step) = self.dropout_stream;
         let (dropout, kept) = (self.network.dropout, (1.0 / (1.0 - self.network.dropout)) as f32);
-        factors.par_chunks_exact_mut(channels).enumerate().for_each(|(picture, factors)| {
+        for_each_chunk(Some(crew), factors, channels, |picture, factors| {
             let mut random = stream(seed, Purpose::Dropout, step, picture as u64);
             factors.fill_with(|| if unit(&mut random) < dropout { 0.0 } else { kept });
         });
     }
 
-    fn forward_layer(&mut self, index: usize, input: &[f32], parameters: &[f32], pictures: usize) {
+    fn forward_layer(
+        &mut self,
+        crew: &Crew<'_>,
+        index: usize,
+        input: &[f32],
+        parameters: &[f32],
+        pictures: usize,
+    ) {
         let (before, maps) = self.maps.split_at_mut(index);
         let output = &mut *maps[0];
         let layer = &self.network.layers[index];
@@ -88,7 +100,7 @@ impl TrainingPlan {
         let read = |index: usize| (&before[index][..], &self.affines[index]);
         match (layer.operation, layer.input.map(read)) {
             (Operation::Stem, _) => {
-                for_each_part(&mut self.parts, output, pictures, size, |index, part, output| {
+                for_each_part(crew, &mut self.parts, output, pictures, size, |index, part, output| {
                     let pictures = segment(pictures, index);
                     isa.run(stem::forward::Forward {
                         shape: layer.stem_shape(),
@@ -104,7 +116,7 @@ impl TrainingPlan {
             }
             (Operation::Depthwise, Some((map, affine))) => {
                 let input_size = layer.input_side * layer.input_side * channels;
-                for_each_part(&mut self.parts, output, pictures, size, |index, part, output| {
+                for_each_part(crew, &mut self.parts, output, pictures, size, |index, part, output| {
                     let pictures = segment(pictures, index);
                     isa.run(depthwise::forward::Forward {
                         shape: layer.depthwise_shape(),
@@ -123,7 +135,7 @@ impl TrainingPlan {
                 let (inputs, pixels) = (padded(layer.inputs), side * side);
                 let packed = self.packed[index].as_ref().expect("products are packed");
                 let factors = self.factors[index].as_deref();
-                for_each_part(&mut self.parts, output, pictures, size, |index, part, output| {
+                for_each_part(crew, &mut self.parts, output, pictures, size, |index, part, output| {
                     let pictures = segment(pictures, index);
                     let factors = factors.map(|values| &values[pictures.start * inputs..]);
                     isa.run(product::forward::Forward {
@@ -145,11 +157,11 @@ impl TrainingPlan {
             (Operation::Pool, Some((map, affine))) => {
                 let pixels = layer.input_side * layer.input_side;
                 let map = &map[..pictures * pixels * channels];
-                pooling::forward(isa, map, affine, pixels, channels, output, true);
+                pooling::forward(isa, map, affine, pixels, channels, output, Some(crew));
             }
             (Operation::Add { shortcut }, Some(map)) => {
                 let maps = [map, read(shortcut)];
-                for_each_part(&mut self.parts, output, pictures, size, |index, _, output| {
+                for_each_part(crew, &mut self.parts, output, pictures, size, |index, _, output| {
                     let pictures = segment(pictures, index);
                     let maps = maps.map(|(map, affine)| (&map[pictures.start * size..], affine));
                     isa.run(shortcut::Forward { channels, maps, output });

@@ -6,6 +6,7 @@
 
 use crate::kernels::batch_norm::{Curve, Finish};
 use crate::kernels::buffer::{Buffer, Scratch};
+use crate::kernels::crew;
 use crate::kernels::loss::{Loss, Targets, cross_entropy};
 use crate::kernels::padded;
 use crate::kernels::product::PackedWeight;
@@ -152,7 +153,7 @@ impl Head {
             shortcut: None,
         };
         let logits = room(&mut self.logits, count * outputs);
-        product.run(self.isa, logits, &self.scratch, true);
+        crew::together(|crew| product.run(self.isa, logits, &self.scratch, Some(crew)));
     }
 
     /// The weight's gradient from the features and the logits' gradients of so many pictures.
@@ -172,7 +173,9 @@ impl Head {
             );
         });
         let operands: Vec<_> = Operands::of_part(count, inputs, outputs, tiles, panels).collect();
-        multiply_operands(isa, inputs, outputs, &operands, None, weight_gradient);
+        crew::together(|crew| {
+            multiply_operands(crew, isa, inputs, outputs, &operands, None, weight_gradient);
+        });
     }
 }
 

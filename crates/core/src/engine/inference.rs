@@ -3,18 +3,19 @@
 
 use super::fold::{Folded, fold};
 use super::parameters::Parameters;
-use super::rows::{forward_depthwise, forward_stem};
 use super::stages::{Pass, Place, Route, Stage};
 use super::timings::{Timings, lap};
 use crate::kernels::batch_norm::{Affine, Curve, Factors};
 use crate::kernels::buffer::{Buffer, Scratch};
+use crate::kernels::crew::{self, Crew};
+use crate::kernels::depthwise::inference::Depthwise;
 use crate::kernels::product::bfloat16::Bfloat16;
 use crate::kernels::separable::{Separable, Source};
 use crate::kernels::simd::Isa;
 use crate::kernels::stem::PATCH;
+use crate::kernels::stem::inference::Stem;
 use crate::kernels::{padded, pooling};
 use crate::model::network::{Layer, Network, Operation};
-use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -42,9 +43,9 @@ pub struct InferencePlan {
     pub timings: Timings,
 }
 
-/// Multiply-adds below which a pass is not worth dividing: one core takes 20 microseconds for them, and waking a second
-/// one takes 10.
-const SMALL_PASS: usize = 1_000_000;
+/// Multiply-adds below which a pass is not worth dividing: one core takes 3 microseconds for them, handing it to a second core
+/// one, and each line that one core wrote and the other reads 5 ns. From 100,000 to 400,000 it makes no difference.
+const SMALL_PASS: usize = 200_000;
 
 /// What a pass reads, for some pictures.
 struct Operands<'a> {
@@ -153,7 +154,7 @@ impl InferencePlan {
         let pass =
             Pass { depthwise: None, layer, input: None, excitation: None, shortcut: None, output: layer };
         let operands = Operands { input, excitation: None, shortcut: None };
-        self.run_pass(&pass, &operands, pictures, output, true);
+        crew::together(|crew| self.run_pass(&pass, &operands, pictures, output, Some(crew)));
     }
 
     /// Runs the first `count` stages.
@@ -162,11 +163,10 @@ impl InferencePlan {
         assert_eq!(input.len(), pictures * self.picture_floats());
         self.scratch.cover_threads();
         self.local.cover_threads();
-        // On a thread of the pool: dividing a pass from without would put the caller to sleep each time.
-        rayon::scope(|_| self.run_first_stages(input, pictures, count));
+        crew::together(|crew| self.run_first_stages(input, pictures, count, crew));
     }
 
-    fn run_first_stages(&mut self, input: &[f32], pictures: usize, count: usize) {
+    fn run_first_stages(&mut self, input: &[f32], pictures: usize, count: usize, crew: &Crew<'_>) {
         let route = self.route.clone();
         for stage in &route.stages[..count] {
             let mut start = Instant::now();
@@ -176,30 +176,37 @@ impl InferencePlan {
             };
             let mut map = self.maps[place].take().expect("a map is put back where it was");
             let floats = self.network.layers[last.output].map_floats();
-            self.run_stage(stage, input, pictures, &mut map[..pictures * floats], floats);
+            self.run_stage(stage, input, pictures, &mut map[..pictures * floats], floats, crew);
             self.maps[place] = Some(map);
             lap(&mut start, &mut self.timings.forward[last.layer]);
         }
     }
 
     /// A stage for all pictures; its output has `floats` a picture.
-    fn run_stage(&self, stage: &Stage, input: &[f32], pictures: usize, output: &mut [f32], floats: usize) {
-        let threads = rayon::current_num_threads();
+    fn run_stage(
+        &self,
+        stage: &Stage,
+        input: &[f32],
+        pictures: usize,
+        output: &mut [f32],
+        floats: usize,
+        crew: &Crew<'_>,
+    ) {
+        let threads = crew.threads();
         if stage.local_floats.is_empty() && stage.passes.len() == 1 {
             // Nothing lies between: the pass divides its work by itself.
-            self.run_pictures(stage, input, 0..pictures, output, true);
+            self.run_pictures(stage, input, 0..pictures, output, Some(crew));
         } else if pictures < threads {
             // Too few to give every thread one: all threads work on one after the other.
             for (picture, output) in output.chunks_exact_mut(floats).enumerate() {
-                self.run_pictures(stage, input, picture..picture + 1, output, true);
+                self.run_pictures(stage, input, picture..picture + 1, output, Some(crew));
             }
         } else {
             let group = stage.group(pictures.div_ceil(threads));
-            let groups = output.par_chunks_mut(group * floats).enumerate().with_max_len(1);
-            groups.for_each(|(index, output)| {
+            crew::for_each_chunk(Some(crew), output, group * floats, |index, output| {
                 let first = index * group;
                 let pictures = first..first + output.len() / floats;
-                self.run_pictures(stage, input, pictures, output, false);
+                self.run_pictures(stage, input, pictures, output, None);
             });
         }
     }
@@ -211,7 +218,7 @@ impl InferencePlan {
         input: &[f32],
         pictures: Range<usize>,
         output: &mut [f32],
-        divided: bool,
+        crew: Option<&Crew<'_>>,
     ) {
         let layers = &self.network.layers;
         let mut memory = (!stage.local_floats.is_empty()).then(|| self.local.take());
@@ -241,7 +248,7 @@ impl InferencePlan {
                 excitation: pass.excitation.map(read),
                 shortcut: pass.shortcut.map(read),
             };
-            self.run_pass(pass, &operands, pictures.len(), to, divided);
+            self.run_pass(pass, &operands, pictures.len(), to, crew);
             if let Some(Place::Local(place)) = place {
                 local[place] = taken;
             }
@@ -254,22 +261,28 @@ impl InferencePlan {
         operands: &Operands<'_>,
         pictures: usize,
         output: &mut [f32],
-        divided: bool,
+        crew: Option<&Crew<'_>>,
     ) {
         let Self { network, isa, layers: folded, scratch, .. } = self;
         let (layer, own) = (&network.layers[pass.layer], &folded[pass.layer]);
         let work: usize =
             pass.depthwise.into_iter().chain([pass.layer]).map(|layer| work(&network.layers[layer])).sum();
-        let divided = divided && work * pictures > SMALL_PASS;
+        let crew = crew.filter(|_| work * pictures > SMALL_PASS);
         match layer.operation {
             Operation::Stem => {
-                forward_stem(*isa, layer, own, operands.input, output, scratch, divided);
+                let (shape, input) = (layer.stem_shape(), operands.input);
+                let stem = Stem { shape, input, weight: own.plain(), finish: own.finish() };
+                stem.run(*isa, output, scratch, crew);
             }
-            Operation::Depthwise => forward_depthwise(*isa, layer, own, operands.input, output, divided),
+            Operation::Depthwise => {
+                let (shape, input) = (layer.depthwise_shape(), operands.input);
+                let depthwise = Depthwise { shape, input, weight: own.plain(), finish: own.finish() };
+                depthwise.run(*isa, output, crew);
+            }
             Operation::Pool => {
                 let (pixels, channels) = (layer.input_side * layer.input_side, padded(layer.inputs));
                 let map = &operands.input[..pictures * pixels * channels];
-                pooling::forward(*isa, map, &self.as_it_is, pixels, channels, output, divided);
+                pooling::forward(*isa, map, &self.as_it_is, pixels, channels, output, crew);
             }
             Operation::Pointwise | Operation::Linear => {
                 let pixels = layer.output_side() * layer.output_side();
@@ -293,7 +306,7 @@ impl InferencePlan {
                     finish: own.finish(),
                     shortcut: operands.shortcut,
                 };
-                block.run(*isa, output, scratch, divided);
+                block.run(*isa, output, scratch, crew);
             }
             Operation::Add { .. } => unreachable!("a shortcut is added by the pass of the layer before it"),
         }
@@ -328,6 +341,8 @@ fn work(layer: &Layer) -> usize {
         Operation::Stem => 6 * layer.multiply_adds(),
         // Each weight is used once a pixel.
         Operation::Depthwise => 4 * layer.multiply_adds(),
+        // Each weight is read for one row.
+        _ if layer.output_side() == 1 => 8 * layer.multiply_adds(),
         _ => layer.multiply_adds(),
     }
 }

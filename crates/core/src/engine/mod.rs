@@ -16,7 +16,6 @@ pub mod parameters;
 mod part;
 pub mod plan;
 pub mod processor;
-mod rows;
 mod stages;
 pub mod step;
 mod timings;

@@ -1,13 +1,13 @@
 //! What one part of a training pass works with, alone.
 
 use crate::kernels::buffer::Buffer;
+use crate::kernels::crew::Crew;
 use crate::kernels::padded;
 use crate::kernels::product::backward::leaves_operands;
 use crate::kernels::product::forward::scratch;
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums, split_mut};
 use crate::kernels::stem::PATCH;
 use crate::model::network::{Layer, Network, Operation};
-use rayon::prelude::*;
 
 /// A part's sums and scratch.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ impl Part {
 
 /// Runs `pass(index, part, its share of map)` for every part, side by side. `map` holds `count` things of `size`.
 pub(super) fn for_each_part(
+    crew: &Crew<'_>,
     parts: &mut [Part],
     map: &mut [f32],
     count: usize,
@@ -42,12 +43,7 @@ pub(super) fn for_each_part(
 ) {
     debug_assert_eq!(parts.len(), SEGMENTS);
     let shares = split_mut(map, count, size);
-    parts
-        .par_iter_mut()
-        .zip(shares)
-        .enumerate()
-        .with_max_len(1)
-        .for_each(|(index, (part, share))| pass(index, part, share));
+    crew.for_each(parts.iter_mut().zip(shares), |index, (part, share)| pass(index, part, share));
 }
 
 /// Whether a product's parts leave their operands for the weight gradient.

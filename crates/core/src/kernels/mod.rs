@@ -6,6 +6,7 @@
 
 pub mod batch_norm;
 pub mod buffer;
+pub mod crew;
 pub mod depthwise;
 pub mod loss;
 pub mod pooling;

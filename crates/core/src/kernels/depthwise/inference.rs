@@ -4,12 +4,14 @@
 use super::Shape;
 use super::cpu::{MAXIMUM_TAPS, Tap, sum_taps};
 use crate::kernels::batch_norm::Finish;
+use crate::kernels::crew::{Crew, for_each_chunk};
 use crate::kernels::padded;
+use crate::kernels::simd::Isa;
 use pulp::{Simd, WithSimd};
 use std::ops::Range;
 
-/// One output row of a batch, whose map is stored.
-pub struct OutputRow<'a> {
+/// A depthwise convolution whose output is stored.
+pub struct Depthwise<'a> {
     /// The convolution.
     pub shape: Shape,
     /// `[pictures, side, side, channels]`.
@@ -18,18 +20,33 @@ pub struct OutputRow<'a> {
     pub weight: &'a [f32],
     /// Done to every pixel.
     pub finish: Finish<'a>,
-    /// Which row, counted through all pictures.
-    pub row: usize,
-    /// `[output side, channels]`.
-    pub output: &'a mut [f32],
 }
 
-impl WithSimd for OutputRow<'_> {
+impl Depthwise<'_> {
+    /// Writes `output`, `[pictures, output side, output side, channels]`; the work is divided among `crew` by rows.
+    pub fn run(&self, isa: Isa, output: &mut [f32], crew: Option<&Crew<'_>>) {
+        let row_floats = self.shape.output_side() * padded(self.shape.channels);
+        for_each_chunk(crew, output, row_floats, |row, output| {
+            isa.run(OutputRow { pass: self, row, output })
+        });
+    }
+}
+
+/// One output row.
+struct OutputRow<'a, 'b> {
+    pass: &'a Depthwise<'b>,
+    /// Which row, counted through all pictures.
+    row: usize,
+    /// `[output side, channels]`.
+    output: &'a mut [f32],
+}
+
+impl WithSimd for OutputRow<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, input, weight, finish, row, output } = self;
+        let Self { pass: &Depthwise { shape, input, weight, finish }, row, output } = self;
         let (side, channels) = (shape.output_side(), padded(shape.channels));
         let picture = shape.input_side * shape.input_side * channels;
         let input = &input[row / side * picture..][..picture];

@@ -4,14 +4,13 @@ mod cpu;
 
 use super::batch_norm::Affine;
 use super::batch_norm::cpu::{Rows, sum_gradient_rows};
+use super::crew::{Crew, for_each_chunk};
 use super::segments::{ROW_BLOCK, Sums};
 use super::simd::Isa;
 use cpu::mean_rows;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
-/// `[pictures, pixels, channels]` to `[pictures, channels]`; `divided` among the threads of the current pool, a picture a
-/// task, or not.
+/// `[pictures, pixels, channels]` to `[pictures, channels]`; divided among `crew`, a picture a task.
 pub fn forward(
     isa: Isa,
     map: &[f32],
@@ -19,16 +18,13 @@ pub fn forward(
     pixels: usize,
     channels: usize,
     features: &mut [f32],
-    divided: bool,
+    crew: Option<&Crew<'_>>,
 ) {
-    let one = |(picture, features): (&[f32], &mut [f32])| {
+    let features = &mut features[..map.len() / pixels];
+    for_each_chunk(crew, features, channels, |picture, features| {
+        let picture = &map[picture * pixels * channels..][..pixels * channels];
         isa.run(Forward { picture, affine, channels, features });
-    };
-    if divided {
-        map.par_chunks_exact(pixels * channels).zip(features.par_chunks_exact_mut(channels)).for_each(one);
-    } else {
-        map.chunks_exact(pixels * channels).zip(features.chunks_exact_mut(channels)).for_each(one);
-    }
+    });
 }
 
 /// The mean over one picture's pixels.

@@ -1,5 +1,6 @@
 use super::{Backward, forward};
 use crate::kernels::batch_norm::{Affine, Curve};
+use crate::kernels::crew::{Crew, together};
 use crate::kernels::padded;
 use crate::kernels::segments::{ROW_BLOCK, Sums};
 use crate::kernels::testing::{affine, assert_close, gradient_sums, numbers, on_every_isa, pad, read, unpad};
@@ -17,12 +18,14 @@ fn forward_is_the_mean_of_what_is_read() {
                 picture.iter().skip(index % channels).step_by(channels).sum::<f64>() / pixels as f64
             };
             let expected: Vec<f64> = (0..pictures * channels).map(mean).collect();
-            for divided in [false, true] {
+            let map = pad(&map, channels);
+            let check = |crew: Option<&Crew<'_>>| {
                 let mut features = vec![f32::NAN; pictures * padded(channels)];
-                let map = pad(&map, channels);
-                forward(isa, &map, &affine, pixels, padded(channels), &mut features, divided);
+                forward(isa, &map, &affine, pixels, padded(channels), &mut features, crew);
                 assert_close("features", &unpad(&features, channels), &expected, 4);
-            }
+            };
+            check(None);
+            together(|crew| check(Some(crew)));
         }
     });
 }
@@ -47,7 +50,7 @@ fn the_mean_of_a_large_map_is_exact() {
             let map: Vec<f64> = numbers(1, pixels * channels).into_iter().enumerate().map(value).collect();
             let affine = Affine::identity(padded(channels), curve);
             let mut features = vec![f32::NAN; padded(channels)];
-            forward(isa, &pad(&map, channels), &affine, pixels, padded(channels), &mut features, false);
+            forward(isa, &pad(&map, channels), &affine, pixels, padded(channels), &mut features, None);
             for (channel, ours) in unpad(&features, channels).into_iter().enumerate() {
                 let sum: f64 = map.iter().skip(channel).step_by(channels).map(|v| f64::from(*v as f32)).sum();
                 let off = (ours / (sum / pixels as f64) - 1.0).abs();

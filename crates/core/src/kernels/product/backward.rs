@@ -12,10 +12,10 @@ use super::tile::width;
 use crate::kernels::batch_norm::cpu::{Rows, gradient_rows, normalize_panels, sum_gradient_rows};
 use crate::kernels::batch_norm::factors::{add_factors_gradient, scale_rows};
 use crate::kernels::batch_norm::{Affine, Factors, Gradient};
+use crate::kernels::crew::{Crew, for_each_chunk};
 use crate::kernels::segments::{ROW_BLOCK, SEGMENTS, Sums};
 use crate::kernels::simd::Isa;
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// The rows (pixels) of one part.
@@ -166,6 +166,7 @@ pub const fn weight_rows(bfloat16: Option<Bfloat16>) -> usize {
 
 /// The weight gradient `to`, `[outputs, inputs]`, from every block's operands, some rows a task: written.
 pub fn multiply_operands(
+    crew: &Crew<'_>,
     isa: Isa,
     inputs: usize,
     outputs: usize,
@@ -174,8 +175,7 @@ pub fn multiply_operands(
     to: &mut [f32],
 ) {
     let task_rows = weight_rows(bfloat16);
-    let tasks = to.par_chunks_mut(task_rows * inputs).enumerate();
-    tasks.with_max_len(1).for_each(|(task, to)| {
+    for_each_chunk(Some(crew), to, task_rows * inputs, |task, to| {
         let first = task * task_rows;
         let outputs = first..outputs.min(first + task_rows);
         isa.run(WeightGradient { inputs, outputs, operands, bfloat16, to });

@@ -8,6 +8,7 @@ mod tests;
 
 use super::batch_norm::{Factors, Finish};
 use super::buffer::Scratch;
+use super::crew::{self, Crew, Written};
 use super::depthwise::inference::output_row;
 use super::product::bfloat16::Bfloat16;
 use super::product::cpu::{multiply_into, panel_width};
@@ -16,7 +17,6 @@ use super::segments::ROW_BLOCK;
 use super::simd::Isa;
 use super::{depthwise, padded};
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 use std::ops::Range;
 
 /// Rows of a tile at most, if a unit isn't more, where several threads have tiles of a picture: smaller than [`ROW_BLOCK`], so
@@ -98,13 +98,12 @@ impl Separable<'_> {
         ROW_BLOCK.max(unit) * block_stride(inputs)
     }
 
-    /// Writes `output`, `[rows, outputs]`; the work is divided among the threads of the current pool, or not. `scratch`
-    /// covers these threads. Every value is one chain of additions in a fixed order, so that the bits don't depend on how
+    /// Writes `output`, `[rows, outputs]`; the work is divided among `crew`. `scratch` covers its threads. Every value is one chain of additions in a fixed order, so that the bits don't depend on how
     /// the work is divided.
-    pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &Scratch, divided: bool) {
+    pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &Scratch, crew: Option<&Crew<'_>>) {
         assert!(self.rows * self.outputs <= output.len());
         assert!(self.shortcut.is_none_or(|shortcut| self.rows * self.outputs <= shortcut.len()));
-        let threads = if divided { rayon::current_num_threads() } else { 1 };
+        let threads = crew.map_or(1, Crew::threads);
         let tiles = self.tiles(threads);
         // Too few tiles for all threads: each is divided by columns. All of its columns need the same rows, which every
         // one of these tasks makes for itself; that is little beside their product.
@@ -112,7 +111,7 @@ impl Separable<'_> {
         let panels = self.outputs.div_ceil(width);
         let columns = panels.div_ceil(threads.div_ceil(tiles.len()).min(panels)) * width;
         let splits = self.outputs.div_ceil(columns);
-        let output = Shared(output.as_mut_ptr());
+        let output = Written(output.as_mut_ptr());
         let work = |task: usize| {
             let mut block = scratch.take();
             let (tile, first) = (task / splits, task % splits * columns);
@@ -125,19 +124,9 @@ impl Separable<'_> {
                 rows: &mut block,
             });
         };
-        if divided {
-            (0..tiles.len() * splits).into_par_iter().for_each(work);
-        } else {
-            (0..tiles.len() * splits).for_each(work);
-        }
+        crew::for_each_task(crew, tiles.len() * splits, work);
     }
 }
-
-/// The output, of which every task writes rows and columns of its own.
-struct Shared(*mut f32);
-
-// SAFETY: only `Tile` uses the pointer, and no two tiles of a run write the same value.
-unsafe impl Sync for Shared {}
 
 /// Some columns of one tile of rows.
 struct Tile<'a, 'b> {
@@ -145,7 +134,8 @@ struct Tile<'a, 'b> {
     units: Range<usize>,
     first_column: usize,
     columns: usize,
-    output: &'a Shared,
+    /// Every tile writes rows and columns of its own.
+    output: &'a Written,
     rows: &'a mut [f32],
 }
 

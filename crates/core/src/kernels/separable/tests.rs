@@ -1,6 +1,7 @@
 use super::{Separable, Source};
 use crate::kernels::batch_norm::{Curve, Factors, Finish};
 use crate::kernels::buffer::Scratch;
+use crate::kernels::crew::together;
 use crate::kernels::depthwise::{self, Shape};
 use crate::kernels::padded;
 use crate::kernels::product::{self, PackedWeight};
@@ -41,7 +42,7 @@ fn run(isa: Isa, block: &Separable<'_>, unit: usize) -> Vec<f32> {
         let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| scratch.cover_threads());
         pool.broadcast(|_| scratch.take().fill(f32::NAN));
-        pool.install(|| block.run(isa, &mut output, &scratch, threads > 1));
+        pool.install(|| together(|crew| block.run(isa, &mut output, &scratch, Some(crew))));
         output
     });
     assert!(outputs.iter().all(|output| *output == outputs[0]), "the bits depend on the threads");

@@ -5,6 +5,7 @@
 
 pub mod backward;
 pub mod forward;
+pub mod inference;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
