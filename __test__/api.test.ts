@@ -202,6 +202,11 @@ describe('data and evaluation', () => {
   it('opens a folder of records', async () => {
     const sample = await openSample()
     expect(sample.counts).toEqual({ train: 256, validation: 0, test: 128 })
+    const written = JSON.parse(JSON.stringify({ sample, part: sample.split(0.25).validation }))
+    expect(written).toMatchObject({
+      sample: { counts: sample.counts, test: { name: 'test', validationFraction: 0 } },
+      part: { name: 'validation', validationFraction: 0.25 },
+    })
     expect(sample.classes).toHaveLength(10)
     expect(sample.classes[3]).toBe('cat')
     expect(sample.official).toBe(false)

@@ -46,6 +46,11 @@ export class Part {
     /** The share of the training pictures that is kept for validation; 0 when they are all in `train`. */
     readonly validationFraction: number,
   ) {}
+
+  /** Without the data set, which has its parts as properties. */
+  toJSON(): { name: string; validationFraction: number } {
+    return { name: this.name, validationFraction: this.validationFraction }
+  }
 }
 
 /** Pictures with labels. They are read once, and live outside the JavaScript heap. */
