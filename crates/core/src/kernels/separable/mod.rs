@@ -98,8 +98,8 @@ impl Separable<'_> {
         ROW_BLOCK.max(unit) * block_stride(inputs)
     }
 
-    /// Writes `output`, `[rows, outputs]`; the work is divided among `crew`. `scratch` covers its threads. Every value is one chain of additions in a fixed order, so that the bits don't depend on how
-    /// the work is divided.
+    /// Writes `output`, `[rows, outputs]`; the work is divided among `crew`. `scratch` covers its threads. Every value is one
+    /// chain of additions in a fixed order, so that the bits don't depend on how the work is divided.
     pub fn run(&self, isa: Isa, output: &mut [f32], scratch: &Scratch, crew: Option<&Crew<'_>>) {
         assert!(self.rows * self.outputs <= output.len());
         assert!(self.shortcut.is_none_or(|shortcut| self.rows * self.outputs <= shortcut.len()));
