@@ -11,7 +11,9 @@ const scratch = new Scratch()
 const checkpoint = scratch.at('model.safetensors')
 const folder = scratch.at('photos')
 const [cat, ship] = [join(images, 'cat-0.png'), join(images, 'ship-1.png')]
-const strange = join(folder, 'a, "quoted" name.png')
+// Windows allows no quotes in a name.
+const quote = process.platform === 'win32' ? '' : '"'
+const strange = join(folder, `a, ${quote}quoted${quote} name.png`)
 const plain = join(folder, 'b.png')
 
 beforeAll(async () => {
@@ -95,7 +97,8 @@ describe('predict', () => {
     } finally {
       child.kill('SIGINT')
     }
-    expect(await ended).toBe(130)
+    // Windows has no signals: there it was just ended.
+    expect(await ended).toBe(process.platform === 'win32' ? null : 130)
   })
 
   it.each([

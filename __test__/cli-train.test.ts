@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { join, sep } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, describe, expect, it } from 'vitest'
 import {
@@ -61,8 +62,8 @@ describe('train --json', () => {
       seconds: expect.any(Number),
     })
     expect(events.slice(6, 8).map(({ path }) => path)).toEqual([
-      `${out}/best.safetensors`,
-      `${out}/last.safetensors`,
+      join(out, 'best.safetensors'),
+      join(out, 'last.safetensors'),
     ])
     expect(events[8].report).toMatchObject({ epochs: 1, steps: 4, stopped: false, bestEpoch: 1 })
     expect(filesOfRun(out)).toEqual(runFiles())
@@ -229,17 +230,18 @@ describe('train without a terminal', () => {
       )
     expect(stdout).toMatch(set('Validation', 25))
     expect(stdout).toMatch(set('Test', 64))
-    const folder = /runs\/\d{4}-\d\d-\d\d-\d{6}-course/.exec(stdout)?.[0] ?? ''
+    const folder = /runs[/\\]\d{4}-\d\d-\d\d-\d{6}-course/.exec(stdout)?.[0] ?? ''
     expect(stdout).toMatch(/^test accuracy {2}\d+\.\d\d% \(\d+ of 64, after the last epoch\)$/m)
-    expect(stdout).toContain(`predict ${folder}/best.safetensors PICTURE`)
+    expect(stdout).toContain(`predict ${join(folder, 'best.safetensors')} PICTURE`)
     expect(filesOfRun(scratch.at(folder))).toEqual(runFiles())
   })
 
   it('names a folder that looks like an option as a path', async () => {
     const { status, stdout } = await cli(['train', ...small, '--quiet', '--out', '-x'], { cwd: scratch.path })
     expect(status).toBe(0)
-    expect(stdout).toContain('predict ./-x/best.safetensors PICTURE')
-    const words = ['summary', './-x/best.safetensors']
+    const best = `.${sep}${join('-x', 'best.safetensors')}`
+    expect(stdout).toContain(`predict ${best} PICTURE`)
+    const words = ['summary', best]
     expect((await cli(words, { cwd: scratch.path })).status).toBe(0)
   })
 
@@ -292,7 +294,7 @@ describe('train --init', () => {
   })
 })
 
-describe('Ctrl-C', () => {
+describe.skipIf(process.platform === 'win32')('Ctrl-C', () => {
   // 29 steps an epoch, each long enough for a signal to arrive between two.
   const args = ['--layout', 'cifar', '--width', '0.5', '--batch-size', '8', '--epochs', '2', '--data', data]
 

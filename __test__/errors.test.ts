@@ -27,6 +27,9 @@ async function fails(
   expect(filesBelow(out)).toEqual([])
 }
 
+/** A text as a pattern; Windows' paths have backslashes. */
+const literally = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+
 /** The lines about errors; one who reads JSON also gets notes. */
 function errorsIn(stderr: string, json: boolean): { code: string; message: string }[] {
   if (!json)
@@ -170,7 +173,7 @@ describe('a checkpoint', () => {
     truncateSync(short, 100_000)
     writeFileSync(text, 'no weights at all')
     for (const path of [short, text]) {
-      const message = new RegExp(`^${path} can't be read as a PyTorch state dict`)
+      const message = new RegExp(`^${literally(path)} can't be read as a PyTorch state dict`)
       const expected = { status: 1, code: 'CHECKPOINT_CORRUPT', message } as const
       await fails(['import', path, '--out', join(out, 'x.safetensors')], expected)
     }
@@ -182,7 +185,7 @@ describe('a checkpoint', () => {
     truncateSync(short, 100_000)
     writeFileSync(text, 'no weights at all')
     for (const path of [short, text]) {
-      const message = new RegExp(`^${path} is not a whole checkpoint: `)
+      const message = new RegExp(`^${literally(path)} is not a whole checkpoint: `)
       await fails(['summary', path], { status: 1, code: 'CHECKPOINT_CORRUPT', message })
     }
   })
@@ -290,7 +293,7 @@ describe('a folder', () => {
   it.each([join(file, 'run'), ...(existsSync('/proc/self') ? [kernel] : [])])(
     'that cannot be written to: %s',
     async (path) => {
-      const expected = { status: 1, code: 'IO', message: new RegExp(`cannot .*${path}`) } as const
+      const expected = { status: 1, code: 'IO', message: new RegExp(`cannot .*${literally(path)}`) } as const
       await fails(['train', ...small, '--out', path], expected)
       const network = ['--variant', 'v1', '--layout', 'cifar', '--width', '0.25']
       await fails(['import', checkpoint, ...network, '--out', join(path, 'x.safetensors')], expected)

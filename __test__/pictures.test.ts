@@ -203,8 +203,10 @@ describe('findPictures', () => {
     expect(await findPictures(folder)).toEqual(every)
     expect(await findPictures(pathToFileURL(folder))).toEqual(every)
     expect(await findPictures(below('a[1].PNG', 'b.png'))).toEqual(below('a[1].PNG', 'b.png'))
-    const glob = `${folder.split(sep).join('/')}/**/*.png`
-    expect(await findPictures([glob, cat])).toEqual([...below('b.png', 'deep/er/c.png'), cat])
+    // With the system's separators, too, which are backslashes on Windows.
+    for (const glob of [`${folder.split(sep).join('/')}/**/*.png`, join(folder, '**', '*.png')]) {
+      expect(await findPictures([glob, cat])).toEqual([...below('b.png', 'deep/er/c.png'), cat])
+    }
     expect((await all(model.predictEach(folder))).map(({ picture }) => picture)).toEqual(every)
   })
 

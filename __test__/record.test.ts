@@ -307,10 +307,10 @@ describe('runs', () => {
     const share = '\\d+\\.\\d\\d%'
     expect(lines).toHaveLength(3)
     expect(lines[0]).toMatch(
-      new RegExp(`/b +finished +v1 cifar x0.25 +1/1 +${share} +1 +${share} +0:\\d\\d +20`),
+      new RegExp(`\\bb +finished +v1 cifar x0.25 +1/1 +${share} +1 +${share} +0:\\d\\d +20`),
     )
-    expect(lines[1]).toMatch(/\/a +failed +v1 cifar x0.5 +0\/1 +0:\d\d +20/)
-    expect(lines[2]).toMatch(/\/c +stopped +v1 cifar x0.25 +1\/1000 /)
+    expect(lines[1]).toMatch(/\ba +failed +v1 cifar x0.5 +0\/1 +0:\d\d +20/)
+    expect(lines[2]).toMatch(/\bc +stopped +v1 cifar x0.25 +1\/1000 /)
   })
 
   it('prints a line of JSON for each', async () => {

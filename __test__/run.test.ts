@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { type Dataset, MobileNet, type StepEvent, type TrainEvent, type TrainRun } from 'mobilenet-native'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -235,7 +236,7 @@ describe('checkpoints', () => {
     const events = run[Symbol.asyncIterator]()
     await firstStep(events)
     const path = await run.checkpoint()
-    expect(path).toBe(`${out}/last.safetensors`)
+    expect(path).toBe(join(out, 'last.safetensors'))
     expect((await MobileNet.load(path)).canResume).toBe(true)
     // Still going.
     expect((await firstStep(events)).type).toBe('step')

@@ -59,7 +59,7 @@ describe('a run with a damaged log', () => {
       expect.stringMatching(/whole-0 +finished/),
     ])
     expect(stderr).toMatch(
-      /^error IO line 2 of .*damaged\/log\.jsonl is no event of a run\nerror IO 1 of 2 runs could not be read\n$/,
+      /^error IO line 2 of .*damaged[/\\]log\.jsonl is no event of a run\nerror IO 1 of 2 runs could not be read\n$/,
     )
     const json = await cli(['runs', scratch.at('beside'), '--json'])
     expect(jsonLines(json.stdout).map(({ name }) => name)).toEqual(['whole-0'])
@@ -73,7 +73,7 @@ describe('a run with a damaged log', () => {
     damaged('alone', 0)
     const { status, stdout, stderr } = await cli(['runs', scratch.at('alone')])
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
-    expect(stderr).toMatch(/^error IO line 2 of .*damaged\/log\.jsonl is no event of a run\n$/)
+    expect(stderr).toMatch(/^error IO line 2 of .*damaged[/\\]log\.jsonl is no event of a run\n$/)
   })
 
   it('is left out of a list, which tells whoever asks', async () => {

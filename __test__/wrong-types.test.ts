@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import {
   benchmark,
@@ -221,7 +222,7 @@ it("a run's folder may be a URL", async () => {
   const out = scratch.at('by url')
   const url = pathToFileURL(out)
   const { checkpoint } = await (await MobileNet.create(network)).train({ ...recipe, data, out: url }).result
-  expect(checkpoint).toBe(`${out}/last.safetensors`)
+  expect(checkpoint).toBe(join(out, 'last.safetensors'))
   expect(await readRun(url)).toMatchObject({ folder: out, state: 'finished' })
   expect(resolveRecipe({ out: url }).epochs).toBe(50)
   await expect(model.train({ data, out: new URL('http://x/y') }).result).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { extname, isAbsolute, join } from 'node:path'
+import { extname, isAbsolute, join, normalize, sep } from 'node:path'
 import { MobileNetError } from './errors.js'
 import type {
   RawPicture as NativeRawPicture,
@@ -159,9 +159,12 @@ async function findOne(name: string): Promise<string[]> {
       `${name} and the folders in it hold no file that ends with ${endings.join(', ')}`,
     ).map((path) => join(name, path))
   }
+  // In a pattern a backslash takes a star's meaning from it; on Windows it stands between folders.
+  const pattern = sep === '\\' ? name.replaceAll(sep, '/') : name
   // What is missing is told by whoever reads it.
-  if (!isDynamicPattern(name)) return [name]
-  return some((await glob(name, { ...common, absolute: isAbsolute(name) })).sort(), `no file matches ${name}`)
+  if (!isDynamicPattern(pattern)) return [name]
+  const matching = await glob(pattern, { ...common, absolute: isAbsolute(name) })
+  return some(matching.sort(), `no file matches ${name}`).map(normalize)
 }
 
 function some(paths: string[], otherwise: string): string[] {

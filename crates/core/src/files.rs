@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use std::io::Write;
 use std::path::Path;
+use tempfile::NamedTempFile;
 
 /// How the names of files begin and end while they are written.
 const UNFINISHED: (&str, &str) = (".unfinished-", ".tmp");
@@ -37,8 +38,40 @@ fn put(path: &Path, bytes: &[u8], flushed: bool) -> Result<()> {
     if flushed {
         file.as_file().sync_all().map_err(|error| failed(&error))?;
     }
-    file.persist(path).map_err(|error| failed(&error.error))?;
-    Ok(())
+    put_in_place(file, path).map_err(|error| failed(&error))
+}
+
+/// Gives a finished file its name. An older one of that name is replaced, also while somebody reads it: on Windows std's
+/// `rename` asks for POSIX's semantics, and tempfile's `persist` doesn't. What is mapped into memory can't be replaced there.
+///
+/// # Errors
+/// That of the system; then the finished file is gone.
+pub fn put_in_place(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
+    let (file, temporary) = file.keep().map_err(|error| error.error)?;
+    drop(file);
+    renamed(&temporary, path).inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
+    })
+}
+
+#[cfg(not(windows))]
+fn renamed(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::rename(from, to)
+}
+
+/// Tries for a second: scanners for viruses and indexers keep a file from others for as long as they look at it.
+#[cfg(windows)]
+fn renamed(from: &Path, to: &Path) -> std::io::Result<()> {
+    const HELD: [Option<i32>; 2] = [Some(5), Some(32)]; // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
+    for milliseconds in [10, 40, 150, 300, 500] {
+        match std::fs::rename(from, to) {
+            Err(error) if HELD.contains(&error.raw_os_error()) => {
+                std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+            }
+            ended => return ended,
+        }
+    }
+    std::fs::rename(from, to)
 }
 
 /// The content of a file; `doing` is for the error ("read the checkpoint").
@@ -71,15 +104,54 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use super::write_whole;
-    use std::os::unix::fs::PermissionsExt;
-    use std::process::Command;
+    use std::io::Read;
+
+    #[test]
+    fn a_file_is_replaced_while_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_whole(&path, b"old").unwrap();
+        let mut reader = std::fs::File::open(&path).unwrap();
+        write_whole(&path, b"new").unwrap();
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert_eq!((&*text, &*std::fs::read(&path).unwrap()), ("old", &b"new"[..]));
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_file_that_others_hold_for_a_moment_is_replaced() {
+        use std::os::windows::fs::OpenOptionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        write_whole(&path, b"old").unwrap();
+        let hold = || std::fs::OpenOptions::new().read(true).share_mode(0).open(&path).unwrap();
+        let held = hold();
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            drop(held);
+        });
+        write_whole(&path, b"new").unwrap();
+        release.join().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        // For good: that is an error, and nothing is left.
+        let held = hold();
+        assert_eq!(write_whole(&path, b"newer").unwrap_err().code, crate::ErrorCode::Io);
+        drop(held);
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+    }
 
     /// In a process of its own, as the mask is the whole process's.
+    #[cfg(unix)]
     #[test]
     fn a_file_is_for_whom_the_mask_says() {
+        use std::os::unix::fs::PermissionsExt;
+        use std::process::Command;
         if let Some(path) = std::env::var_os("MOBILENET_TEST_MASKED") {
             return write_whole(path.as_ref(), b"content").unwrap();
         }

@@ -1,3 +1,4 @@
+import { sep } from 'node:path'
 import type { WriteStream } from 'node:tty'
 import pc from 'picocolors'
 import { columnsOf, cut, padEnd } from './width.js'
@@ -101,5 +102,5 @@ function hex(code: number, digits: number): string {
 
 /** A path as a word of a command, for which it would be an option if it began with a dash. */
 export function pathWord(path: string): string {
-  return path.startsWith('-') ? `./${path}` : path
+  return path.startsWith('-') ? `.${sep}${path}` : path
 }

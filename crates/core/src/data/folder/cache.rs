@@ -8,6 +8,7 @@ use super::Skipped;
 use crate::data::Rgb;
 use crate::data::pictures::View;
 use crate::error::{Error, Result};
+use crate::files::put_in_place;
 use memmap2::Mmap;
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
@@ -100,9 +101,9 @@ impl Cache {
     }
 }
 
-/// Writes a cache: to a temporary name beside it, then renamed.
+/// Writes a cache: under a temporary name, then renamed.
 pub struct Writer {
-    path: PathBuf,
+    folder: PathBuf,
     file: BufWriter<NamedTempFile>,
     written: u64,
     index: Vec<u8>,
@@ -110,16 +111,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins the file that will be `path`; makes its folder.
+    /// Begins a file in `folder`, which is made if it isn't there.
     ///
     /// # Errors
     /// `IO`.
-    pub fn new(path: &Path) -> Result<Self> {
-        let folder = path.parent().unwrap_or(Path::new("."));
+    pub fn new(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, error))?;
         let file = tempfile::Builder::new().prefix(TEMPORARY[0]).suffix(TEMPORARY[1]).tempfile_in(folder);
         let mut writer = Self {
-            path: path.into(),
+            folder: folder.into(),
             file: BufWriter::with_capacity(
                 1 << 20,
                 file.map_err(|error| Error::io("write to", folder, error))?,
@@ -152,11 +152,11 @@ impl Writer {
         self.skipped.len()
     }
 
-    /// Gives the file its name.
+    /// Ends the file, and gives it its name.
     ///
     /// # Errors
     /// `IO`.
-    pub fn finish(mut self, key: &[u8; 32]) -> Result<()> {
+    pub fn finish(mut self, path: &Path, key: &[u8; 32]) -> Result<()> {
         let (index, count) = (self.written, self.index.len() / ENTRY_BYTES);
         let lines = std::mem::take(&mut self.index);
         self.write(&lines)?;
@@ -166,14 +166,16 @@ impl Writer {
         let mut header = MAGIC.to_vec();
         header.extend(key);
         header.extend([count as u64, index, notes, self.written].iter().flat_map(|n| n.to_le_bytes()));
-        self.file.seek(SeekFrom::Start(0)).map_err(|error| Error::io("write", &self.path, error))?;
+        let failed = |error: std::io::Error| Error::io("write", path, error);
+        self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
         self.write(&header)?;
-        let Self { path, file, .. } = self;
-        let failed = |error: std::io::Error| Error::io("write", &path, error);
-        let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+        let file = self.file.into_inner().map_err(|error| failed(error.into_error()))?;
         file.as_file().sync_all().map_err(failed)?;
-        file.persist(&path).map_err(|error| failed(error.error))?;
-        Ok(())
+        match put_in_place(file, path) {
+            // Another program made the same meanwhile, and has it mapped: Windows lets nobody replace that.
+            Err(_) if Cache::open(path, key).is_some() => Ok(()),
+            ended => ended.map_err(failed),
+        }
     }
 
     fn line(&mut self, width: u32, height: u32) {
@@ -188,9 +190,9 @@ impl Writer {
             Error::new(
                 crate::ErrorCode::Io,
                 format!(
-                    "cannot write {}: {error}; decoded pictures take {} MB so far, and another folder for them can be \
+                    "cannot write to {}: {error}; decoded pictures take {} MB so far, and another folder for them can be \
                      given (--cache-dir on the command line, cache in the API)",
-                    self.path.display(),
+                    self.folder.display(),
                     self.written / 1_000_000
                 ),
             )

@@ -164,7 +164,7 @@ impl Listing {
             match entry.file_name().into_string() {
                 Ok(name) if is_hidden(&name) => {}
                 Ok(name) => names.push(name),
-                Err(name) => self.refused.push((inner.join(name).display().to_string(), NOT_UTF8.into())),
+                Err(name) => self.refused.push((shown(&inner.join(name)), NOT_UTF8.into())),
             }
         }
         names.sort_unstable();
@@ -182,8 +182,7 @@ impl Listing {
                 Ok(entry) => entry,
                 Err(error) => {
                     let path = error.path().unwrap_or(&root);
-                    let path = path.strip_prefix(folder).unwrap_or(path).display().to_string();
-                    self.refused.push((path, error.to_string()));
+                    self.refused.push((shown(path.strip_prefix(folder).unwrap_or(path)), error.to_string()));
                     continue;
                 }
             };
@@ -191,7 +190,7 @@ impl Listing {
             if hidden(&entry) || !is_picture(path) {
                 self.others.0 += 1;
                 if self.others.1.len() < MOST_NAMED {
-                    self.others.1.push(path.display().to_string());
+                    self.others.1.push(shown(path));
                 }
                 continue;
             }
@@ -209,12 +208,17 @@ impl Listing {
             });
             match described {
                 Ok(file) => files.push(file),
-                Err(why) => self.refused.push((path.display().to_string(), why)),
+                Err(why) => self.refused.push((shown(path), why)),
             }
         }
         files.sort_unstable();
         files
     }
+}
+
+/// A path in the folder, with `/` on every system, as pictures are named.
+fn shown(path: &Path) -> String {
+    path.display().to_string().replace(std::path::MAIN_SEPARATOR, "/")
 }
 
 fn hidden(entry: &DirEntry) -> bool {
@@ -264,6 +268,10 @@ mod tests {
         let strings = |key: &str| serde_json::from_value::<Vec<String>>(fixture[key].clone()).unwrap();
         let files = strings("tree");
         let folder = tree(files.iter().map(String::as_str));
+        if std::fs::read_dir(folder.path()).unwrap().count() < strings("classes").len() {
+            eprintln!("skipped: this file system takes folders b and B for one");
+            return;
+        }
         let listing = Listing::of(folder.path()).unwrap();
         assert_eq!(listing.classes, strings("classes"));
         let samples: Vec<(String, u32)> = serde_json::from_value(fixture["samples"].clone()).unwrap();

@@ -78,7 +78,7 @@ pub fn open(
     let cache = match Cache::open(&file, &listing.key) {
         Some(cache) => cache,
         None => {
-            let key = decode(path, &listing, &config, &file, cancelled, on_progress)?;
+            let (file, key) = decode(path, &listing, &config, cancelled, on_progress)?;
             remove_older(&file);
             Cache::open(&file, &key)
                 .ok_or_else(|| Error::io("read back", &file, "it is not what was written"))?
@@ -125,16 +125,15 @@ fn at_a_time(resize: usize, threads: usize) -> usize {
     (MOST_HELD / (resize * resize * 3 * 3 / 2)).clamp(threads.min(AT_A_TIME), AT_A_TIME)
 }
 
-/// Decodes every file of the listing into the cache file; gives the key under which that is found.
+/// Decodes every file of the listing into a cache file; gives it with the key under which it is found.
 fn decode(
     folder: &Path,
     listing: &Listing,
     config: &FolderConfig,
-    file: &Path,
     cancelled: &AtomicBool,
     on_progress: &mut (dyn FnMut(Progress) + Send),
-) -> Result<[u8; 32]> {
-    let mut writer = Writer::new(file)?;
+) -> Result<(PathBuf, [u8; 32])> {
+    let mut writer = Writer::new(&config.cache)?;
     let threads = config.threads.unwrap_or_else(crate::device::default_threads);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().map_err(Error::no_thread)?;
     let files: Vec<usize> = (0..listing.len()).collect();
@@ -167,8 +166,9 @@ fn decode(
     }
     // A file that couldn't be read today may be readable tomorrow, without looking different. So this is not found again.
     let key = if all_read { listing.key } else { listing.key.map(|byte| !byte) };
-    writer.finish(&key)?;
-    Ok(key)
+    let file = cache_file(folder, config, &key);
+    writer.finish(&file, &key)?;
+    Ok((file, key))
 }
 
 /// A file with the reason alone: its name is said once.
