@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { EventEmitter } from 'node:events'
+import { sep } from 'node:path'
 import { PassThrough } from 'node:stream'
 import type { Report } from 'mobilenet-native'
 import stringWidth from 'string-width'
@@ -87,7 +88,7 @@ describe('text', () => {
   })
 
   it('makes no option of a path', () => {
-    expect(['-x/best', 'x', './-x', '--'].map(pathWord)).toEqual(['./-x/best', 'x', './-x', './--'])
+    expect(['-x/best', 'x', './-x', '--'].map(pathWord)).toEqual([`.${sep}-x/best`, 'x', './-x', `.${sep}--`])
   })
 
   it('breaks at words, and leaves the label out from the second line on', () => {

@@ -1,6 +1,7 @@
 //! Files that are whole or not there, whenever the process ends.
 
 use crate::error::{Error, Result};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -28,12 +29,10 @@ pub fn write_unflushed(path: &Path, bytes: &[u8]) -> Result<()> {
 fn put(path: &Path, bytes: &[u8], flushed: bool) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Error::io("write", path, error);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(UNFINISHED.0).suffix(UNFINISHED.1);
     // Temporary files are for their owner alone; this one is for whom the system's mask says, like others in the folder.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(|error| failed(&error))?;
+    let open = |path: &Path| File::options().write(true).create_new(true).open(path);
+    let file = tempfile::Builder::new().prefix(UNFINISHED.0).suffix(UNFINISHED.1).make_in(folder, open);
+    let mut file = file.map_err(|error| failed(&error))?;
     file.write_all(bytes).map_err(|error| failed(&error))?;
     if flushed {
         file.as_file().sync_all().map_err(|error| failed(&error))?;
@@ -107,6 +106,7 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::write_whole;
+    use std::fs::File;
     use std::io::Read;
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         write_whole(&path, b"old").unwrap();
-        let mut reader = std::fs::File::open(&path).unwrap();
+        let mut reader = File::open(&path).unwrap();
         write_whole(&path, b"new").unwrap();
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
@@ -129,7 +129,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         write_whole(&path, b"old").unwrap();
-        let hold = || std::fs::OpenOptions::new().read(true).share_mode(0).open(&path).unwrap();
+        let hold = || File::options().read(true).share_mode(0).open(&path).unwrap();
         let held = hold();
         let release = std::thread::spawn(move || {
             std::thread::sleep(std::time::Duration::from_millis(300));

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** The record files of CIFAR-10. Their digests are checked by the native side, before it puts them in place. */
@@ -39,8 +38,17 @@ export async function digest(
   signal?: AbortSignal,
 ): Promise<string> {
   const hash = createHash(algorithm)
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, ...(signal && { signal }) })) {
-    hash.update(chunk as Buffer)
+  const buffer = Buffer.allocUnsafe(1 << 20)
+  const file = await open(path)
+  // Not a stream, which may be open for a moment after it was given up: Windows removes no file that is open.
+  try {
+    for (;;) {
+      signal?.throwIfAborted()
+      const { bytesRead } = await file.read(buffer)
+      if (bytesRead === 0) return hash.digest(encoding)
+      hash.update(buffer.subarray(0, bytesRead))
+    }
+  } finally {
+    await file.close()
   }
-  return hash.digest(encoding)
 }

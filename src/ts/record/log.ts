@@ -1,6 +1,6 @@
-import { createReadStream, existsSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { cannotRead, MobileNetError } from '../errors.js'
 import type { NativeMessage } from '../events.js'
 import { files } from './files.js'
@@ -17,11 +17,12 @@ export type LogLine = NativeMessage & {
  */
 export async function* readLog(folder: string): AsyncGenerator<LogLine, void, undefined> {
   const path = join(folder, files.log)
-  const stream = createReadStream(path)
+  let file: FileHandle | undefined
   let torn = 0
   let number = 0
   try {
-    for await (const text of createInterface({ input: stream })) {
+    file = await open(path)
+    for await (const text of file.readLines()) {
       number += 1
       if (torn > 0) throw new MobileNetError('IO', `line ${torn} of ${path} is no event of a run`)
       const line = parsed(text)
@@ -36,7 +37,8 @@ export async function* readLog(folder: string): AsyncGenerator<LogLine, void, un
     }
     throw cannotRead(path, error)
   } finally {
-    stream.destroy()
+    // Waited for, because Windows removes no folder with an open file.
+    await file?.close()
   }
 }
 

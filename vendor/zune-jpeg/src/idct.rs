@@ -33,6 +33,7 @@
     clippy::wildcard_imports
 )]
 
+#[cfg(all(feature = "x86", any(target_arch = "x86", target_arch = "x86_64")))]
 use zune_core::log::debug;
 use zune_core::options::DecoderOptions;
 
