@@ -125,7 +125,7 @@ export function isPictureName(path: string): boolean {
  * The files of pictures that are meant by `names`, in the order of these, those of one name sorted.
  *
  * @param names Of each a file's path, which is taken as it is; or a folder's: every picture in it and in the folders below,
- *   by the ending of its name; or a glob such as `photos/*.jpg`, with `/` between folders on every system.
+ *   by the ending of its name; or a glob such as `photos/*.jpg` (on Windows also `photos\*.jpg`).
  * @throws {MobileNetError} `IMAGE_UNREADABLE` when a folder holds no picture, or no file matches a glob.
  * @example for await (const answer of model.predictEach(await findPictures(['photos', 'more/*.png']))) ...
  */
