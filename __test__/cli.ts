@@ -104,6 +104,11 @@ export function jsonLines(text: string): Json[] {
     .map((line) => JSON.parse(line))
 }
 
+/** A text as a pattern that matches it alone; Windows' paths have backslashes. */
+export function literally(text: string): string {
+  return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+}
+
 /** What a run leaves in its folder; `epochs` tells whether it completed one. */
 export function runFiles(epochs = true): string[] {
   const always = [

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MobileNet, MobileNetError, modelCost, separableCost } from 'mobilenet-native'
 import { describe, expect, it } from 'vitest'
-import { cli, jsonLines } from './cli.js'
+import { cli, jsonLines, literally } from './cli.js'
 
 /** An inner layer of the network: table 3 of the paper. */
 const size = { input: 14, channels: 512, kernel: 3, outputs: 512 }
@@ -134,7 +134,7 @@ describe('the command cost', () => {
       '52,283,392 / 462,422,016 ≈ 0.113064',
       '1/M + 1/F^2 = 1/512 + 1/14^2 ≈ 0.00705517',
     ]) {
-      expect(stdout).toMatch(new RegExp(`^ +${step.replaceAll(/[*+()^.]/g, '\\$&')}$`, 'm'))
+      expect(stdout).toMatch(new RegExp(`^ +${literally(step)}$`, 'm'))
     }
     expect(stdout).toContain('mixes up K and F')
     expect(stdout).toContain('With F = 14 and K = 3 it is not the ratio of the two costs.')

@@ -1,7 +1,18 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { cli, data, filesBelow, filesOfRun, images, jsonLines, runFiles, Scratch, small } from './cli.js'
+import {
+  cli,
+  data,
+  filesBelow,
+  filesOfRun,
+  images,
+  jsonLines,
+  literally,
+  runFiles,
+  Scratch,
+  small,
+} from './cli.js'
 
 const scratch = new Scratch()
 const run = scratch.at('run')
@@ -26,9 +37,6 @@ async function fails(
   })
   expect(filesBelow(out)).toEqual([])
 }
-
-/** A text as a pattern; Windows' paths have backslashes. */
-const literally = (text: string) => text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')
 
 /** The lines about errors; one who reads JSON also gets notes. */
 function errorsIn(stderr: string, json: boolean): { code: string; message: string }[] {

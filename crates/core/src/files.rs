@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use std::fs::File;
+#[cfg(not(windows))]
+use std::fs::rename;
 use std::io::Write;
 use std::path::Path;
 use tempfile::NamedTempFile;
@@ -48,19 +50,14 @@ fn put(path: &Path, bytes: &[u8], flushed: bool) -> Result<()> {
 pub fn put_in_place(file: NamedTempFile, path: &Path) -> std::io::Result<()> {
     let (file, temporary) = file.keep().map_err(|error| error.error)?;
     drop(file);
-    renamed(&temporary, path).inspect_err(|_| {
+    rename(&temporary, path).inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
     })
 }
 
-#[cfg(not(windows))]
-fn renamed(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::rename(from, to)
-}
-
 /// Tries for a second: scanners for viruses and indexers keep a file from others for as long as they look at it.
 #[cfg(windows)]
-fn renamed(from: &Path, to: &Path) -> std::io::Result<()> {
+fn rename(from: &Path, to: &Path) -> std::io::Result<()> {
     const HELD: [Option<i32>; 2] = [Some(5), Some(32)]; // ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
     for milliseconds in [10, 40, 150, 300, 500] {
         match std::fs::rename(from, to) {

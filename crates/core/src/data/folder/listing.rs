@@ -203,7 +203,7 @@ impl Listing {
                     return Err("it is no regular file".to_owned());
                 }
                 let changed = data.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-                let directory = directory.replace(std::path::MAIN_SEPARATOR, "/");
+                let directory = shown(Path::new(directory));
                 Ok((directory, file.to_owned(), data.len(), changed.map_or(0, |time| time.as_nanos())))
             });
             match described {
